@@ -1,0 +1,3 @@
+//! (in work)
+/// Runs the command line.
+pub fn main(_extra: &[u8]) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
