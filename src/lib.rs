@@ -1,3 +1,5 @@
 //! (in work)
 /// Runs the command line.
-pub fn main(_extra: &[u8]) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub fn main(_extra: &[u8]) -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

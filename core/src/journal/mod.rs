@@ -1,0 +1,508 @@
+//! The journal: where what vendors said is kept until every sink has it, and what is known about it for years.
+//!
+//! *Invariants.* Everything that must be true together is one [`Journal::commit`]. A page exists if its row exists.
+//! Only `commit` dedupes, in order. Nothing is acknowledged to anybody before its commit has returned.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A page's number, ours, ascending in commit order within a tenant. The first is 1.
+pub type PageId = u64;
+
+/// What kind of reading brought a page. Bridges are live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// The fast lane, and bridges.
+    Live,
+    /// A settling sweep.
+    Sweep,
+    /// Older history.
+    Backfill,
+}
+
+impl Lane {
+    /// All lanes.
+    pub const ALL: [Self; 3] = [Self::Live, Self::Sweep, Self::Backfill];
+}
+
+/// What dedupe compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Hours since the epoch of an immutable time of the record; [`Key::NO_TIME`] where it has none.
+    pub hour: i64,
+    /// Hash of the record's id.
+    pub id: u128,
+    /// Hash of what the record says, without volatile members.
+    pub meaning: u64,
+}
+
+impl Key {
+    /// The hour of records without a readable time.
+    pub const NO_TIME: i64 = i64::MIN;
+}
+
+/// A record on its way in.
+#[derive(Clone, Debug)]
+pub struct NewRecord {
+    /// Exact bytes, as the vendor sent them.
+    pub bytes: Bytes,
+    /// Its identity.
+    pub key: Key,
+    /// For a record without an id: which of the equal ones within its second it is. 0 otherwise.
+    pub occurrence: u32,
+}
+
+/// A page on its way in.
+#[derive(Clone, Debug)]
+pub struct NewPage {
+    /// The source's key.
+    pub source: String,
+    /// The stream's name.
+    pub stream: String,
+    /// What kind of reading brought it.
+    pub lane: Lane,
+    /// When it was fetched.
+    pub at: DateTime<Utc>,
+    /// All records of the page, duplicates included.
+    pub records: Vec<NewRecord>,
+    /// Whether the stream declares its records immutable (a revision is then also counted in `reused`).
+    pub immutable: bool,
+}
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// The page, if it held anything new.
+    pub page: Option<PageId>,
+    /// Records with an id not seen before.
+    pub new: usize,
+    /// Records whose id and meaning were known.
+    pub duplicates: usize,
+    /// Records whose id was known with other meanings.
+    pub revisions: usize,
+    /// Revisions on a stream that declares its records immutable: an alarm.
+    pub reused: usize,
+}
+
+/// A record as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Exact bytes.
+    pub bytes: Bytes,
+    /// The meaning hash, if this is a later meaning of its id; `None` for the first.
+    pub revision: Option<u64>,
+    /// See [`NewRecord::occurrence`].
+    pub occurrence: u32,
+}
+
+/// A page as it is kept: its new records only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPage {
+    /// Its number.
+    pub id: PageId,
+    /// The source's key.
+    pub source: Arc<str>,
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// What kind of reading brought it.
+    pub lane: Lane,
+    /// When it was fetched.
+    pub at: DateTime<Utc>,
+    /// Its records, in the vendor's order.
+    pub records: Vec<StoredRecord>,
+}
+
+/// A piece of unfinished reading: a chain (feed) or a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// The source's key.
+    pub source: String,
+    /// The stream's name.
+    pub stream: String,
+    /// What kind of reading.
+    pub lane: Lane,
+    /// Tells works of one lane apart; the live chain of a feed is `"live"`.
+    pub name: String,
+    /// Where it begins.
+    pub from: DateTime<Utc>,
+    /// Where it ends; `None` for an endless chain.
+    pub to: Option<DateTime<Utc>>,
+    /// The committed cursor.
+    pub cursor: Option<Vec<u8>>,
+    /// Not before.
+    pub wait_until: Option<DateTime<Utc>>,
+    /// Why it waits, or which phase it is in, for `status`.
+    pub reason: Option<String>,
+    /// Connector-independent memory of the collector (JSON), such as the vendor's `Date` of the last drained page.
+    pub memo: String,
+}
+
+/// How well an interval of a stream is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// Read by an unbroken server cursor.
+    Chain,
+    /// Read again at the last horizon, and nothing new was found.
+    Settled,
+    /// Read, not settled yet.
+    Fetched,
+    /// Pushed to us; nothing can be proven.
+    Received,
+    /// Read by a range that the vendor does not vouch for.
+    Bounded,
+    /// Not read.
+    Hole,
+}
+
+/// A row of the coverage ledger: `[from, to)` of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The row's number; 0 in a change that adds one.
+    pub id: u64,
+    /// The source's key.
+    pub source: String,
+    /// The stream's name.
+    pub stream: String,
+    /// First instant.
+    pub from: DateTime<Utc>,
+    /// First instant after it.
+    pub to: DateTime<Utc>,
+    /// How well it is proven.
+    pub grade: Grade,
+    /// Why, for holes and bridges: `retention`, `permission`, `bridge`, …
+    pub cause: Option<String>,
+    /// Until when a hole can still be repaired.
+    pub repairable_until: Option<DateTime<Utc>>,
+    /// Records seen in it.
+    pub count: u64,
+    /// Time of the oldest record seen.
+    pub oldest: Option<DateTime<Utc>>,
+    /// Time of the newest record seen.
+    pub newest: Option<DateTime<Utc>>,
+    /// When it was last read.
+    pub read_at: DateTime<Utc>,
+}
+
+/// A piece of a sink's position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The row's number; 0 in a change that adds one.
+    pub id: u64,
+    /// The sink's key.
+    pub sink: String,
+    /// Which pages.
+    pub lane: Lane,
+    /// The first page that is not yet delivered.
+    pub next_page: PageId,
+    /// The first record of that page that is not yet delivered.
+    pub next_record: u32,
+    /// The first page after it; `None`: open, follows the lane.
+    pub to: Option<PageId>,
+    /// Replay label: documents get an id of their own.
+    pub mark: Option<String>,
+}
+
+/// Something that can never go in, kept with its reason and a copy of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The row's number; 0 in a change that adds one.
+    pub id: u64,
+    /// The sink's key.
+    pub sink: String,
+    /// The source's key.
+    pub source: String,
+    /// The stream's name.
+    pub stream: String,
+    /// Where the record stands.
+    pub page: PageId,
+    /// Its place in the page.
+    pub record: u32,
+    /// Which of its events; `None`: the record as a whole.
+    pub event: Option<u32>,
+    /// `normalize`, `rejected`, `internal`, `too_large`.
+    pub kind: String,
+    /// In words.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The record's bytes.
+    pub copy: Bytes,
+    /// See [`StoredRecord::revision`].
+    pub revision: Option<u64>,
+    /// See [`StoredRecord::occurrence`].
+    pub occurrence: u32,
+    /// An operator asked to send it again; a sink's loop takes it up.
+    pub retry: bool,
+}
+
+/// An operator's or the program's deed, kept for years.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// `start`, `stop`, `rename`, `reset`, `drop`, `bridge`, …
+    pub what: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// What an operator's command asks of the process that holds the tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The row's number; 0 in a new one.
+    pub id: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The verb: `backfill`, `dead_letters_retry`, `dead_letters_drop`, `reload`.
+    pub verb: String,
+    /// Its arguments (JSON).
+    pub arguments: String,
+}
+
+/// What a vendor organisation's quota must not forget between two runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaRow {
+    /// The source's key.
+    pub source: String,
+    /// No request before this instant.
+    pub not_before: Option<DateTime<Utc>>,
+    /// JSON of [`crate::http`]'s quota: what the headers said last.
+    pub state: String,
+}
+
+/// What a source's key stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The source's key.
+    pub source: String,
+    /// The connector's name.
+    pub connector: String,
+    /// The vendor organisation.
+    pub organisation: String,
+}
+
+/// One member of a commit. Members take effect in order, all or none.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Dedupe a page and append what is new.
+    Page(NewPage),
+    /// Insert or replace a work row, by (source, stream, lane, name).
+    Work(Work),
+    /// A work row is finished.
+    WorkDone(Work),
+    /// Add to the ledger. Rows of the same stream, grade and cause that touch or overlap become one (counts add up,
+    /// extremes combine); a better grade replaces the part of a worse one that it covers; holes shrink.
+    Cover(Interval),
+    /// Insert (`id` 0) or replace a piece of a sink's position.
+    Span(Span),
+    /// A closed span is delivered to its end, or given up.
+    SpanDone(u64),
+    /// Keep a dead letter (`id` 0), or replace it.
+    Dead(DeadLetter),
+    /// A dead letter was delivered or dropped.
+    DeadDone(u64),
+    /// Keep a quota.
+    Quota(QuotaRow),
+    /// Write to the action log.
+    Action(Action),
+    /// A request was carried out.
+    RequestDone(u64),
+    /// What a source's key stands for; replaces.
+    Fingerprint(Fingerprint),
+    /// Move all that belongs to a source's key to another key.
+    RenameSource(String, String),
+    /// Forget a source's works (keys and ledger stay).
+    ResetSource(String),
+    /// Hand a sink's position and dead letters to another key.
+    RenameSink(String, String),
+    /// End a sink's claim.
+    ForgetSink(String),
+}
+
+/// What became of one change: pages answer, the rest does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of [`Change::Page`].
+    Appended(Appended),
+    /// Of [`Change::Span`] and [`Change::Dead`]: the row's number.
+    Row(u64),
+    /// Of all others.
+    Done,
+}
+
+/// All that is small, read at once.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Unfinished reading.
+    pub works: Vec<Work>,
+    /// The coverage ledger, by source, stream, time.
+    pub coverage: Vec<Interval>,
+    /// Positions of all sinks.
+    pub spans: Vec<Span>,
+    /// Quotas.
+    pub quotas: Vec<QuotaRow>,
+    /// What source keys stand for.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Requests that wait.
+    pub requests: Vec<Request>,
+    /// The first page still kept, and the number that the next one will get.
+    pub pages: (PageId, PageId),
+    /// Bytes of all segments.
+    pub bytes: u64,
+    /// Who holds the tenant.
+    pub holder: Option<Holder>,
+}
+
+/// Who holds a tenant's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Process id.
+    pub pid: u32,
+    /// The verb: `run`, `sync`, …
+    pub verb: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// Last sign of life.
+    pub heartbeat: DateTime<Utc>,
+}
+
+/// Pages to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Only this lane.
+    pub lane: Lane,
+    /// From this page on.
+    pub from: PageId,
+    /// Up to, without, this page; `None`: to the end.
+    pub to: Option<PageId>,
+}
+
+/// What a trim may take away.
+#[derive(Clone, Copy, Debug)]
+pub struct Keep {
+    /// Delivered pages older than this go.
+    pub age: Duration,
+    /// Above this many bytes delivered pages go, oldest first.
+    pub bytes: u64,
+}
+
+/// What a trim did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Pages that went.
+    pub pages: u64,
+    /// Bytes in segments afterwards.
+    pub bytes: u64,
+    /// Undelivered pages alone fill the budget: polling must pause.
+    pub full: bool,
+}
+
+/// Why the journal refused.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Somebody else holds the tenant.
+    #[error("{path} is held by `tidegate {}` (pid {}) since {}", holder.verb, holder.pid, holder.since.format("%Y-%m-%d %H:%M:%SZ"))]
+    Held {
+        /// The directory.
+        path: String,
+        /// Who.
+        holder: Holder,
+    },
+    /// Another process took the tenant over; this one must stop writing.
+    #[error("{path} was taken over by another process (epoch {theirs}, ours {ours})")]
+    Fenced {
+        /// The directory.
+        path: String,
+        /// Our epoch.
+        ours: u64,
+        /// The epoch on disk.
+        theirs: u64,
+    },
+    /// What is on disk is not what was written. Nothing is overwritten.
+    #[error("{path} is damaged: {what}; {remedy}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What was found.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Written by a newer version.
+    #[error("{path} has format {found}, this program knows up to {known}: use a newer tidegate")]
+    Newer {
+        /// The file.
+        path: String,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A place that cannot keep promises, such as a network file system.
+    #[error("{path} {why}")]
+    Unfit {
+        /// The directory.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// The disk or the system said no. After a failed write nothing is written until the journal is opened again.
+    #[error("{path}: {what}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The small state.
+    #[error("{path}: {source}")]
+    State {
+        /// The file.
+        path: String,
+        /// What the engine said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// One tenant's journal, open for writing. Blocking; call it from blocking tasks (see [`Handle`]).
+pub trait Journal: Send + Sync {
+    /// The epoch of this opening: higher than any before.
+    fn epoch(&self) -> u64;
+    /// All that is small.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn load(&self) -> Result<State, JournalError>;
+    /// One commit: all changes, in order, or none. Durable when it returns.
+    ///
+    /// # Errors
+    /// See [`JournalError`]; nothing took effect, or (after a power cut) it did: load and look.
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Outcome>, JournalError>;
+    /// Pages of a range, in order, up to about `bytes` of record bytes (at least one page if there is one).
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn read(&self, range: Range, bytes: usize) -> Result<Vec<StoredPage>, JournalError>;
+    /// Dead letters by number, from `after` on, `limit` at most; `retry` only those that wait to be sent again.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError>;
+    /// Takes away what every sink has and `keep` allows.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn trim(&self, keep: Keep, now: DateTime<Utc>) -> Result<Trimmed, JournalError>;
+    /// A sign of life; also brings requests of other processes.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError>;
+}

@@ -1,0 +1,1 @@
+//! Schemas: an event becomes a document.

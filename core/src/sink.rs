@@ -1,0 +1,175 @@
+//! The door on the SIEM's side: kinds of sinks, batches, verdicts.
+//!
+//! A sink frames documents into one buffer and delivers it; it keeps no queue, does not retry and does not sleep.
+//! [`crate::deliver`] owns order, retry, acknowledgement and dead letters, once for all sinks.
+
+use crate::fault::Fault;
+use crate::source::{Names, SettingsError};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Code for a destination.
+pub trait SinkKind: Sync {
+    /// The name in `kind = "…"`.
+    fn name(&self) -> &'static str;
+    /// JSON Schema of the kind's own keys in a `sink` table (without the keys that every sink has).
+    fn schema(&self) -> schemars::Schema;
+    /// Checks the kind's own keys and makes a sink for one tenant.
+    ///
+    /// # Errors
+    /// Names the key, what is wrong with it and the accepted values.
+    fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError>;
+    /// What an operator installs at the destination: `(name, text)`; empty where there is nothing to install.
+    fn assets(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// What a kind's `open` gets.
+#[derive(Clone)]
+pub struct SinkSettings {
+    /// The tenant's key.
+    pub tenant: String,
+    /// The sink's key.
+    pub sink: String,
+    /// The kind's own keys, placeholders resolved.
+    pub table: serde_json::Map<String, serde_json::Value>,
+    /// Everything about outgoing connections and time.
+    pub http: crate::http::Client,
+}
+
+/// What a document is, for the framing around it.
+#[derive(Clone, Debug)]
+pub struct Meta {
+    /// The deterministic id.
+    pub id: String,
+    /// The tenant's key.
+    pub tenant: Arc<str>,
+    /// The source's key.
+    pub source: Arc<str>,
+    /// What schemas know of the stream.
+    pub names: &'static Names,
+    /// The event's time.
+    pub time: DateTime<Utc>,
+}
+
+/// Writes one document into a buffer. Fails where the event cannot be rendered.
+pub type Render<'a> = dyn FnMut(&mut Vec<u8>) -> Result<(), crate::source::NormalizeError> + 'a;
+
+/// Documents on their way, framed.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// All frames, one behind the other.
+    pub body: Vec<u8>,
+    /// Where each document's frame stands in `body`, and what it is.
+    pub documents: Vec<(Range<usize>, Meta)>,
+}
+
+/// Bounds of a batch. Whichever is reached first sends it.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes before compression.
+    pub bytes: usize,
+    /// Documents.
+    pub count: usize,
+    /// Age of the oldest document in it.
+    pub age: Duration,
+    /// Batches in flight at the same time.
+    pub in_flight: usize,
+}
+
+/// One document's trouble: its index in the batch, and why.
+pub type Trouble = (usize, Fault);
+
+/// The verdict on every document of a batch. Documents that no list names were delivered.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// How many went in now.
+    pub delivered: usize,
+    /// How many were there already (their id was known).
+    pub duplicates: usize,
+    /// Send these again, later.
+    pub retry: Vec<Trouble>,
+    /// These can never go in: dead letters.
+    pub rejected: Vec<Trouble>,
+    /// Nothing of this kind can go in until somebody acts: keep, pause, raise the alarm.
+    pub fault: Vec<Trouble>,
+    /// Things worth a warning, such as documents that landed in a failure store.
+    pub warnings: Vec<String>,
+}
+
+/// Why there is no verdict on the batch. The variant is what happens next; core retries, the sink never does.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// Send the batch again: after this long, or after core's own backoff.
+    #[error("{cause}")]
+    Retry {
+        /// What the other side asked for.
+        after: Option<Duration>,
+        /// What happened.
+        cause: Fault,
+    },
+    /// Too large, or one document poisons it: halve and send the halves. Never returned for one document.
+    #[error("{cause}")]
+    Split {
+        /// What happened.
+        cause: Fault,
+    },
+    /// Nothing but a person can help. Core keeps everything, pauses, and tries again slowly.
+    #[error("{cause}")]
+    Halt {
+        /// What happened.
+        cause: Fault,
+    },
+}
+
+impl DeliverError {
+    /// What happened.
+    #[must_use]
+    pub fn cause(&self) -> &Fault {
+        match self {
+            Self::Retry { cause, .. } | Self::Split { cause } | Self::Halt { cause } => cause,
+        }
+    }
+}
+
+/// One tenant's part of a destination.
+#[async_trait]
+pub trait Sink: Send + Sync {
+    /// The schema that it takes when the configuration names none; `None` where the configuration must.
+    fn default_schema(&self) -> Option<&'static str>;
+    /// A schema that it insists on (Elastic's own pipeline wants raw records); a configured one beside it is refused.
+    fn required_schema(&self) -> Option<&'static str> {
+        None
+    }
+    /// The namespace of the destination's data streams, for schemas that write it into the document.
+    fn namespace(&self) -> &str {
+        "default"
+    }
+    /// Whether a second delivery of the same id is recognised by the destination.
+    fn deterministic(&self) -> bool;
+    /// Bounds of a batch.
+    fn limits(&self) -> Limits;
+    /// Appends one framed document to `buf`. On an error the caller cuts `buf` back to where it was.
+    ///
+    /// # Errors
+    /// Whatever `document` says.
+    fn frame(
+        &self,
+        buf: &mut Vec<u8>,
+        meta: &Meta,
+        document: &mut Render<'_>,
+    ) -> Result<(), crate::source::NormalizeError>;
+    /// Sends a batch and reads the verdict on every document. Returns only when what was delivered is durable there.
+    ///
+    /// # Errors
+    /// See [`DeliverError`].
+    async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliverError>;
+    /// Tries address, credentials and rights without writing anything.
+    async fn check(&self) -> crate::source::Findings;
+    /// Finishes what is open (for files: closes and renames). Called once, after the last delivery.
+    async fn close(&self) {}
+}
