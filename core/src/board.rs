@@ -1,0 +1,88 @@
+//! What is going on right now, for status lines, summaries and metrics. Nothing here is needed for correctness.
+
+use crate::fault::Fault;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One source, as it is doing.
+#[derive(Clone, Debug, Default)]
+pub struct SourceState {
+    /// Requests for pages that were answered with one.
+    pub polls: u64,
+    /// Records that were new (first meanings and revisions).
+    pub fetched: u64,
+    /// Records that were known.
+    pub duplicates: u64,
+    /// Later meanings of known ids.
+    pub revisions: u64,
+    /// Requests refused because there were too many, in the vendor's span or at the same time.
+    pub refused: u64,
+    /// When a page last came.
+    pub last_page: Option<DateTime<Utc>>,
+    /// The trouble it is in, and since when.
+    pub fault: Option<(Fault, DateTime<Utc>)>,
+    /// Until when it waits, and why.
+    pub wait: Option<(DateTime<Utc>, String)>,
+    /// Live reading has caught up at least once.
+    pub drained: bool,
+    /// How far the ledger reaches without a gap.
+    pub covered_to: Option<DateTime<Utc>>,
+}
+
+/// One sink of one tenant, as it is doing.
+#[derive(Clone, Debug, Default)]
+pub struct SinkState {
+    /// Documents that went in.
+    pub delivered: u64,
+    /// Documents that were there already.
+    pub duplicates: u64,
+    /// Documents that became dead letters.
+    pub dead: u64,
+    /// Documents that had to be sent again.
+    pub retries: u64,
+    /// The trouble it is in, and since when.
+    pub fault: Option<(Fault, DateTime<Utc>)>,
+    /// When a batch last went in.
+    pub last_delivery: Option<DateTime<Utc>>,
+    /// Everything that the journal holds for it has been acknowledged.
+    pub drained: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sources: BTreeMap<String, SourceState>,
+    sinks: BTreeMap<String, SinkState>,
+}
+
+/// One tenant's board. Cheap to clone; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Board(Arc<Mutex<Inner>>);
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a source's entry.
+    pub fn source(&self, key: &str, change: impl FnOnce(&mut SourceState)) {
+        change(self.lock().sources.entry(key.to_owned()).or_default());
+    }
+
+    /// Changes a sink's entry.
+    pub fn sink(&self, key: &str, change: impl FnOnce(&mut SinkState)) {
+        change(self.lock().sinks.entry(key.to_owned()).or_default());
+    }
+
+    /// A copy of all sources.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<String, SourceState> {
+        self.lock().sources.clone()
+    }
+
+    /// A copy of all sinks.
+    #[must_use]
+    pub fn sinks(&self) -> BTreeMap<String, SinkState> {
+        self.lock().sinks.clone()
+    }
+}

@@ -1,0 +1,294 @@
+//! From stored pages to framed batches. Pure but for the buffer: no I/O, no clock, no waiting.
+//!
+//! Nothing breaks a batch: a record that cannot be read, normalized or rendered becomes a dead letter of its own, and a
+//! panic in a connector or a schema is caught around that one record.
+
+use crate::fault::Fault;
+use crate::journal::{DeadLetter, Lane, PageId, StoredPage, StoredRecord};
+use crate::json::{self, Tape};
+use crate::schema::{Context, Schema};
+use crate::sink::{Batch, Limits, Meta, Sink};
+use crate::source::{Connector, NormalizeError, Stream};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A place between records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Cursor {
+    /// The page.
+    pub page: PageId,
+    /// The record in it.
+    pub record: u32,
+}
+
+/// Where a document comes from: enough to make a dead letter of it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The source's key.
+    pub source: Arc<str>,
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// The page.
+    pub page: PageId,
+    /// The record in it.
+    pub record: u32,
+    /// Which of the record's events; `None`: the record as a whole.
+    pub event: Option<u32>,
+    /// The record as it is kept.
+    pub stored: StoredRecord,
+}
+
+impl Origin {
+    /// The dead letter of this document.
+    #[must_use]
+    pub fn dead(&self, sink: &str, kind: &str, cause: &Fault, at: DateTime<Utc>) -> DeadLetter {
+        DeadLetter {
+            id: 0,
+            sink: sink.to_owned(),
+            source: self.source.to_string(),
+            stream: self.stream.to_string(),
+            page: self.page,
+            record: self.record,
+            event: self.event,
+            kind: kind.to_owned(),
+            reason: cause.to_string(),
+            at,
+            // A copy of its own: the page's buffer must not stay in memory for one record.
+            copy: Bytes::copy_from_slice(&self.stored.bytes),
+            revision: self.stored.revision,
+            occurrence: self.stored.occurrence,
+            retry: false,
+        }
+    }
+}
+
+/// A batch, where its documents come from, and what it acknowledges.
+#[derive(Debug)]
+pub struct Built {
+    /// Framed documents.
+    pub batch: Batch,
+    /// One a document.
+    pub origins: Vec<Origin>,
+    /// Records that never became documents.
+    pub dead: Vec<DeadLetter>,
+    /// Everything before this place is in this batch or an earlier one.
+    pub to: Cursor,
+}
+
+/// What is known of a source whose pages are rendered.
+pub struct Route {
+    /// Its code.
+    pub connector: &'static dyn Connector,
+    /// Streams that go to this sink.
+    pub streams: Vec<&'static Stream>,
+    /// Whether later meanings of a record are delivered, or only the first.
+    pub revisions: bool,
+}
+
+/// How one sink of one tenant turns records into documents.
+pub struct Renderer {
+    /// The tenant's key.
+    pub tenant: Arc<str>,
+    /// The schema.
+    pub schema: &'static dyn Schema,
+    /// Sources by key.
+    pub routes: HashMap<String, Route>,
+    /// Whether documents carry the vendor's record as `event.original`.
+    pub original: bool,
+    /// The namespace that documents carry.
+    pub namespace: String,
+}
+
+impl Renderer {
+    /// Batches of the pages' documents from a place on. The last one's `to` is behind the last page.
+    pub fn batches(
+        &self,
+        pages: &[StoredPage],
+        from: Cursor,
+        sink: &dyn Sink,
+        key: &str,
+        mark: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Vec<Built> {
+        let limits = sink.limits();
+        let mut out = Vec::new();
+        let mut building = Building::new(self, sink, key, mark, now, limits);
+        for page in pages {
+            let skip = if page.id == from.page { from.record as usize } else { 0 };
+            for (index, record) in page.records.iter().enumerate().skip(skip) {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                if building.full() {
+                    out.push(building.finish(Cursor { page: page.id, record: index }));
+                }
+                let origin = Origin {
+                    source: Arc::clone(&page.source),
+                    stream: Arc::clone(&page.stream),
+                    page: page.id,
+                    record: index,
+                    event: None,
+                    stored: record.clone(),
+                };
+                building.add(&origin, page.lane, page.at);
+            }
+        }
+        if let Some(last) = pages.last() {
+            out.push(building.finish(Cursor { page: last.id + 1, record: 0 }));
+        }
+        out
+    }
+
+    /// One batch of dead letters that are sent again.
+    pub fn dead(&self, letters: &[DeadLetter], sink: &dyn Sink, now: DateTime<Utc>) -> Built {
+        let key = letters.first().map(|letter| letter.sink.clone()).unwrap_or_default();
+        let mut building = Building::new(self, sink, &key, None, now, sink.limits());
+        for letter in letters {
+            let stored = StoredRecord {
+                bytes: letter.copy.clone(),
+                revision: letter.revision,
+                occurrence: letter.occurrence,
+            };
+            let origin = Origin {
+                source: letter.source.as_str().into(),
+                stream: letter.stream.as_str().into(),
+                page: letter.page,
+                record: letter.record,
+                event: letter.event,
+                stored,
+            };
+            building.add(&origin, Lane::Live, letter.at);
+        }
+        building.finish(Cursor::default())
+    }
+}
+
+struct Building<'a> {
+    renderer: &'a Renderer,
+    sink: &'a dyn Sink,
+    key: &'a str,
+    mark: Option<&'a str>,
+    now: DateTime<Utc>,
+    limits: Limits,
+    tape: Tape,
+    batch: Batch,
+    origins: Vec<Origin>,
+    dead: Vec<DeadLetter>,
+}
+
+impl<'a> Building<'a> {
+    fn new(
+        renderer: &'a Renderer,
+        sink: &'a dyn Sink,
+        key: &'a str,
+        mark: Option<&'a str>,
+        now: DateTime<Utc>,
+        limits: Limits,
+    ) -> Self {
+        let (tape, batch) = (Tape::default(), Batch::default());
+        Self { renderer, sink, key, mark, now, limits, tape, batch, origins: Vec::new(), dead: Vec::new() }
+    }
+
+    fn full(&self) -> bool {
+        self.batch.body.len() >= self.limits.bytes || self.batch.documents.len() >= self.limits.count
+    }
+
+    fn finish(&mut self, to: Cursor) -> Built {
+        Built {
+            batch: std::mem::take(&mut self.batch),
+            origins: std::mem::take(&mut self.origins),
+            dead: std::mem::take(&mut self.dead),
+            to,
+        }
+    }
+
+    /// Adds all documents of a record, or none of them and a dead letter.
+    fn add(&mut self, origin: &Origin, lane: Lane, fetched: DateTime<Utc>) {
+        let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else { return };
+        let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else { return };
+        if origin.stored.revision.is_some() && !route.revisions {
+            return;
+        }
+        let (bytes, documents) = (self.batch.body.len(), self.batch.documents.len());
+        let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, lane, fetched)));
+        let (kind, cause) = match done {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => ("normalize", error.0),
+            Err(_) => {
+                self.tape = Tape::default();
+                ("internal", "a panic while this record was rendered; this is a defect of tidegate".to_owned())
+            }
+        };
+        self.batch.body.truncate(bytes);
+        self.batch.documents.truncate(documents);
+        self.origins.truncate(documents);
+        let cause = Fault::new(crate::fault::FaultKind::Answer, cause);
+        self.dead.push(origin.dead(self.key, kind, &cause, self.now));
+    }
+
+    fn documents(
+        &mut self,
+        route: &Route,
+        stream: &'static Stream,
+        origin: &Origin,
+        lane: Lane,
+        fetched: DateTime<Utc>,
+    ) -> Result<(), NormalizeError> {
+        let Self { renderer, sink, tape, batch, origins, mark, now, .. } = self;
+        let record =
+            tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
+        let identity = route.connector.identity(stream, record);
+        let late = (lane == Lane::Sweep).then(|| identity.time.map(|time| fetched - time)).flatten();
+        let id = document_id(&identity, &origin.stored, *mark);
+        let mut events = Vec::new();
+        route.connector.normalize(stream, record, &mut |event| events.push(event))?;
+        let several = events.len() > 1;
+        for (nth, event) in events.iter().enumerate() {
+            if origin.event.is_some_and(|only| only as usize != nth) {
+                continue;
+            }
+            let id = if several { format!("{id}-{nth}") } else { id.clone() };
+            let meta = Meta {
+                id,
+                tenant: Arc::clone(&renderer.tenant),
+                source: Arc::clone(&origin.source),
+                names: stream.names,
+                time: identity.time.unwrap_or(fetched),
+            };
+            let context = Context {
+                tenant: &renderer.tenant,
+                namespace: &renderer.namespace,
+                names: stream.names,
+                ingested: *now,
+                fetched,
+                original: renderer.original,
+                late,
+                revises: origin.stored.revision.is_some(),
+                mark: *mark,
+            };
+            let from = batch.body.len();
+            sink.frame(&mut batch.body, &meta, &mut |out| renderer.schema.render(event, &context, out))?;
+            batch.documents.push((from..batch.body.len(), meta));
+            origins.push(Origin { event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)), ..origin.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// The first meaning of a record keeps the vendor's bare id, so that a trial beside another shipper does not double;
+/// every later one is id + meaning hash. A record without an id is known by its content and its place in its second.
+fn document_id(identity: &crate::source::Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> String {
+    let mut id = match &identity.id {
+        Some(id) => id.clone().into_owned(),
+        None => format!("{:032x}-{}", json::content_hash(&stored.bytes), stored.occurrence),
+    };
+    if let Some(meaning) = stored.revision {
+        id.push_str(&format!("-{meaning:016x}"));
+    }
+    if let Some(mark) = mark {
+        id.push('-');
+        id.push_str(mark);
+    }
+    id
+}

@@ -1,0 +1,133 @@
+//! `tidegate map`: records on standard input, documents on standard output.
+
+use crate::world::World;
+use std::io::{BufRead, BufWriter, Write};
+use tidegate_core::json::Tape;
+use tidegate_core::schema::{self, Context};
+use tidegate_core::source::{Connector, Stream};
+
+/// Records on standard input (one JSON object a line), documents on standard output.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Whose records these are
+    #[arg(long)]
+    pub connector: String,
+    /// Which of its logs
+    #[arg(long)]
+    pub stream: String,
+    /// The schema of the documents
+    #[arg(long, default_value = "ecs")]
+    pub schema: String,
+    /// Exits with 0 although some records could not be mapped
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Shows each field with the record field that it came from
+    #[arg(long)]
+    pub explain: bool,
+    /// Keeps the vendor's record as `event.original`
+    #[arg(long)]
+    pub original: bool,
+    /// The tenant that documents name
+    #[arg(long, default_value = "default")]
+    pub tenant: String,
+    /// The data stream namespace that documents name
+    #[arg(long, default_value = "default")]
+    pub namespace: String,
+}
+
+/// Runs it; the exit code.
+pub fn run(world: &World, args: &Args) -> u8 {
+    let Some(connector) = world.connectors.iter().find(|c| c.name() == args.connector) else {
+        let known: Vec<&str> = world.connectors.iter().map(|c| c.name()).collect();
+        super::complain(&format!("--connector {}: not known; known are {}", args.connector, known.join(", ")));
+        return 20;
+    };
+    let Some(stream) = connector.streams().iter().find(|s| s.name == args.stream) else {
+        let known: Vec<&str> = connector.streams().iter().map(|s| s.name).collect();
+        super::complain(&format!("--stream {}: {} has {}", args.stream, connector.title(), known.join(", ")));
+        return 20;
+    };
+    let Some(schema) = schema::by_name(&args.schema) else {
+        super::complain(&format!("--schema {}: not known; known are {}", args.schema, schema::NAMES.join(", ")));
+        return 20;
+    };
+    let mapper = Mapper { world, args, connector: *connector, stream, schema };
+    match mapper.all() {
+        Ok(0) => 0,
+        Ok(_) if args.keep_going => 0,
+        Ok(_) => 10,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            super::complain(&format!("map: {error}"));
+            70
+        }
+    }
+}
+
+struct Mapper<'a> {
+    world: &'a World,
+    args: &'a Args,
+    connector: &'static dyn Connector,
+    stream: &'static Stream,
+    schema: &'static dyn schema::Schema,
+}
+
+impl Mapper<'_> {
+    /// All records; how many could not be mapped.
+    fn all(&self) -> std::io::Result<u64> {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut input = std::io::stdin().lock();
+        let (mut line, mut document) = (Vec::new(), Vec::new());
+        let (mut number, mut bad) = (0_u64, 0_u64);
+        loop {
+            line.clear();
+            if input.read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            number += 1;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            document.clear();
+            match self.record(line.trim_ascii(), &mut document) {
+                Ok(()) => out.write_all(&document)?,
+                Err(error) => {
+                    bad += 1;
+                    super::complain(&format!("line {number}: {error}"));
+                }
+            }
+        }
+        out.flush()?;
+        Ok(bad)
+    }
+
+    /// All documents of one record, or none.
+    fn record(&self, line: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+        let mut tape = Tape::default();
+        let record = tape.cut(line).map_err(|error| format!("not JSON: {error}"))?;
+        let now = self.world.clock.now();
+        let context = Context {
+            tenant: &self.args.tenant,
+            namespace: &self.args.namespace,
+            names: self.stream.names,
+            ingested: now,
+            fetched: now,
+            original: self.args.original,
+            late: None,
+            revises: false,
+            mark: None,
+        };
+        let mut events = Vec::new();
+        self.connector.normalize(self.stream, record, &mut |event| events.push(event)).map_err(|error| error.0)?;
+        for event in &events {
+            if self.args.explain {
+                let text = schema::explain(self.schema, event, &context).map_err(|error| error.0)?;
+                out.extend_from_slice(text.as_bytes());
+            } else {
+                self.schema.render(event, &context, out).map_err(|error| error.0)?;
+            }
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! The command line: one file a verb. This file holds what they share.
+
+pub mod assets;
+pub mod backfill;
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod dead_letters;
+#[cfg(feature = "simulator")]
+pub mod demo;
+pub mod init;
+pub mod manage;
+pub mod map;
+pub mod report;
+pub mod run;
+#[cfg(feature = "simulator")]
+pub mod simulate;
+pub mod status;
+pub mod sync;
+
+use crate::config::Config;
+use crate::world::World;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+use tidegate_core::source::Connector;
+
+/// Collects identity and MFA logs, proves that none is missing, and delivers them in the schema that your SIEM
+/// already understands.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The pipeline's file
+    #[arg(long, short, global = true, value_name = "FILE", default_value = "pipeline.toml", env = "TIDEGATE_CONFIG")]
+    pub config: PathBuf,
+    /// The form of log lines (on standard error)
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `tidegate_core=debug`
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Sync(sync::Args),
+    Check(check::Args),
+    Map(map::Args),
+    #[cfg(feature = "simulator")]
+    Simulate(simulate::Args),
+    #[cfg(feature = "simulator")]
+    Demo(demo::Args),
+    Status(status::StatusArgs),
+    Coverage(status::CoverageArgs),
+    Backfill(backfill::Args),
+    DeadLetters(dead_letters::Args),
+    Source(manage::SourceArgs),
+    Sinks(manage::SinksArgs),
+    Reload(manage::ReloadArgs),
+    Init(init::Args),
+    Assets(assets::Args),
+    Config(config::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the command line and carries it out; the exit code.
+pub fn main(extra: &[&'static dyn Connector]) -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { 20 } else { 0 };
+        }
+    };
+    logs(&cli);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(carry_out(cli, World::new(extra)));
+            // Blocking tasks that hang in the kernel must not keep a finished program.
+            runtime.shutdown_timeout(Duration::from_secs(1));
+            code
+        }
+        Err(error) => {
+            complain(&format!("the runtime could not start: {error}"));
+            70
+        }
+    }
+}
+
+async fn carry_out(cli: Cli, world: World) -> u8 {
+    let path = cli.config.clone();
+    match cli.verb {
+        Verb::Map(args) => return tokio::task::block_in_place(|| map::run(&world, &args)),
+        #[cfg(feature = "simulator")]
+        Verb::Simulate(args) => return simulate::run(&args).await,
+        #[cfg(feature = "simulator")]
+        Verb::Demo(args) => return demo::run(&args).await,
+        Verb::Init(args) => return init::run(&args, &world),
+        Verb::Completions(args) => return completions::run(&args, Cli::command()),
+        Verb::Config(args) if args.needs_no_file() => return config::run(&args, None, &world),
+        _ => {}
+    }
+    let loaded = match world.load(&path) {
+        Ok(config) => config,
+        Err(errors) => {
+            complain(&errors);
+            return 20;
+        }
+    };
+    match cli.verb {
+        Verb::Run(_) => {
+            let again = world.clone();
+            run::run(&world, loaded, move || again.load(&path)).await
+        }
+        Verb::Sync(args) => sync::run(&world, &loaded, &args).await,
+        Verb::Check(args) => check::run(&world, &loaded, &args).await,
+        Verb::Status(args) => status::status(&world, &loaded, &args),
+        Verb::Coverage(args) => status::coverage(&loaded, &args),
+        Verb::Backfill(args) => backfill::run(&world, &loaded, &args).await,
+        Verb::DeadLetters(args) => dead_letters::run(&world, &loaded, &args).await,
+        Verb::Source(args) => manage::source(&world, &loaded, &args).await,
+        Verb::Sinks(args) => manage::sinks(&world, &loaded, &args).await,
+        Verb::Reload(args) => manage::reload(&world, &loaded, &args).await,
+        Verb::Assets(args) => assets::run(&world, &loaded, &args).await,
+        Verb::Config(args) => config::run(&args, Some(&loaded), &world),
+        _ => 70,
+    }
+}
+
+fn logs(cli: &Cli) {
+    let default = match cli.verb {
+        Verb::Run(_) => "info",
+        _ => "error",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(cli.log_level.as_deref().unwrap_or(default))
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match cli.log_format {
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+        LogFormat::Text => {
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            logs.with_ansi(colour).init();
+        }
+    }
+}
+
+/// Prints a line on standard output. Nobody reading it is no error.
+pub fn print(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Prints a line on standard error.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// `"4m"` and the like, as the configuration reads them.
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::parse_duration(text)
+}
+
+/// A time as people write it: RFC 3339, a day, or an age such as `30d`.
+///
+/// # Errors
+/// Says which forms are accepted.
+pub fn time(text: &str, now: chrono::DateTime<chrono::Utc>) -> Result<chrono::DateTime<chrono::Utc>, String> {
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    if let Ok(day) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc());
+    }
+    if let Ok(age) = duration(text)
+        && let Ok(age) = chrono::TimeDelta::from_std(age)
+    {
+        return Ok(now - age);
+    }
+    Err(format!("{text:?} is no time; accepted are 2026-01-31, 2026-01-31T12:00:00Z or an age such as 30d"))
+}
+
+/// Returns at Ctrl-C or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+}
+
+/// Returns at SIGHUP or when an operator asked for a reload.
+async fn hangup(reload: &tokio::sync::Notify) {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => tokio::select! {
+            _ = hangup.recv() => {}
+            () = reload.notified() => {}
+        },
+        Err(_) => reload.notified().await,
+    }
+}
+
+/// The tenant of that name, or a complaint that names those there are.
+fn tenant<'c>(config: &'c Config, name: &str) -> Result<&'c crate::config::TenantConfig, u8> {
+    config.tenants.get(name).ok_or_else(|| {
+        let known: Vec<&str> = config.tenants.keys().map(String::as_str).collect();
+        complain(&format!("there is no tenant {name:?} in the configuration; there are {}", known.join(", ")));
+        20
+    })
+}

@@ -1,0 +1,326 @@
+//! What a run says at its end: a summary for people and machines, and an exit code that means something.
+
+use crate::pipeline::Tenant;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::time::Duration;
+use tidegate_core::fault::{Fault, FaultKind};
+
+/// Exit codes. Stable; the order is the precedence where several apply.
+pub const PRECEDENCE: [u8; 8] = [70, 50, 20, 21, 40, 30, 12, 10];
+
+/// What each code means, for help texts.
+pub const EXIT_CODES: &str = "Exit codes:
+  0   complete, or another run holds the tenant and is alive (sign of life under 5 minutes old)
+  10  partial: some source, sink or tenant failed, the others are complete
+  12  time budget spent; progress is kept, the next run goes on
+  20  configuration
+  21  all credentials refused
+  30  quota: the vendor's limit did not leave enough requests
+  40  all sinks down
+  50  journal (also: held by a run that no longer moves)
+  70  internal";
+
+/// A source or sink that did not complete.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct Failed {
+    /// `tenant/key`.
+    pub source: String,
+    /// The group of trouble, or `sink`.
+    pub kind: String,
+    /// In words.
+    pub message: String,
+    /// Since when.
+    pub since: Option<DateTime<Utc>>,
+    /// When the vendor begins to forget what was not read.
+    pub data_at_risk_from: Option<DateTime<Utc>>,
+}
+
+/// How many tenants ended how.
+#[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
+pub struct Tenants {
+    /// Complete.
+    pub ok: u64,
+    /// Something of theirs failed.
+    pub failed: u64,
+    /// Held by another run.
+    pub skipped: u64,
+}
+
+/// The summary of a run. `sync --json` prints it as one object.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// A name for this run: when it began.
+    pub run: String,
+    /// `complete`, `partial`, `budget`, `failed`.
+    pub result: String,
+    /// The exit code.
+    pub exit: u8,
+    /// How long it took.
+    pub seconds: f64,
+    /// Tenants.
+    pub tenants: Tenants,
+    /// New records.
+    pub fetched: u64,
+    /// Records that were known.
+    pub duplicates: u64,
+    /// Documents with a verdict of delivered, by sink.
+    pub delivered: BTreeMap<String, u64>,
+    /// Documents that became dead letters.
+    pub dead: u64,
+    /// Records that some sink still lacks.
+    pub backlog: u64,
+    /// Age of the oldest of them.
+    pub oldest_undelivered_s: u64,
+    /// What did not complete.
+    pub failed: Vec<Failed>,
+    #[serde(skip)]
+    codes: BTreeSet<u8>,
+    #[serde(skip)]
+    texts: Vec<String>,
+    #[serde(skip)]
+    credentials: (u64, u64),
+    #[serde(skip)]
+    sinks: (u64, u64),
+}
+
+impl Summary {
+    /// An empty one.
+    #[must_use]
+    pub fn new(began: DateTime<Utc>) -> Self {
+        Self { run: began.format("%Y%m%dT%H%M%S%.3fZ").to_string(), ..Self::default() }
+    }
+
+    /// Notes that this code applies.
+    pub fn code(&mut self, code: u8) {
+        self.codes.insert(code);
+    }
+
+    /// A text for people, printed before the summary's lines.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.texts.push(text.into());
+    }
+
+    /// A tenant that another run holds.
+    pub fn skipped(&mut self, tenant: &str, text: String, code: Option<u8>) {
+        self.tenants.skipped += 1;
+        self.say(format!("{tenant}  HELD  {text}"));
+        self.codes.extend(code);
+    }
+
+    /// A tenant that could not start.
+    pub fn refused(&mut self, tenant: &str, kind: &str, text: &str, code: u8) {
+        self.tenants.failed += 1;
+        self.say(format!("{tenant}  FAILED  {text}"));
+        self.failed.push(Failed {
+            source: tenant.to_owned(),
+            kind: kind.to_owned(),
+            message: text.to_owned(),
+            since: None,
+            data_at_risk_from: None,
+        });
+        self.code(code);
+    }
+
+    /// A tenant that ran. `retention` by source key; `complete`: it ended by itself, not by the budget.
+    pub fn tenant(&mut self, tenant: &Tenant, retention: &BTreeMap<String, Duration>, complete: bool, backlog: (u64, u64)) {
+        let mut good = true;
+        for (key, state) in tenant.board.sources() {
+            self.fetched += state.fetched;
+            self.duplicates += state.duplicates;
+            self.credentials.1 += 1;
+            let quota = state.wait.as_ref().filter(|_| !state.drained);
+            let Some((fault, since)) = state.fault.clone().or_else(|| {
+                let (_, reason) = quota?;
+                Some((Fault::new(FaultKind::RateLimit, reason.clone()), state.last_page.unwrap_or_default()))
+            }) else {
+                continue;
+            };
+            good = false;
+            if fault.kind == FaultKind::Credential {
+                self.credentials.0 += 1;
+            }
+            if matches!(fault.kind, FaultKind::RateLimit | FaultKind::Concurrency) {
+                self.code(30);
+            }
+            let risk = state.covered_to.or(Some(since)).zip(retention.get(&key)).and_then(|(covered, keeps)| {
+                covered.checked_add_signed(TimeDelta::from_std(*keeps).ok()?)
+            });
+            let remedy = tenant.sources.get(&key).map(|source| source.remedy()).unwrap_or_default();
+            self.say(explain(&tenant.name, &key, &fault, state.covered_to, risk, &remedy));
+            self.failed.push(Failed {
+                source: format!("{}/{key}", tenant.name),
+                kind: kind_name(fault.kind),
+                message: fault.to_string(),
+                since: Some(since),
+                data_at_risk_from: risk,
+            });
+        }
+        for (key, state) in tenant.board.sinks() {
+            *self.delivered.entry(key.clone()).or_default() += state.delivered + state.duplicates;
+            self.dead += state.dead;
+            self.sinks.1 += 1;
+            if let Some((fault, since)) = &state.fault {
+                good = false;
+                if !state.drained {
+                    self.sinks.0 += 1;
+                }
+                let mut text = format!("{}/{key}  NOT DELIVERED  {fault}\n  Nothing is lost: the journal keeps it and the next run goes on.", tenant.name);
+                if let Some(remedy) = &fault.remedy {
+                    let _ = write!(text, "\n  Fix: {remedy}");
+                }
+                self.say(text);
+                self.failed.push(Failed {
+                    source: format!("{}/{key}", tenant.name),
+                    kind: "sink".to_owned(),
+                    message: fault.to_string(),
+                    since: Some(*since),
+                    data_at_risk_from: None,
+                });
+            }
+        }
+        self.backlog += backlog.0;
+        self.oldest_undelivered_s = self.oldest_undelivered_s.max(backlog.1);
+        if let Some(error) = &tenant.failed {
+            good = false;
+            self.code(50);
+            self.say(format!("{}  JOURNAL  {error}", tenant.name));
+        }
+        if !complete {
+            self.code(12);
+        }
+        if good && complete {
+            self.tenants.ok += 1;
+        } else {
+            self.tenants.failed += 1;
+        }
+    }
+
+    /// Closes the books. `fail_on`: codes that are not listed become 0.
+    pub fn finish(&mut self, seconds: f64, fail_on: Option<&[u8]>) -> u8 {
+        if !self.failed.is_empty() {
+            self.code(10);
+        }
+        if self.credentials.1 > 0 && self.credentials.0 == self.credentials.1 {
+            self.code(21);
+        }
+        if self.sinks.1 > 0 && self.sinks.0 == self.sinks.1 {
+            self.code(40);
+        }
+        self.seconds = (seconds * 1000.0).round() / 1000.0;
+        let code = PRECEDENCE.into_iter().find(|code| self.codes.contains(code)).unwrap_or(0);
+        self.result = match code {
+            0 => "complete",
+            10 => "partial",
+            12 => "budget",
+            _ => "failed",
+        }
+        .to_owned();
+        self.exit = match fail_on {
+            Some(listed) if !listed.contains(&code) => 0,
+            _ => code,
+        };
+        self.exit
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for text in &self.texts {
+            let _ = writeln!(out, "{text}");
+        }
+        let delivered: Vec<String> = self.delivered.iter().map(|(sink, n)| format!("{} to {sink}", thousands(*n))).collect();
+        let delivered = if delivered.is_empty() { "nothing to deliver to".to_owned() } else { delivered.join(" · ") };
+        let _ = write!(out, "{}: {} new records", self.result, thousands(self.fetched));
+        if self.duplicates > 0 {
+            let _ = write!(out, " ({} known already)", thousands(self.duplicates));
+        }
+        let _ = write!(out, " · {delivered}");
+        if self.dead > 0 {
+            let _ = write!(out, " · {} dead letters (tidegate dead-letters list TENANT)", thousands(self.dead));
+        }
+        if self.backlog > 0 {
+            let _ = write!(out, " · {} still to deliver, oldest {} s old", thousands(self.backlog), self.oldest_undelivered_s);
+        }
+        let _ = write!(out, " · {:.1} s", self.seconds);
+        if self.exit != 0 {
+            let _ = write!(out, " · exit {}", self.exit);
+        }
+        out
+    }
+}
+
+fn kind_name(kind: FaultKind) -> String {
+    serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// A failed source in the house's style: what, since when, what is lost and from when, the remedy.
+#[must_use]
+pub fn explain(
+    tenant: &str,
+    source: &str,
+    fault: &Fault,
+    covered: Option<DateTime<Utc>>,
+    risk: Option<DateTime<Utc>>,
+    remedy: &str,
+) -> String {
+    let word = match fault.kind {
+        FaultKind::Credential => "REFUSED",
+        FaultKind::Permission | FaultKind::Licence => "NOT ALLOWED",
+        FaultKind::RateLimit | FaultKind::Concurrency => "WAITING",
+        _ => "FAILING",
+    };
+    let mut text = format!("{tenant}/{source}  {word}  ");
+    match (fault.status, &fault.code) {
+        (Some(status), code) if fault.kind == FaultKind::Credential => {
+            let _ = write!(text, "{status}");
+            if let Some(code) = code {
+                let _ = write!(text, " {code}");
+            }
+            if let Some(id) = &fault.request_id {
+                let _ = write!(text, " (request {id})");
+            }
+        }
+        _ => {
+            let _ = write!(text, "{fault}");
+        }
+    }
+    match (covered, risk) {
+        (Some(covered), Some(risk)) => {
+            let _ = write!(
+                text,
+                "\n  Read up to {}. Nothing lost yet; from {} the vendor begins to forget what comes after.",
+                covered.format("%Y-%m-%d %H:%MZ"),
+                risk.format("%Y-%m-%d")
+            );
+        }
+        (None, Some(risk)) => {
+            let _ = write!(text, "\n  Nothing was read yet. From {} the vendor begins to forget.", risk.format("%Y-%m-%d"));
+        }
+        _ => {}
+    }
+    let remedy = fault.remedy.as_deref().unwrap_or(remedy);
+    if matches!(fault.kind, FaultKind::Credential | FaultKind::Permission | FaultKind::Licence) || fault.remedy.is_some() {
+        for line in remedy.lines() {
+            let _ = write!(text, "\n  {line}");
+        }
+    }
+    text
+}
+
+/// `1200` as `1,200`.
+#[must_use]
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,150 @@
+//! `tidegate sync`: catch up to the moment it began, deliver, end. It cannot hang: the time budget ends everything.
+
+use super::report::Summary;
+use crate::config::{Config, TenantConfig};
+use crate::pipeline::{StartError, Tenant};
+use crate::world::World;
+use chrono::{TimeDelta, Utc};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use tidegate_core::journal::JournalError;
+use tokio::task::JoinSet;
+
+/// A holder whose sign of life is older than this no longer moves.
+const ALIVE: TimeDelta = TimeDelta::minutes(5);
+
+/// One-shot: catch up, deliver, end.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::report::EXIT_CODES)]
+pub struct Args {
+    /// Ends after this long, whatever happens; progress is kept and the next run goes on
+    #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = super::duration)]
+    pub max_duration: Duration,
+    /// Only these exit codes; every other becomes 0
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    pub fail_on: Option<Vec<u8>>,
+    /// Prints the summary as one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Also writes the JSON summary to this file
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Only these tenants
+    #[arg(long, value_name = "TENANT", value_delimiter = ',')]
+    pub tenant: Vec<String>,
+}
+
+struct Ended {
+    tenant: Result<Tenant, StartError>,
+    name: String,
+    complete: bool,
+    backlog: (u64, u64),
+}
+
+/// Runs it; the exit code.
+pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
+    let began = std::time::Instant::now();
+    let now = world.clock.now();
+    let deadline = tokio::time::Instant::now() + args.max_duration;
+    let mut summary = Summary::new(now);
+    let interrupt = super::interrupted();
+    let stop = tokio_stop(deadline, interrupt);
+    let chosen: Vec<&TenantConfig> = config
+        .tenants
+        .values()
+        .filter(|tenant| args.tenant.is_empty() || args.tenant.contains(&tenant.name))
+        .collect();
+    for name in args.tenant.iter().filter(|name| !config.tenants.contains_key(*name)) {
+        summary.refused(name, "configuration", "there is no such tenant in the configuration", 20);
+    }
+    let mut tasks = JoinSet::new();
+    for tenant in chosen {
+        let (world, config, tenant, stop) = (world.clone(), config.clone(), tenant.clone(), stop.clone());
+        tasks.spawn(async move { one(&world, &config, &tenant, stop).await });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok(ended) => book(&mut summary, config, ended),
+            Err(error) => summary.refused("tidegate", "internal", &error.to_string(), 70),
+        }
+    }
+    let code = summary.finish(began.elapsed().as_secs_f64(), args.fail_on.as_deref());
+    let json = serde_json::to_string(&summary).unwrap_or_default();
+    if let Some(path) = &args.report
+        && let Err(error) = std::fs::write(path, format!("{json}\n"))
+    {
+        super::complain(&format!("{}: the report could not be written: {error}", path.display()));
+    }
+    if args.json {
+        super::print(&json);
+        for line in summary.text().lines() {
+            super::complain(line);
+        }
+    } else {
+        super::print(&summary.text());
+    }
+    code
+}
+
+/// A future that is over at the deadline or at Ctrl-C, for any number of waiters.
+fn tokio_stop(
+    deadline: tokio::time::Instant,
+    interrupt: impl Future<Output = ()> + Send + 'static,
+) -> tokio::sync::watch::Receiver<bool> {
+    let (sender, receiver) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => {}
+            () = interrupt => {}
+        }
+        sender.send_replace(true);
+        std::future::pending::<()>().await;
+    });
+    receiver
+}
+
+async fn one(world: &World, config: &Config, tenant: &TenantConfig, mut stop: tokio::sync::watch::Receiver<bool>) -> Ended {
+    let name = tenant.name.clone();
+    let mut running = match Tenant::start(world, config, tenant, "sync").await {
+        Ok(running) => running,
+        Err(error) => return Ended { tenant: Err(error), name, complete: false, backlog: (0, 0) },
+    };
+    let complete = tokio::select! {
+        () = running.drain() => true,
+        _ = stop.wait_for(|stop| *stop) => false,
+    };
+    running.stop().await;
+    let backlog = super::status::backlog(&running.journal, world.clock.now()).await.unwrap_or((0, 0));
+    Ended { tenant: Ok(running), name, complete, backlog }
+}
+
+fn book(summary: &mut Summary, config: &Config, ended: Ended) {
+    match ended.tenant {
+        Ok(tenant) => {
+            let retention = retention(config, &tenant.name);
+            summary.tenant(&tenant, &retention, ended.complete, ended.backlog);
+        }
+        Err(StartError::Journal(JournalError::Held { holder, .. })) => {
+            let age = Utc::now() - holder.heartbeat;
+            let alive = age < ALIVE;
+            let text = format!(
+                "by `tidegate {}` (pid {}) since {}, last sign of life {} s ago{}",
+                holder.verb,
+                holder.pid,
+                holder.since.format("%Y-%m-%d %H:%M:%SZ"),
+                age.num_seconds().max(0),
+                if alive { "; it does the work" } else { "; it no longer moves: end that process" },
+            );
+            summary.skipped(&ended.name, text, (!alive).then_some(50));
+        }
+        Err(StartError::Journal(error)) => summary.refused(&ended.name, "journal", &error.to_string(), 50),
+        Err(StartError::Config(error)) => summary.refused(&ended.name, "configuration", &error, 20),
+    }
+}
+
+/// The vendor's retention of each source: the shortest of its streams.
+fn retention(config: &Config, tenant: &str) -> BTreeMap<String, Duration> {
+    let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
+    tenant.sources.iter().filter_map(|(key, source)| Some((key.clone(), source.retention()?))).collect()
+}

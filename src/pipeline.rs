@@ -1,0 +1,239 @@
+//! Read this first: how the two loops, collect and deliver, meet at a tenant's journal.
+//!
+//! A tenant is opened once ([`Tenant::start`]): its journal, one [`Collector`] a source, one [`Deliverer`] a sink, and
+//! a keeper that gives signs of life, carries out operators' requests and takes away what every sink has. Nothing else
+//! connects the two sides. Tenants share nothing but the process: page slots, threads, the configuration's file.
+
+use crate::config::{Config, TenantConfig};
+use crate::world::World;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::board::Board;
+use tidegate_core::collect::Collector;
+use tidegate_core::deliver::Deliverer;
+use tidegate_core::journal::{Action, Change, FileJournal, Fingerprint, Handle, JournalError, Keep, OpenOptions};
+use tidegate_core::source::Source;
+use tidegate_core::stop::{Phase, Signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+/// Operators' requests are looked for this often; they promise to act within a second.
+const KEEPER: Duration = Duration::from_millis(400);
+/// What every sink has is taken away this often.
+const TRIM: Duration = Duration::from_secs(60);
+
+/// Why a tenant could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration, or what it points at.
+    #[error("{0}")]
+    Config(String),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// A tenant at work.
+pub struct Tenant {
+    /// Its key.
+    pub name: String,
+    /// How its sources and sinks are doing.
+    pub board: Board,
+    /// Its journal.
+    pub journal: Handle,
+    /// Its sources, for remedies.
+    pub sources: BTreeMap<String, Arc<dyn Source>>,
+    /// The journal's first failure.
+    pub failed: Option<JournalError>,
+    collecting: (Signal, JoinSet<Result<(), JournalError>>),
+    delivering: (Signal, JoinSet<Result<(), JournalError>>),
+    keeping: (Signal, JoinSet<Result<(), JournalError>>),
+}
+
+impl Tenant {
+    /// Opens a tenant's journal and starts its tasks.
+    ///
+    /// # Errors
+    /// [`StartError`]: the journal is held, damaged or unfit; a source or sink is configured wrongly, or points at
+    /// another organisation than the journal holds.
+    pub async fn start(world: &World, config: &Config, tenant: &TenantConfig, verb: &str) -> Result<Self, StartError> {
+        let sources = world.sources(config, tenant)?;
+        let sinks = world.sinks(config, tenant, &sources)?;
+        let (dir, verb) = (config.journal_dir(&tenant.name), verb.to_owned());
+        let now = world.clock.now();
+        let options = OpenOptions { verb: verb.clone(), now, ..OpenOptions::default() };
+        let opened = tokio::task::spawn_blocking(move || FileJournal::open(&dir, options)).await;
+        let opened = opened.map_err(|error| StartError::Config(format!("opening the journal failed: {error}")))??;
+        let journal = Handle::new(Arc::new(opened));
+
+        let state = journal.load().await?;
+        let mut changes = vec![Change::Action(Action { at: now, what: "start".to_owned(), detail: verb })];
+        for source in &sources {
+            changes.extend(claim(&tenant.name, &state.fingerprints, &source.fingerprint)?);
+        }
+        journal.commit(changes).await?;
+
+        let board = Board::default();
+        let bell = Arc::new(Notify::new());
+        let full = watch::Sender::new(false);
+        let (collect, deliver, keep) = (Signal::default(), Signal::default(), Signal::default());
+        let (mut collecting, mut delivering, mut keeping) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let mut bells = Vec::new();
+        let mut apis = BTreeMap::new();
+        for source in sources {
+            let bell = Arc::new(Notify::new());
+            bells.push(Arc::clone(&bell));
+            apis.insert(source.key.clone(), Arc::clone(&source.api));
+            board.source(&source.key, |_| {});
+            let collector = Collector {
+                source: source.key,
+                connector: source.connector,
+                api: source.api,
+                streams: source.streams,
+                http: source.http,
+                journal: journal.clone(),
+                clock: world.clock.clone(),
+                board: board.clone(),
+                start: source.start,
+                poll: source.poll,
+                stop: collect.watch(),
+                full: full.subscribe(),
+                bell,
+            };
+            collecting.spawn(collector.run());
+        }
+        for sink in sinks {
+            let bell = Arc::new(Notify::new());
+            bells.push(Arc::clone(&bell));
+            board.sink(&sink.key, |_| {});
+            let deliverer = Deliverer {
+                key: sink.key,
+                sink: sink.sink,
+                renderer: Arc::new(sink.renderer),
+                journal: journal.clone(),
+                clock: world.clock.clone(),
+                board: board.clone(),
+                start: sink.start,
+                stop: deliver.watch(),
+                bell,
+            };
+            delivering.spawn(deliverer.run());
+        }
+        let keeper = Keeper {
+            journal: journal.clone(),
+            clock: world.clock.clone(),
+            keep: Keep { age: config.journal.keep, bytes: config.journal.budget },
+            full,
+            bells,
+            reload: Arc::clone(&world.reload),
+            stop: keep.watch(),
+        };
+        keeping.spawn(keeper.run());
+        drop(bell);
+        Ok(Self {
+            name: tenant.name.clone(),
+            board,
+            journal,
+            sources: apis,
+            failed: None,
+            collecting: (collect, collecting),
+            delivering: (deliver, delivering),
+            keeping: (keep, keeping),
+        })
+    }
+
+    /// Catches up: reads until live work has reached the moment of the call, then delivers all that there is.
+    pub async fn drain(&mut self) {
+        self.collecting.0.go(Phase::Drain);
+        self.failed = self.failed.take().or(finish(&mut self.collecting.1).await);
+        self.delivering.0.go(Phase::Drain);
+        self.failed = self.failed.take().or(finish(&mut self.delivering.1).await);
+    }
+
+    /// Ends: no new page, what is in flight gets its verdict (25 s at most), everything proven is acknowledged.
+    pub async fn stop(&mut self) {
+        self.collecting.0.go(Phase::Stop);
+        self.delivering.0.go(Phase::Stop);
+        self.failed = self.failed.take().or(finish(&mut self.collecting.1).await);
+        self.failed = self.failed.take().or(finish(&mut self.delivering.1).await);
+        self.keeping.0.go(Phase::Stop);
+        self.failed = self.failed.take().or(finish(&mut self.keeping.1).await);
+    }
+
+    /// Returns when one of the tenant's tasks ended, which while running only a failing journal brings about.
+    pub async fn broken(&mut self) {
+        let first = tokio::select! {
+            first = next(&mut self.collecting.1) => first,
+            first = next(&mut self.delivering.1) => first,
+            first = next(&mut self.keeping.1) => first,
+        };
+        self.failed = self.failed.take().or(first);
+    }
+}
+
+/// A source's key stands for one organisation for ever; pointing it elsewhere must be said.
+fn claim(tenant: &str, known: &[Fingerprint], ours: &Fingerprint) -> Result<Option<Change>, StartError> {
+    match known.iter().find(|known| known.source == ours.source) {
+        None => Ok(Some(Change::Fingerprint(ours.clone()))),
+        Some(known) if known == ours => Ok(None),
+        Some(known) => Err(StartError::Config(format!(
+            "tenant {tenant}, source {source}: the journal holds {} of {}, the configuration says {} of {}\n  \
+             If it is the same organisation under a new address: tidegate source reset {tenant} {source}\n  \
+             If the old data belongs to another key: tidegate source rename {tenant} {source} NEW",
+            known.connector, known.organisation, ours.connector, ours.organisation, source = ours.source,
+        ))),
+    }
+}
+
+async fn next(tasks: &mut JoinSet<Result<(), JournalError>>) -> Option<JournalError> {
+    match tasks.join_next().await {
+        None => std::future::pending().await,
+        Some(Ok(Ok(()))) => None,
+        Some(Ok(Err(error))) => Some(error),
+        Some(Err(error)) => Some(JournalError::internal(&error.to_string())),
+    }
+}
+
+async fn finish(tasks: &mut JoinSet<Result<(), JournalError>>) -> Option<JournalError> {
+    let mut failed = None;
+    while !tasks.is_empty() {
+        failed = failed.or(next(tasks).await);
+    }
+    failed
+}
+
+struct Keeper {
+    journal: Handle,
+    clock: tidegate_core::clock::Clock,
+    keep: Keep,
+    full: watch::Sender<bool>,
+    bells: Vec<Arc<Notify>>,
+    reload: Arc<Notify>,
+    stop: tidegate_core::stop::Stop,
+}
+
+impl Keeper {
+    async fn run(mut self) -> Result<(), JournalError> {
+        let mut trimmed = tokio::time::Instant::now() - TRIM;
+        loop {
+            let requests = self.journal.heartbeat(self.clock.now()).await?;
+            for request in requests {
+                let carried_out = crate::requests::changes(&self.journal, &request).await?;
+                self.journal.commit(carried_out.changes).await?;
+                self.bells.iter().for_each(|bell| bell.notify_one());
+                if carried_out.reload {
+                    self.reload.notify_one();
+                }
+            }
+            if trimmed.elapsed() >= TRIM {
+                trimmed = tokio::time::Instant::now();
+                let trim = self.journal.trim(self.keep, self.clock.now()).await?;
+                self.full.send_replace(trim.full);
+            }
+            if self.stop.unless_stopped(tokio::time::sleep(KEEPER)).await.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
