@@ -12,3 +12,5 @@ pub mod json;
 pub mod schema;
 pub mod sink;
 pub mod source;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;

@@ -2,6 +2,58 @@
 //!
 //! *Invariants.* Everything that must be true together is one [`Journal::commit`]. A page exists if its row exists.
 //! Only `commit` dedupes, in order. Nothing is acknowledged to anybody before its commit has returned.
+//!
+//! # On disk
+//!
+//! One directory a tenant, written by the one process that holds its `lock` (an flock; the file says who, since when,
+//! and its last sign of life):
+//!
+//! - `pages/N.zst`, *segments*: plain zstd files that `zstdcat` prints. A page in them is a skippable frame (magic
+//!   `0x184D2A5D`), which says what follows, and a checksummed zstd-1 frame of its new records, one a line. A segment is
+//!   closed at 64 MiB (less under a small budget) or after a day, and goes as a whole.
+//! - `state.db`: SQLite in WAL mode, `synchronous = FULL`; everything that is small. Times are microseconds since 1970
+//!   (finer parts are cut off), hours are hours since 1970.
+//!
+//! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
+//!
+//! ```text
+//! "tdg1" · digest 32 · previous digest 32 · page id u64 · at i64 (µs) · lane u8 (0 live, 1 sweep, 2 backfill)
+//! · length of the zstd frame u32 · source u16+bytes · stream u16+bytes · count u32
+//! · count × (length u32 · flags u8 [· revision u64, flag 1] [· occurrence u32, flag 2])
+//! ```
+//!
+//! `digest` is the SHA-256 of all that follows it in the skippable frame and of the zstd frame. It contains the digest
+//! of the page before, so pages form a chain from the first one on; digests outlive the pages (table `gone`).
+//!
+//! # A commit
+//!
+//! Take SQLite's write lock, compare the epoch → dedupe, compress → append → fdatasync → rows → commit → reply. The epoch is
+//! compared under the lock and before the first byte, so a process that lost its tenant cannot write into a segment
+//! of its successor. What was appended without rows is cut off at the next opening. A failed fdatasync may have dropped
+//! data that the kernel calls clean: nothing is written after it until the journal is opened again.
+//!
+//! # Dedupe
+//!
+//! Keys lie packed, 16 bytes of id and 8 of meaning, in one blob for each (stream, hour, page): inserting costs the same
+//! at 10⁵ and 10⁷ keys, because a page touches few hours and an hour is loaded once. Many small blobs of an hour are
+//! merged in the commit that makes them too many.
+
+pub mod coverage;
+mod handle;
+mod keys;
+mod lock;
+pub mod reader;
+mod segment;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use handle::Handle;
+pub use reader::Reader;
+pub use store::{FileJournal, OpenOptions, STEPS, Steps};
+pub use verify::{Verified, verify};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -298,11 +350,12 @@ pub enum Change {
     /// Add to the ledger. Rows of the same stream, grade and cause that touch or overlap become one (counts add up,
     /// extremes combine); a better grade replaces the part of a worse one that it covers; holes shrink.
     Cover(Interval),
-    /// Insert (`id` 0) or replace a piece of a sink's position.
+    /// Insert (`id` 0) or replace a piece of a sink's position. Replacing one that is gone (done, its sink forgotten)
+    /// does nothing.
     Span(Span),
     /// A closed span is delivered to its end, or given up.
     SpanDone(u64),
-    /// Keep a dead letter (`id` 0), or replace it.
+    /// Keep a dead letter (`id` 0), or replace it; replacing one that is gone does nothing.
     Dead(DeadLetter),
     /// A dead letter was delivered or dropped.
     DeadDone(u64),
@@ -320,7 +373,7 @@ pub enum Change {
     ResetSource(String),
     /// Hand a sink's position and dead letters to another key.
     RenameSink(String, String),
-    /// End a sink's claim.
+    /// End a sink's claim: its spans go, its dead letters stay until they are dropped.
     ForgetSink(String),
 }
 
@@ -356,6 +409,8 @@ pub struct State {
     pub bytes: u64,
     /// Who holds the tenant.
     pub holder: Option<Holder>,
+    /// Streams whose keys were forgotten, and before which hour: `(source, stream, hour)`.
+    pub forgotten: Vec<(String, String, i64)>,
 }
 
 /// Who holds a tenant's journal.
@@ -451,7 +506,8 @@ pub enum JournalError {
         /// Why.
         why: String,
     },
-    /// The disk or the system said no. After a failed write nothing is written until the journal is opened again.
+    /// The disk or the system said no. After a failed sync nothing is written until the journal is opened again; after
+    /// a full disk the same commit may be tried again.
     #[error("{path}: {what}: {source}")]
     Io {
         /// The file.
@@ -469,6 +525,56 @@ pub enum JournalError {
         /// What the engine said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl JournalError {
+    /// The same error once more, for everybody who waited for the same commit.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Held { path, holder } => Self::Held { path: path.clone(), holder: holder.clone() },
+            Self::Fenced { path, ours, theirs } => {
+                Self::Fenced { path: path.clone(), ours: *ours, theirs: *theirs }
+            }
+            Self::Damaged { path, what, remedy } => {
+                Self::Damaged { path: path.clone(), what: what.clone(), remedy: remedy.clone() }
+            }
+            Self::Newer { path, found, known } => {
+                Self::Newer { path: path.clone(), found: *found, known: *known }
+            }
+            Self::Unfit { path, why } => Self::Unfit { path: path.clone(), why: why.clone() },
+            Self::Io { path, what, source } => Self::Io {
+                path: path.clone(),
+                what,
+                source: match source.raw_os_error() {
+                    Some(code) => std::io::Error::from_raw_os_error(code),
+                    None => std::io::Error::new(source.kind(), source.to_string()),
+                },
+            },
+            Self::State { path, source } => {
+                Self::State { path: path.clone(), source: source.to_string().into() }
+            }
+        }
+    }
+
+    fn io(path: &std::path::Path, what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.display().to_string(), what, source }
+    }
+
+    fn damaged(path: &std::path::Path, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.display().to_string(),
+            what: what.into(),
+            remedy:
+                "restore the tenant's directory from a backup, or move it aside: collection then begins anew"
+                    .to_owned(),
+        }
+    }
+}
+
+/// Times are kept to the microsecond.
+fn whole(t: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(t.timestamp_micros()).unwrap_or(t)
 }
 
 /// One tenant's journal, open for writing. Blocking; call it from blocking tasks (see [`Handle`]).
@@ -495,7 +601,9 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError>;
-    /// Takes away what every sink has and `keep` allows.
+    /// Takes away what every sink has and `keep` allows, oldest first. A page waits for a sink while one of its spans
+    /// still has to pass it; where no sink has a span on it (there is no sink yet), nobody waits and age and budget
+    /// alone decide. Keys, ledger, digests and the action log stay.
     ///
     /// # Errors
     /// See [`JournalError`].
@@ -505,4 +613,12 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError>;
+    /// Forgets the keys of a stream's hours before `before` (hours since 1970; keys without a time: of pages fetched
+    /// before it), and says how many. The only way that keys go. A journal that cannot forget keeps them.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn forget(&self, _source: &str, _stream: &str, _before: i64) -> Result<u64, JournalError> {
+        Ok(0)
+    }
 }

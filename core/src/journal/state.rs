@@ -1,0 +1,1088 @@
+//! What is small: the one file that names the storage engine.
+//!
+//! Every method is one thought about the tables; order and durability are the store's affair. Everything that is read is
+//! read to its end at once, so no read transaction outlives a call.
+
+use super::keys::{self, Hour};
+use super::segment::{Digest, Place};
+use super::{
+    Action, DeadLetter, Fingerprint, Grade, Interval, JournalError, Keep, Lane, PageId, QuotaRow, Range,
+    Request, Span, State, Work, coverage, whole,
+};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, named_params, params,
+};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The format that this program writes.
+pub(super) const VERSION: i64 = 1;
+
+/// A command of an operator may hold the write lock for an instant.
+const BUSY: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = r#"
+CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, epoch INTEGER NOT NULL) STRICT;
+CREATE TABLE stream (
+  id INTEGER PRIMARY KEY, source TEXT NOT NULL, name TEXT NOT NULL, forgotten INTEGER, UNIQUE (source, name)
+) STRICT;
+-- What stands in a segment, so that opening and trimming need not look at every page.
+CREATE TABLE segment (
+  seg INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  oldest INTEGER NOT NULL, newest INTEGER NOT NULL, bytes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE page (
+  id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, lane TEXT NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL,
+  seg INTEGER NOT NULL, off INTEGER NOT NULL, len INTEGER NOT NULL, digest BLOB NOT NULL
+) STRICT;
+CREATE INDEX page_lane ON page (lane, id);
+-- Pages that were trimmed: the chain of digests stays.
+CREATE TABLE gone (
+  id INTEGER PRIMARY KEY, stream INTEGER NOT NULL, lane TEXT NOT NULL, at INTEGER NOT NULL, n INTEGER NOT NULL,
+  seg INTEGER NOT NULL, digest BLOB NOT NULL
+) STRICT;
+-- 24 bytes a key: 16 of the id's hash, 8 of the meaning's. `at` is the hour of fetching.
+CREATE TABLE key (
+  stream INTEGER NOT NULL, hour INTEGER NOT NULL, page INTEGER NOT NULL, at INTEGER NOT NULL, keys BLOB NOT NULL,
+  PRIMARY KEY (stream, hour, page)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE work (
+  source TEXT NOT NULL, stream TEXT NOT NULL, lane TEXT NOT NULL, name TEXT NOT NULL, since INTEGER NOT NULL,
+  until INTEGER, cursor BLOB, wait_until INTEGER, reason TEXT, memo TEXT NOT NULL,
+  PRIMARY KEY (source, stream, lane, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE coverage (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, stream TEXT NOT NULL, since INTEGER NOT NULL,
+  until INTEGER NOT NULL, grade TEXT NOT NULL, cause TEXT, repairable_until INTEGER, count INTEGER NOT NULL,
+  oldest INTEGER, newest INTEGER, read_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX coverage_until ON coverage (source, stream, until);
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, lane TEXT NOT NULL, next_page INTEGER NOT NULL,
+  next_record INTEGER NOT NULL, until INTEGER, mark TEXT
+) STRICT;
+CREATE TABLE dead (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, source TEXT NOT NULL, stream TEXT NOT NULL,
+  page INTEGER NOT NULL, record INTEGER NOT NULL, event INTEGER, kind TEXT NOT NULL, reason TEXT NOT NULL,
+  at INTEGER NOT NULL, copy BLOB NOT NULL, revision INTEGER, occurrence INTEGER NOT NULL, retry INTEGER NOT NULL
+) STRICT;
+CREATE INDEX dead_retry ON dead (id) WHERE retry = 1;
+CREATE TABLE quota (source TEXT PRIMARY KEY, not_before INTEGER, state TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE fingerprint (
+  source TEXT PRIMARY KEY, connector TEXT NOT NULL, organisation TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE action (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+-- The only table that somebody without the lock writes.
+CREATE TABLE request (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, verb TEXT NOT NULL, arguments TEXT NOT NULL
+) STRICT;
+INSERT INTO meta VALUES (1, 1, 0);
+"#;
+
+/// How long ledger, digests and action log outlive what they tell of.
+const YEARS: Duration = Duration::from_secs(7 * 366 * 24 * 3600);
+
+/// A connection.
+pub(super) struct Db {
+    path: PathBuf,
+    db: Connection,
+}
+
+/// A page's row.
+pub(super) struct PageRow {
+    pub(super) place: Place,
+    pub(super) source: String,
+    pub(super) stream: String,
+}
+
+/// The end of the chain of pages.
+pub(super) struct End {
+    /// The number that the next page will get.
+    pub(super) next: PageId,
+    /// The last page's digest.
+    pub(super) digest: Digest,
+    /// The highest segment that ever was.
+    pub(super) seg: u64,
+}
+
+/// A segment's row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SegmentRow {
+    pub(super) seg: u64,
+    pub(super) oldest: DateTime<Utc>,
+    pub(super) bytes: u64,
+}
+
+/// What a trim took.
+pub(super) struct Gone {
+    pub(super) segments: Vec<GoneSegment>,
+    pub(super) pages: u64,
+    /// Bytes that are left.
+    pub(super) bytes: u64,
+}
+
+/// A trimmed segment, and which pages stood in it.
+pub(super) struct GoneSegment {
+    pub(super) seg: u64,
+    pub(super) first: PageId,
+    pub(super) last: PageId,
+}
+
+/// A trimmed page's or a kept page's link of the chain.
+pub(super) struct Link {
+    pub(super) id: PageId,
+    pub(super) digest: Digest,
+    /// Where it stands, if it is kept; and how many records it has.
+    pub(super) kept: Option<(Place, u64)>,
+}
+
+impl Db {
+    /// Opens for writing. `fresh` says that it may be made.
+    pub(super) fn write(path: &Path, fresh: bool) -> Result<Self, JournalError> {
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if fresh {
+            flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        }
+        let mut this = Self::connect(path, flags)?;
+        this.set_up().map_err(|e| failed(path, e))?;
+        this.check(fresh)?;
+        Ok(this)
+    }
+
+    /// Opens for reading; writers are not disturbed.
+    pub(super) fn read(path: &Path) -> Result<Self, JournalError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut this = Self::connect(path, flags)?;
+        match this.check(false) {
+            // Nobody writes and the folder cannot be written to: there is no WAL and none can be made.
+            Err(JournalError::Io { .. }) if !wal(path).exists() => {
+                let uri = format!("file:{}?immutable=1", escape(path));
+                this.db = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+                    .map_err(|e| failed(path, e))?;
+                this.check(false)?;
+            }
+            other => other?,
+        }
+        Ok(this)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Self, JournalError> {
+        let db = Connection::open_with_flags(path, flags).map_err(|e| failed(path, e))?;
+        db.set_prepared_statement_cache_capacity(64);
+        db.busy_timeout(BUSY).map_err(|e| failed(path, e))?;
+        Ok(Self { path: path.to_owned(), db })
+    }
+
+    fn set_up(&mut self) -> rusqlite::Result<()> {
+        self.db.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        self.db.pragma_update(None, "synchronous", "full")?;
+        self.db.pragma_update(None, "trusted_schema", false)?;
+        self.db.pragma_update(None, "cell_size_check", true)?;
+        // A long reader may let the WAL grow; afterwards it gives the space back.
+        self.db.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))
+    }
+
+    fn check(&mut self, fresh: bool) -> Result<(), JournalError> {
+        let fail = |e| failed(&self.path, e);
+        let tables: i64 =
+            self.db.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).map_err(fail)?;
+        if tables == 0 {
+            if !fresh {
+                return Err(JournalError::damaged(&self.path, "it is empty"));
+            }
+            let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+            tx.execute_batch(SCHEMA).map_err(fail)?;
+            return tx.commit().map_err(fail);
+        }
+        let version: Option<i64> = self
+            .db
+            .query_row("SELECT version FROM meta", [], |r| r.get(0))
+            .optional()
+            .or_else(|e| match e {
+                // No table of that name, or no such column: not ours.
+                rusqlite::Error::SqliteFailure(f, _) if f.code == ErrorCode::Unknown => Ok(None),
+                e => Err(e),
+            })
+            .map_err(fail)?;
+        match version {
+            Some(VERSION) => Ok(()),
+            Some(found) if found > VERSION => {
+                Err(JournalError::Newer { path: self.path.display().to_string(), found, known: VERSION })
+            }
+            _ => Err(JournalError::damaged(&self.path, "it has no format that tidegate knows")),
+        }
+    }
+
+    fn fail(&self) -> impl Fn(rusqlite::Error) -> JournalError + '_ {
+        |e| failed(&self.path, e)
+    }
+
+    /// Begins a transaction that writes. Dropped without `commit`, it never was.
+    pub(super) fn begin(&mut self) -> Result<Tx<'_>, JournalError> {
+        let Self { path, db } = self;
+        match db.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(tx) => Ok(Tx { path, tx }),
+            Err(e) => Err(failed(path, e)),
+        }
+    }
+
+    /// Walks the whole file for damage.
+    pub(super) fn quick_check(&self) -> Result<(), JournalError> {
+        let said: String =
+            self.db.query_row("PRAGMA quick_check(1)", [], |r| r.get(0)).map_err(self.fail())?;
+        if said == "ok" { Ok(()) } else { Err(JournalError::damaged(&self.path, said)) }
+    }
+
+    /// The end of the chain.
+    pub(super) fn end(&self) -> Result<End, JournalError> {
+        self.db
+            .query_row(
+                "SELECT id, digest, (SELECT max(seg) FROM (SELECT max(seg) AS seg FROM segment UNION ALL SELECT max(seg) FROM gone))
+                 FROM (SELECT * FROM (SELECT id, digest FROM page ORDER BY id DESC LIMIT 1)
+                 UNION ALL SELECT * FROM (SELECT id, digest FROM gone ORDER BY id DESC LIMIT 1)) ORDER BY id DESC LIMIT 1",
+                [],
+                |r| Ok(End { next: number(r, 0)?.saturating_add(1), digest: r.get(1)?, seg: number(r, 2)? }),
+            )
+            .optional()
+            .map(|found| found.unwrap_or(End { next: 1, digest: [0; 32], seg: 0 }))
+            .map_err(self.fail())
+    }
+
+    /// Segments that have rows, ascending.
+    pub(super) fn segments(&self) -> Result<Vec<SegmentRow>, JournalError> {
+        self.all("SELECT seg, oldest, bytes FROM segment ORDER BY seg", [], |r| {
+            Ok(SegmentRow { seg: number(r, 0)?, oldest: time(r, 1)?, bytes: number(r, 2)? })
+        })
+    }
+
+    /// The last page's row.
+    pub(super) fn last_page(&self) -> Result<Option<PageRow>, JournalError> {
+        let sql = "SELECT p.id, s.source, s.name, p.seg, p.off, p.len, p.digest FROM page p
+                   JOIN stream s ON s.id = p.stream ORDER BY p.id DESC LIMIT 1";
+        Ok(self.all(sql, [], page)?.pop())
+    }
+
+    /// Rows of a range's pages.
+    pub(super) fn pages(&self, range: Range, limit: u32) -> Result<Vec<PageRow>, JournalError> {
+        self.all(
+            "SELECT p.id, s.source, s.name, p.seg, p.off, p.len, p.digest FROM page p
+             JOIN stream s ON s.id = p.stream WHERE p.lane = ?1 AND p.id >= ?2 AND p.id < ?3 ORDER BY p.id LIMIT ?4",
+            params![range.lane, signed(range.from), range.to.map_or(i64::MAX, signed), limit],
+            page,
+        )
+    }
+
+    /// Links of the chain after `after`, ascending.
+    pub(super) fn links(&self, after: PageId, limit: u32) -> Result<Vec<Link>, JournalError> {
+        self.all(
+            "SELECT id, digest, n, seg, off, len FROM page WHERE id > ?1
+             UNION ALL SELECT id, digest, n, NULL, NULL, NULL FROM gone WHERE id > ?1 ORDER BY id LIMIT ?2",
+            params![signed(after), limit],
+            |r| {
+                let (id, digest) = (number(r, 0)?, r.get(1)?);
+                let kept = match r.get::<_, Option<i64>>(3)? {
+                    None => None,
+                    Some(_) => {
+                        let (seg, off, len) = (number(r, 3)?, number(r, 4)?, number(r, 5)?);
+                        Some((Place { id, seg, off, len, digest }, number(r, 2)?))
+                    }
+                };
+                Ok(Link { id, digest, kept })
+            },
+        )
+    }
+
+    /// Keys of a stream's hour that readers may want to see.
+    pub(super) fn seen(
+        &self,
+        source: &str,
+        stream: &str,
+        hour: i64,
+    ) -> Result<Vec<(u128, u64)>, JournalError> {
+        let blobs = self.all(
+            "SELECT k.keys FROM key k JOIN stream s ON s.id = k.stream
+             WHERE s.source = ?1 AND s.name = ?2 AND k.hour = ?3 ORDER BY k.page",
+            params![source, stream, hour],
+            |r| r.get::<_, Vec<u8>>(0),
+        )?;
+        let mut seen = Vec::new();
+        for blob in blobs {
+            seen.extend(keys::unpack(&blob).ok_or_else(|| broken_keys(&self.path))?);
+        }
+        Ok(seen)
+    }
+
+    /// All that is small, as of one moment.
+    pub(super) fn load(&mut self) -> Result<State, JournalError> {
+        // One read transaction, dropped at the end of this function.
+        let path = self.path.clone();
+        let tx = self.db.transaction().map_err(|e| failed(&path, e))?;
+        let state = load(&tx).map_err(|e| failed(&path, e))?;
+        tx.commit().map_err(|e| failed(&path, e))?;
+        Ok(state)
+    }
+
+    /// Requests that wait.
+    pub(super) fn requests(&self) -> Result<Vec<Request>, JournalError> {
+        requests(&self.db).map_err(self.fail())
+    }
+
+    /// Adds a request.
+    pub(super) fn request(&self, request: &Request) -> Result<u64, JournalError> {
+        self.db
+            .execute(
+                "INSERT INTO request (at, verb, arguments) VALUES (?1, ?2, ?3)",
+                params![request.at.timestamp_micros(), request.verb, request.arguments],
+            )
+            .map_err(self.fail())?;
+        Ok(u64::try_from(self.db.last_insert_rowid()).unwrap_or_default())
+    }
+
+    /// Dead letters by number.
+    pub(super) fn dead(
+        &self,
+        after: u64,
+        limit: usize,
+        retry: bool,
+    ) -> Result<Vec<DeadLetter>, JournalError> {
+        let sql = if retry {
+            "SELECT * FROM dead WHERE retry = 1 AND id > ?1 ORDER BY id LIMIT ?2"
+        } else {
+            "SELECT * FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2"
+        };
+        self.all(sql, params![signed(after), i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
+            Ok(DeadLetter {
+                id: number(r, 0)?,
+                sink: r.get(1)?,
+                source: r.get(2)?,
+                stream: r.get(3)?,
+                page: number(r, 4)?,
+                record: r.get(5)?,
+                event: r.get(6)?,
+                kind: r.get(7)?,
+                reason: r.get(8)?,
+                at: time(r, 9)?,
+                copy: Bytes::from(r.get::<_, Vec<u8>>(10)?),
+                revision: r.get::<_, Option<i64>>(11)?.map(i64::cast_unsigned),
+                occurrence: r.get(12)?,
+                retry: r.get(13)?,
+            })
+        })
+    }
+
+    /// The newest `limit` actions, oldest first.
+    pub(super) fn actions(&self, limit: usize) -> Result<Vec<Action>, JournalError> {
+        self.all(
+            "SELECT at, what, detail FROM (SELECT * FROM action ORDER BY id DESC LIMIT ?1) ORDER BY id",
+            params![i64::try_from(limit).unwrap_or(i64::MAX)],
+            |r| Ok(Action { at: time(r, 0)?, what: r.get(1)?, detail: r.get(2)? }),
+        )
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        all(&self.db, sql, params, row).map_err(self.fail())
+    }
+}
+
+/// A transaction that writes.
+pub(super) struct Tx<'a> {
+    path: &'a Path,
+    tx: rusqlite::Transaction<'a>,
+}
+
+impl Tx<'_> {
+    fn run(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, JournalError> {
+        self.tx.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(|e| failed(self.path, e))
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, JournalError> {
+        all(&self.tx, sql, params, row).map_err(|e| failed(self.path, e))
+    }
+
+    fn last_id(&self) -> u64 {
+        u64::try_from(self.tx.last_insert_rowid()).unwrap_or_default()
+    }
+
+    /// Makes it so.
+    pub(super) fn commit(self) -> Result<(), JournalError> {
+        let path = self.path;
+        self.tx.commit().map_err(|e| failed(path, e))
+    }
+
+    /// The epoch on disk.
+    pub(super) fn epoch(&self) -> Result<u64, JournalError> {
+        self.tx
+            .prepare_cached("SELECT epoch FROM meta")
+            .and_then(|mut s| s.query_row([], |r| number(r, 0)))
+            .map_err(|e| failed(self.path, e))
+    }
+
+    /// A new epoch: whoever held the tenant before must not write any more.
+    pub(super) fn raise_epoch(&self) -> Result<u64, JournalError> {
+        self.run("UPDATE meta SET epoch = epoch + 1", [])?;
+        self.epoch()
+    }
+
+    /// A stream's number.
+    pub(super) fn stream(&self, source: &str, name: &str) -> Result<i64, JournalError> {
+        let find = || {
+            self.tx
+                .prepare_cached("SELECT id FROM stream WHERE source = ?1 AND name = ?2")
+                .and_then(|mut s| s.query_row(params![source, name], |r| r.get(0)).optional())
+                .map_err(|e| failed(self.path, e))
+        };
+        if let Some(id) = find()? {
+            return Ok(id);
+        }
+        self.run("INSERT INTO stream (source, name) VALUES (?1, ?2)", params![source, name])?;
+        Ok(self.tx.last_insert_rowid())
+    }
+
+    /// The keys of an hour.
+    pub(super) fn hour(&self, stream: i64, hour: i64) -> Result<Hour, JournalError> {
+        let run = || {
+            let mut set = Hour::default();
+            let mut statement = self
+                .tx
+                .prepare_cached("SELECT keys FROM key WHERE stream = ?1 AND hour = ?2 ORDER BY page")?;
+            let mut rows = statement.query(params![stream, hour])?;
+            while let Some(row) = rows.next()? {
+                if set.add_blob(row.get_ref(0)?.as_blob()?).is_none() {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(set))
+        };
+        run().map_err(|e| failed(self.path, e))?.ok_or_else(|| broken_keys(self.path))
+    }
+
+    /// Adds a page's keys of one hour.
+    pub(super) fn add_keys(
+        &self,
+        stream: i64,
+        hour: i64,
+        page: PageId,
+        at: DateTime<Utc>,
+        blob: &[u8],
+    ) -> Result<(), JournalError> {
+        self.run(
+            "INSERT INTO key VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![stream, hour, signed(page), at.timestamp().div_euclid(3600), blob],
+        )?;
+        Ok(())
+    }
+
+    /// Merges the small blobs of an hour; returns how many small ones are left.
+    pub(super) fn merge_keys(&self, stream: i64, hour: i64) -> Result<usize, JournalError> {
+        let big = i64::try_from(keys::BIG).unwrap_or(i64::MAX);
+        let rows = self.all(
+            "SELECT page, at, keys FROM key WHERE stream = ?1 AND hour = ?2 AND length(keys) < ?3 ORDER BY page",
+            params![stream, hour, big],
+            |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, Vec<u8>>(2)?)),
+        )?;
+        self.run(
+            "DELETE FROM key WHERE stream = ?1 AND hour = ?2 AND length(keys) < ?3",
+            params![stream, hour, big],
+        )?;
+        let mut whole: Vec<u8> = Vec::new();
+        let (mut newest, mut small) = (0, 0);
+        let last = rows.len().saturating_sub(1);
+        for (i, (page, at, blob)) in rows.into_iter().enumerate() {
+            whole.extend_from_slice(&blob);
+            newest = at.max(newest);
+            if whole.len() >= keys::BIG || i == last {
+                self.run(
+                    "INSERT INTO key VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![stream, hour, page, newest, whole],
+                )?;
+                small += usize::from(whole.len() < keys::BIG);
+                whole.clear();
+            }
+        }
+        Ok(small)
+    }
+
+    /// Forgets keys of a stream and remembers that they were forgotten.
+    pub(super) fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
+        let id = self.stream(source, stream)?;
+        let no_time = super::Key::NO_TIME;
+        let filter = "stream = ?1 AND ((hour < ?2 AND hour <> ?3) OR (hour = ?3 AND at < ?2))";
+        let bytes = self.all(
+            &format!("SELECT coalesce(sum(length(keys)), 0) FROM key WHERE {filter}"),
+            params![id, before, no_time],
+            |r| number(r, 0),
+        )?;
+        self.run(&format!("DELETE FROM key WHERE {filter}"), params![id, before, no_time])?;
+        self.run(
+            "UPDATE stream SET forgotten = max(coalesce(forgotten, ?2), ?2) WHERE id = ?1",
+            params![id, before],
+        )?;
+        Ok(bytes.into_iter().sum::<u64>() / keys::WIDTH as u64)
+    }
+
+    /// Adds a page.
+    pub(super) fn add_page(
+        &self,
+        stream: i64,
+        lane: Lane,
+        at: DateTime<Utc>,
+        records: usize,
+        place: &Place,
+    ) -> Result<(), JournalError> {
+        self.run(
+            "INSERT INTO page VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                signed(place.id),
+                stream,
+                lane,
+                at.timestamp_micros(),
+                i64::try_from(records).unwrap_or(i64::MAX),
+                signed(place.seg),
+                signed(place.off),
+                signed(place.len),
+                place.digest
+            ],
+        )?;
+        self.run(
+            "INSERT INTO segment VALUES (?1, ?2, ?2, ?3, ?3, ?4) ON CONFLICT DO UPDATE SET last = excluded.last,
+             oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest), bytes = excluded.bytes",
+            params![
+                signed(place.seg),
+                signed(place.id),
+                at.timestamp_micros(),
+                signed(place.off.saturating_add(place.len))
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Inserts or replaces a work.
+    pub(super) fn put_work(&self, work: &Work) -> Result<(), JournalError> {
+        self.run(
+            "INSERT OR REPLACE INTO work VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                work.source,
+                work.stream,
+                work.lane,
+                work.name,
+                work.from.timestamp_micros(),
+                micros(work.to),
+                work.cursor,
+                micros(work.wait_until),
+                work.reason,
+                work.memo
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// A work is finished.
+    pub(super) fn end_work(&self, work: &Work) -> Result<(), JournalError> {
+        self.run(
+            "DELETE FROM work WHERE source = ?1 AND stream = ?2 AND lane = ?3 AND name = ?4",
+            params![work.source, work.stream, work.lane, work.name],
+        )?;
+        Ok(())
+    }
+
+    /// Adds to the ledger.
+    pub(super) fn cover(&self, interval: &Interval) -> Result<(), JournalError> {
+        // On whole microseconds, as they will be read again: else neighbours would not touch.
+        let mut new = interval.clone();
+        new.id = 0;
+        new.from = whole(new.from);
+        new.to = whole(new.to);
+        let before = self.all(
+            "SELECT * FROM coverage WHERE source = ?1 AND stream = ?2 AND until >= ?3 AND since <= ?4 ORDER BY since",
+            params![new.source, new.stream, new.from.timestamp_micros(), new.to.timestamp_micros()],
+            interval_row,
+        )?;
+        let mut after = before.clone();
+        coverage::add(&mut after, new);
+        for row in &before {
+            if !after.iter().any(|a| a.id == row.id) {
+                self.run("DELETE FROM coverage WHERE id = ?1", [signed(row.id)])?;
+            }
+        }
+        for row in &after {
+            if !before.contains(row) {
+                self.run(
+                    "INSERT OR REPLACE INTO coverage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                    params![
+                        (row.id != 0).then_some(signed(row.id)),
+                        row.source,
+                        row.stream,
+                        row.from.timestamp_micros(),
+                        row.to.timestamp_micros(),
+                        row.grade,
+                        row.cause,
+                        micros(row.repairable_until),
+                        signed(row.count),
+                        micros(row.oldest),
+                        micros(row.newest),
+                        row.read_at.timestamp_micros()
+                    ],
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Inserts or replaces a span.
+    pub(super) fn put_span(&self, span: &Span) -> Result<u64, JournalError> {
+        let values = named_params! {
+            ":id": (span.id != 0).then_some(signed(span.id)),
+            ":sink": span.sink,
+            ":lane": span.lane,
+            ":page": signed(span.next_page),
+            ":record": span.next_record,
+            ":until": span.to.map(signed),
+            ":mark": span.mark,
+        };
+        if span.id == 0 {
+            self.run(
+                "INSERT INTO delivery VALUES (:id, :sink, :lane, :page, :record, :until, :mark)",
+                values,
+            )?;
+            return Ok(self.last_id());
+        }
+        self.run(
+            "UPDATE delivery SET sink = :sink, lane = :lane, next_page = :page, next_record = :record,
+             until = :until, mark = :mark WHERE id = :id",
+            values,
+        )?;
+        Ok(span.id)
+    }
+
+    /// A span is done.
+    pub(super) fn end_span(&self, id: u64) -> Result<(), JournalError> {
+        self.run("DELETE FROM delivery WHERE id = ?1", [signed(id)])?;
+        Ok(())
+    }
+
+    /// Keeps or replaces a dead letter.
+    pub(super) fn put_dead(&self, dead: &DeadLetter) -> Result<u64, JournalError> {
+        let values = named_params! {
+            ":id": (dead.id != 0).then_some(signed(dead.id)),
+            ":sink": dead.sink,
+            ":source": dead.source,
+            ":stream": dead.stream,
+            ":page": signed(dead.page),
+            ":record": dead.record,
+            ":event": dead.event,
+            ":kind": dead.kind,
+            ":reason": dead.reason,
+            ":at": dead.at.timestamp_micros(),
+            ":copy": &*dead.copy,
+            ":revision": dead.revision.map(u64::cast_signed),
+            ":occurrence": dead.occurrence,
+            ":retry": dead.retry,
+        };
+        if dead.id == 0 {
+            self.run(
+                "INSERT INTO dead VALUES (:id, :sink, :source, :stream, :page, :record, :event, :kind, :reason, :at,
+                 :copy, :revision, :occurrence, :retry)",
+                values,
+            )?;
+            return Ok(self.last_id());
+        }
+        self.run(
+            "UPDATE dead SET sink = :sink, source = :source, stream = :stream, page = :page, record = :record,
+             event = :event, kind = :kind, reason = :reason, at = :at, copy = :copy, revision = :revision,
+             occurrence = :occurrence, retry = :retry WHERE id = :id",
+            values,
+        )?;
+        Ok(dead.id)
+    }
+
+    /// A dead letter is no more.
+    pub(super) fn end_dead(&self, id: u64) -> Result<(), JournalError> {
+        self.run("DELETE FROM dead WHERE id = ?1", [signed(id)])?;
+        Ok(())
+    }
+
+    /// Keeps a quota.
+    pub(super) fn put_quota(&self, quota: &QuotaRow) -> Result<(), JournalError> {
+        self.run(
+            "INSERT OR REPLACE INTO quota VALUES (?1, ?2, ?3)",
+            params![quota.source, micros(quota.not_before), quota.state],
+        )?;
+        Ok(())
+    }
+
+    /// Writes to the action log.
+    pub(super) fn put_action(&self, action: &Action) -> Result<(), JournalError> {
+        self.run(
+            "INSERT INTO action (at, what, detail) VALUES (?1, ?2, ?3)",
+            params![action.at.timestamp_micros(), action.what, action.detail],
+        )?;
+        Ok(())
+    }
+
+    /// A request was carried out.
+    pub(super) fn end_request(&self, id: u64) -> Result<(), JournalError> {
+        self.run("DELETE FROM request WHERE id = ?1", [signed(id)])?;
+        Ok(())
+    }
+
+    /// What a source's key stands for.
+    pub(super) fn put_fingerprint(&self, fingerprint: &Fingerprint) -> Result<(), JournalError> {
+        self.run(
+            "INSERT OR REPLACE INTO fingerprint VALUES (?1, ?2, ?3)",
+            params![fingerprint.source, fingerprint.connector, fingerprint.organisation],
+        )?;
+        Ok(())
+    }
+
+    /// Moves all of a source to another key, and unites it with what that key has.
+    pub(super) fn rename_source(&self, from: &str, to: &str) -> Result<(), JournalError> {
+        if from == to {
+            return Ok(());
+        }
+        let streams = self.all(
+            "SELECT a.id, b.id FROM stream a JOIN stream b ON b.name = a.name AND b.source = ?2 WHERE a.source = ?1",
+            params![from, to],
+            |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)),
+        )?;
+        for (old, new) in streams {
+            for table in ["page", "gone", "key"] {
+                self.run(&format!("UPDATE {table} SET stream = ?2 WHERE stream = ?1"), [old, new])?;
+            }
+            self.run(
+                "UPDATE stream SET forgotten = nullif(max(coalesce(forgotten, ?3),
+                 coalesce((SELECT forgotten FROM stream WHERE id = ?1), ?3)), ?3) WHERE id = ?2",
+                [old, new, i64::MIN],
+            )?;
+            self.run("DELETE FROM stream WHERE id = ?1", [old])?;
+        }
+        let names = params![from, to];
+        self.run("UPDATE stream SET source = ?2 WHERE source = ?1", names)?;
+        self.run("UPDATE OR REPLACE work SET source = ?2 WHERE source = ?1", names)?;
+        self.run("UPDATE OR REPLACE quota SET source = ?2 WHERE source = ?1", names)?;
+        self.run("UPDATE OR REPLACE fingerprint SET source = ?2 WHERE source = ?1", names)?;
+        self.run("UPDATE dead SET source = ?2 WHERE source = ?1", names)?;
+        let united = self.all("SELECT 1 FROM coverage WHERE source = ?1 LIMIT 1", [to], |_| Ok(()))?;
+        if united.is_empty() {
+            self.run("UPDATE coverage SET source = ?2 WHERE source = ?1", names)?;
+            return Ok(());
+        }
+        let moved =
+            self.all("SELECT * FROM coverage WHERE source = ?1 ORDER BY since", [from], interval_row)?;
+        self.run("DELETE FROM coverage WHERE source = ?1", [from])?;
+        for row in moved {
+            self.cover(&Interval { source: to.to_owned(), ..row })?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a source's works.
+    pub(super) fn reset_source(&self, source: &str) -> Result<(), JournalError> {
+        self.run("DELETE FROM work WHERE source = ?1", [source])?;
+        Ok(())
+    }
+
+    /// Hands a sink's rows on.
+    pub(super) fn rename_sink(&self, from: &str, to: &str) -> Result<(), JournalError> {
+        self.run("UPDATE delivery SET sink = ?2 WHERE sink = ?1", [from, to])?;
+        self.run("UPDATE dead SET sink = ?2 WHERE sink = ?1", [from, to])?;
+        Ok(())
+    }
+
+    /// Ends a sink's claim.
+    pub(super) fn forget_sink(&self, sink: &str) -> Result<(), JournalError> {
+        self.run("DELETE FROM delivery WHERE sink = ?1", [sink])?;
+        Ok(())
+    }
+
+    /// Takes away the rows of delivered segments as `keep` allows, oldest first.
+    pub(super) fn trim(&self, keep: Keep, now: DateTime<Utc>) -> Result<Gone, JournalError> {
+        let before = |age: Duration| {
+            chrono::TimeDelta::from_std(age)
+                .ok()
+                .and_then(|age| now.checked_sub_signed(age))
+                .map_or(i64::MIN, |t| t.timestamp_micros())
+        };
+        let segments =
+            self.all("SELECT seg, first, last, newest, bytes FROM segment ORDER BY seg", [], |r| {
+                Ok((
+                    number(r, 0)?,
+                    r.get::<_, i64>(1)?,
+                    r.get::<_, i64>(2)?,
+                    r.get::<_, i64>(3)?,
+                    number(r, 4)?,
+                ))
+            })?;
+        let spans = self.all("SELECT lane, next_page, until FROM delivery", [], |r| {
+            Ok((r.get::<_, Lane>(0)?, r.get::<_, i64>(1)?, r.get::<_, Option<i64>>(2)?))
+        })?;
+        let mut bytes: u64 = segments.iter().map(|s| s.4).fold(0, u64::saturating_add);
+        let (mut gone, mut pages) = (Vec::new(), 0u64);
+        for (seg, first, last, newest, size) in segments {
+            if newest >= before(keep.age) && bytes <= keep.bytes {
+                continue;
+            }
+            if self.awaited(&spans, first, last)? {
+                continue;
+            }
+            self.run(
+                "INSERT INTO gone SELECT id, stream, lane, at, n, seg, digest FROM page WHERE id BETWEEN ?1 AND ?2",
+                [first, last],
+            )?;
+            let count = self.run("DELETE FROM page WHERE id BETWEEN ?1 AND ?2", [first, last])?;
+            self.run("DELETE FROM segment WHERE seg = ?1", [signed(seg)])?;
+            pages = pages.saturating_add(count as u64);
+            bytes = bytes.saturating_sub(size);
+            gone.push(GoneSegment { seg, first: first.cast_unsigned(), last: last.cast_unsigned() });
+        }
+        let old = before(YEARS);
+        self.run("DELETE FROM action WHERE at < ?1", [old])?;
+        self.run("DELETE FROM coverage WHERE until < ?1", [old])?;
+        // The last link stays, whatever its age: numbers and chain go on from it.
+        self.run("DELETE FROM gone WHERE at < ?1 AND id < (SELECT max(id) FROM gone)", [old])?;
+        Ok(Gone { segments: gone, pages, bytes })
+    }
+
+    /// Whether a span still has to pass one of these pages.
+    fn awaited(
+        &self,
+        spans: &[(Lane, i64, Option<i64>)],
+        first: i64,
+        last: i64,
+    ) -> Result<bool, JournalError> {
+        for (lane, next, until) in spans {
+            let (from, to) = (first.max(*next), last.min(until.map_or(i64::MAX, |u| u.saturating_sub(1))));
+            let sql = "SELECT 1 FROM page WHERE lane = ?1 AND id BETWEEN ?2 AND ?3 LIMIT 1";
+            if from <= to && !self.all(sql, params![lane, from, to], |_| Ok(()))?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    db.prepare_cached(sql)?.query_map(params, row)?.collect()
+}
+
+fn load(db: &Connection) -> rusqlite::Result<State> {
+    let next: u64 = db.query_row(
+        "SELECT max(coalesce((SELECT max(id) FROM page), 0), coalesce((SELECT max(id) FROM gone), 0))",
+        [],
+        |r| number(r, 0),
+    )?;
+    let next = next.saturating_add(1);
+    let first: Option<i64> = db.query_row("SELECT min(id) FROM page", [], |r| r.get(0))?;
+    Ok(State {
+        works: all(db, "SELECT * FROM work", [], |r| {
+            Ok(Work {
+                source: r.get(0)?,
+                stream: r.get(1)?,
+                lane: r.get(2)?,
+                name: r.get(3)?,
+                from: time(r, 4)?,
+                to: maybe_time(r, 5)?,
+                cursor: r.get(6)?,
+                wait_until: maybe_time(r, 7)?,
+                reason: r.get(8)?,
+                memo: r.get(9)?,
+            })
+        })?,
+        coverage: all(db, "SELECT * FROM coverage ORDER BY source, stream, since", [], interval_row)?,
+        spans: all(db, "SELECT * FROM delivery ORDER BY id", [], |r| {
+            Ok(Span {
+                id: number(r, 0)?,
+                sink: r.get(1)?,
+                lane: r.get(2)?,
+                next_page: number(r, 3)?,
+                next_record: r.get(4)?,
+                to: r.get::<_, Option<i64>>(5)?.map(|to| u64::try_from(to).unwrap_or_default()),
+                mark: r.get(6)?,
+            })
+        })?,
+        quotas: all(db, "SELECT * FROM quota", [], |r| {
+            Ok(QuotaRow { source: r.get(0)?, not_before: maybe_time(r, 1)?, state: r.get(2)? })
+        })?,
+        fingerprints: all(db, "SELECT * FROM fingerprint", [], |r| {
+            Ok(Fingerprint { source: r.get(0)?, connector: r.get(1)?, organisation: r.get(2)? })
+        })?,
+        requests: requests(db)?,
+        pages: (first.map_or(next, |f| u64::try_from(f).unwrap_or_default()), next),
+        bytes: db.query_row("SELECT coalesce(sum(bytes), 0) FROM segment", [], |r| number(r, 0))?,
+        holder: None,
+        forgotten: all(
+            db,
+            "SELECT source, name, forgotten FROM stream WHERE forgotten IS NOT NULL ORDER BY source, name",
+            [],
+            |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+        )?,
+    })
+}
+
+fn requests(db: &Connection) -> rusqlite::Result<Vec<Request>> {
+    all(db, "SELECT id, at, verb, arguments FROM request ORDER BY id", [], |r| {
+        Ok(Request { id: number(r, 0)?, at: time(r, 1)?, verb: r.get(2)?, arguments: r.get(3)? })
+    })
+}
+
+fn page(r: &Row<'_>) -> rusqlite::Result<PageRow> {
+    Ok(PageRow {
+        place: Place {
+            id: number(r, 0)?,
+            seg: number(r, 3)?,
+            off: number(r, 4)?,
+            len: number(r, 5)?,
+            digest: r.get(6)?,
+        },
+        source: r.get(1)?,
+        stream: r.get(2)?,
+    })
+}
+
+fn interval_row(r: &Row<'_>) -> rusqlite::Result<Interval> {
+    Ok(Interval {
+        id: number(r, 0)?,
+        source: r.get(1)?,
+        stream: r.get(2)?,
+        from: time(r, 3)?,
+        to: time(r, 4)?,
+        grade: r.get(5)?,
+        cause: r.get(6)?,
+        repairable_until: maybe_time(r, 7)?,
+        count: number(r, 8)?,
+        oldest: maybe_time(r, 9)?,
+        newest: maybe_time(r, 10)?,
+        read_at: time(r, 11)?,
+    })
+}
+
+/// SQLite's integers have a sign, ours do not need one.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn number(r: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let n: i64 = r.get(column)?;
+    u64::try_from(n).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, n))
+}
+
+fn time(r: &Row<'_>, column: usize) -> rusqlite::Result<DateTime<Utc>> {
+    let n: i64 = r.get(column)?;
+    DateTime::from_timestamp_micros(n).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, n))
+}
+
+fn maybe_time(r: &Row<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    match r.get::<_, Option<i64>>(column)? {
+        None => Ok(None),
+        Some(_) => time(r, column).map(Some),
+    }
+}
+
+fn micros(t: Option<DateTime<Utc>>) -> Option<i64> {
+    t.map(|t| t.timestamp_micros())
+}
+
+/// Names on disk; they never change.
+const LANES: [(&str, Lane); 3] = [("live", Lane::Live), ("sweep", Lane::Sweep), ("backfill", Lane::Backfill)];
+const GRADES: [(&str, Grade); 6] = [
+    ("chain", Grade::Chain),
+    ("settled", Grade::Settled),
+    ("fetched", Grade::Fetched),
+    ("received", Grade::Received),
+    ("bounded", Grade::Bounded),
+    ("hole", Grade::Hole),
+];
+
+fn name<T: PartialEq>(table: &[(&'static str, T)], value: &T) -> ToSqlOutput<'static> {
+    ToSqlOutput::from(table.iter().find(|(_, v)| v == value).map_or("", |(n, _)| n))
+}
+
+fn named<T: Copy>(table: &[(&str, T)], value: ValueRef<'_>) -> FromSqlResult<T> {
+    let text = value.as_str()?;
+    table.iter().find(|(n, _)| *n == text).map(|(_, v)| *v).ok_or(FromSqlError::InvalidType)
+}
+
+impl ToSql for Lane {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(name(&LANES, self))
+    }
+}
+
+impl FromSql for Lane {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        named(&LANES, value)
+    }
+}
+
+impl ToSql for Grade {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(name(&GRADES, self))
+    }
+}
+
+impl FromSql for Grade {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        named(&GRADES, value)
+    }
+}
+
+fn broken_keys(path: &Path) -> JournalError {
+    JournalError::damaged(path, "a row of keys is not whole")
+}
+
+fn wal(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// A path in a `file:` URI.
+fn escape(path: &Path) -> String {
+    path.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}
+
+/// What the engine's errors mean to our callers.
+fn failed(path: &Path, e: rusqlite::Error) -> JournalError {
+    use std::io::{Error, ErrorKind};
+    let io = |what, kind, e: rusqlite::Error| JournalError::Io {
+        path: path.display().to_string(),
+        what,
+        source: Error::new(kind, e),
+    };
+    match &e {
+        rusqlite::Error::SqliteFailure(f, _) => match f.code {
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                JournalError::damaged(path, e.to_string())
+            }
+            ErrorCode::DiskFull => io("the disk is full", ErrorKind::StorageFull, e),
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
+                io("it cannot be written to", ErrorKind::PermissionDenied, e)
+            }
+            ErrorCode::CannotOpen => io("it cannot be opened", ErrorKind::Other, e),
+            ErrorCode::SystemIoFailure => io("the disk failed", ErrorKind::Other, e),
+            _ => JournalError::State { path: path.display().to_string(), source: Box::new(e) },
+        },
+        // A value that this program would not have written.
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..) => JournalError::damaged(path, e.to_string()),
+        _ => JournalError::State { path: path.display().to_string(), source: Box::new(e) },
+    }
+}

@@ -1,0 +1,719 @@
+//! What any journal must do, as named checks that every implementation calls; and crash images.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "checks say what is wrong by panicking"
+)]
+
+use crate::journal::{
+    Action, Appended, Change, DeadLetter, Fingerprint, Grade, Interval, Journal, JournalError, Keep, Key,
+    Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, QuotaRow, Range, Span, StoredPage, Work,
+};
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::path::Path;
+use std::time::Duration;
+
+/// Opens (or makes) the journal that belongs to a directory. All state must be found again at the next opening.
+pub type Factory<'a> = &'a dyn Fn(&Path, OpenOptions) -> Result<Box<dyn Journal>, JournalError>;
+
+/// An instant, in minutes after 2026-01-01.
+#[must_use]
+pub fn at(minutes: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_225_600 + minutes * 60, 0).unwrap()
+}
+
+/// A record: id, meaning, bytes; in the hour 0.
+#[must_use]
+pub fn record(id: u128, meaning: u64, bytes: &'static [u8]) -> NewRecord {
+    NewRecord { bytes: Bytes::from_static(bytes), key: Key { hour: 0, id, meaning }, occurrence: 0 }
+}
+
+/// A live page of `okta`'s `system_log`.
+#[must_use]
+pub fn page(records: Vec<NewRecord>) -> NewPage {
+    NewPage {
+        source: "okta".to_owned(),
+        stream: "system_log".to_owned(),
+        lane: Lane::Live,
+        at: at(0),
+        records,
+        immutable: false,
+    }
+}
+
+/// A page of `n` records with ids from `first` on, some 100 bytes each, spread over few hours.
+#[must_use]
+pub fn numbered(first: u64, n: u64) -> NewPage {
+    let records = (first..first + n).map(|id| NewRecord {
+        bytes: Bytes::from(format!(
+            "{{\"uuid\":\"{id}\",\"eventType\":\"user.session.start\",\"noise\":\"{:016x}\"}}",
+            id.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        )),
+        key: Key { hour: i64::try_from(id / 500).unwrap(), id: u128::from(id), meaning: id },
+        occurrence: 0,
+    });
+    page(records.collect())
+}
+
+/// A work of `okta`'s `system_log`, live.
+#[must_use]
+pub fn work(cursor: &str) -> Work {
+    Work {
+        source: "okta".to_owned(),
+        stream: "system_log".to_owned(),
+        lane: Lane::Live,
+        name: "live".to_owned(),
+        from: at(0),
+        to: None,
+        cursor: Some(cursor.as_bytes().to_vec()),
+        wait_until: None,
+        reason: None,
+        memo: String::new(),
+    }
+}
+
+/// An open or closed span of the sink `elastic`.
+#[must_use]
+pub fn span(lane: Lane, next_page: PageId, to: Option<PageId>) -> Span {
+    Span { id: 0, sink: "elastic".to_owned(), lane, next_page, next_record: 0, to, mark: None }
+}
+
+/// A dead letter of page 1.
+#[must_use]
+pub fn dead_letter(reason: &str) -> DeadLetter {
+    DeadLetter {
+        id: 0,
+        sink: "elastic".to_owned(),
+        source: "okta".to_owned(),
+        stream: "system_log".to_owned(),
+        page: 1,
+        record: 0,
+        event: None,
+        kind: "rejected".to_owned(),
+        reason: reason.to_owned(),
+        at: at(0),
+        copy: Bytes::from_static(b"{\"a\":\xff}"),
+        revision: Some(u64::MAX),
+        occurrence: 3,
+        retry: false,
+    }
+}
+
+/// A row of `okta`'s `system_log` in the ledger.
+#[must_use]
+pub fn interval(from: i64, to: i64, grade: Grade, count: u64) -> Interval {
+    Interval {
+        id: 0,
+        source: "okta".to_owned(),
+        stream: "system_log".to_owned(),
+        from: at(from),
+        to: at(to),
+        grade,
+        cause: None,
+        repairable_until: None,
+        count,
+        oldest: Some(at(from)),
+        newest: Some(at(to) - TimeDelta::seconds(1)),
+        read_at: at(to),
+    }
+}
+
+/// All pages of a lane, in order.
+///
+/// # Panics
+/// If the journal cannot be read.
+#[must_use]
+pub fn all(journal: &dyn Journal, lane: Lane) -> Vec<StoredPage> {
+    journal.read(Range { lane, from: 1, to: None }, usize::MAX).unwrap()
+}
+
+fn appended(outcome: &Outcome) -> Appended {
+    match outcome {
+        Outcome::Appended(a) => *a,
+        other => panic!("not a page's outcome: {other:?}"),
+    }
+}
+
+fn row(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Row(id) => *id,
+        other => panic!("not a row's outcome: {other:?}"),
+    }
+}
+
+fn append(journal: &dyn Journal, page: NewPage) -> Appended {
+    appended(&journal.commit(&[Change::Page(page)]).unwrap()[0])
+}
+
+fn open(factory: Factory<'_>, dir: &Path) -> Box<dyn Journal> {
+    factory(dir, OpenOptions::new("test", at(0))).unwrap()
+}
+
+/// A check.
+type Check = fn(Factory<'_>, &Path);
+
+/// All checks, by name.
+pub const CHECKS: &[(&str, Check)] = &[
+    ("records_come_back_byte_for_byte", records_come_back_byte_for_byte),
+    ("pages_come_in_order_and_by_lane", pages_come_in_order_and_by_lane),
+    ("reading_is_bounded_by_bytes_and_range", reading_is_bounded_by_bytes_and_range),
+    ("dedupe_follows_the_table", dedupe_follows_the_table),
+    ("dedupe_works_inside_one_commit", dedupe_works_inside_one_commit),
+    ("dedupe_outlives_many_pages_of_one_hour", dedupe_outlives_many_pages_of_one_hour),
+    ("records_without_time_are_deduped", records_without_time_are_deduped),
+    ("streams_do_not_share_ids", streams_do_not_share_ids),
+    ("a_page_without_news_commits_the_rest", a_page_without_news_commits_the_rest),
+    ("everything_is_there_after_reopening", everything_is_there_after_reopening),
+    ("works_are_replaced_and_finished", works_are_replaced_and_finished),
+    ("the_ledger_merges", the_ledger_merges),
+    ("spans_are_inserted_replaced_and_ended", spans_are_inserted_replaced_and_ended),
+    ("dead_letters_are_kept_until_done", dead_letters_are_kept_until_done),
+    ("a_source_is_renamed_with_all_it_has", a_source_is_renamed_with_all_it_has),
+    ("a_source_is_reset_but_keeps_keys_and_ledger", a_source_is_reset_but_keeps_keys_and_ledger),
+    ("a_sink_is_renamed_and_forgotten", a_sink_is_renamed_and_forgotten),
+    ("trim_never_takes_what_a_sink_waits_for", trim_never_takes_what_a_sink_waits_for),
+    ("trim_keeps_the_budget_and_says_when_it_is_full", trim_keeps_the_budget_and_says_when_it_is_full),
+    ("trim_without_sinks_goes_by_age", trim_without_sinks_goes_by_age),
+    ("keys_and_numbers_outlive_pages", keys_and_numbers_outlive_pages),
+    ("keys_go_only_when_forgotten", keys_go_only_when_forgotten),
+    ("a_second_opener_is_told_who_holds_it", a_second_opener_is_told_who_holds_it),
+    ("epochs_rise", epochs_rise),
+];
+
+/// Runs all checks, each in a directory of its own.
+///
+/// # Panics
+/// At the first check that fails, with its name.
+pub fn conformance(factory: Factory<'_>) {
+    for (name, check) in CHECKS {
+        let dir = tempfile::tempdir().unwrap();
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(factory, dir.path()))).is_err() {
+            panic!("the journal fails {name}");
+        }
+    }
+}
+
+fn records_come_back_byte_for_byte(factory: Factory<'_>, dir: &Path) {
+    let records: &[&'static [u8]] = &[
+        b"{}",
+        b"{\n  \"pretty\": \"printed\"\n}\n",
+        b"\xff\xfe\x00 not text",
+        b"",
+        b"\n",
+        "{\"ü\":1}".as_bytes(),
+    ];
+    let sent: Vec<_> = records.iter().enumerate().map(|(i, r)| record(i as u128, 0, r)).collect();
+    let journal = open(factory, dir);
+    let mut sent_page = page(sent);
+    sent_page.records[3].occurrence = 7;
+    sent_page.at = at(5) + TimeDelta::microseconds(123_456);
+    append(&*journal, sent_page);
+    let check = |journal: &dyn Journal| {
+        let pages = all(journal, Lane::Live);
+        assert_eq!(pages.len(), 1);
+        assert_eq!((pages[0].id, &*pages[0].source, &*pages[0].stream), (1, "okta", "system_log"));
+        assert_eq!(pages[0].at, at(5) + TimeDelta::microseconds(123_456));
+        let got: Vec<&[u8]> = pages[0].records.iter().map(|r| &*r.bytes).collect();
+        assert_eq!(got, records);
+        let occurrences: Vec<_> = pages[0].records.iter().map(|r| r.occurrence).collect();
+        assert_eq!(occurrences, [0, 0, 0, 7, 0, 0]);
+        assert!(pages[0].records.iter().all(|r| r.revision.is_none()));
+    };
+    check(&*journal);
+    drop(journal);
+    check(&*open(factory, dir));
+}
+
+fn pages_come_in_order_and_by_lane(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    for i in 0..30u64 {
+        let lane = Lane::ALL[usize::try_from(i % 3).unwrap()];
+        let done = append(&*journal, NewPage { lane, ..numbered(i * 10, 10) });
+        assert_eq!(done.page, Some(i + 1));
+    }
+    let check = |journal: &dyn Journal| {
+        for (n, lane) in Lane::ALL.into_iter().enumerate() {
+            let pages = all(journal, lane);
+            let ids: Vec<_> = pages.iter().map(|p| p.id).collect();
+            assert_eq!(ids, (0..10).map(|i| i * 3 + 1 + n as u64).collect::<Vec<_>>());
+            assert!(pages.iter().all(|p| p.lane == lane));
+        }
+    };
+    check(&*journal);
+    drop(journal);
+    check(&*open(factory, dir));
+}
+
+fn reading_is_bounded_by_bytes_and_range(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    for i in 0..20 {
+        append(&*journal, numbered(i * 100, 100));
+    }
+    let check = |journal: &dyn Journal| {
+        let ids = |from, to, bytes| -> Vec<_> {
+            let pages = journal.read(Range { lane: Lane::Live, from, to }, bytes).unwrap();
+            pages.into_iter().map(|p| p.id).collect()
+        };
+        assert_eq!(ids(5, None, 1), [5], "at least one page");
+        assert_eq!(ids(5, None, 0), [5]);
+        let few = ids(1, None, 20_000);
+        assert!(few.len() > 1 && few.len() < 5, "{few:?}");
+        assert_eq!(ids(18, None, usize::MAX), [18, 19, 20]);
+        assert_eq!(ids(3, Some(5), usize::MAX), [3, 4]);
+        assert!(ids(5, Some(5), usize::MAX).is_empty());
+        assert!(ids(21, None, usize::MAX).is_empty());
+        assert!(ids(u64::MAX, None, usize::MAX).is_empty());
+        assert_eq!(ids(0, Some(u64::MAX), usize::MAX).len(), 20);
+    };
+    check(&*journal);
+    drop(journal);
+    check(&*open(factory, dir));
+}
+
+fn dedupe_follows_the_table(factory: Factory<'_>, dir: &Path) {
+    // (id, meaning) → new, duplicates, revisions
+    let table: &[(u128, u64, [usize; 3])] = &[
+        (1, 10, [1, 0, 0]),
+        (1, 10, [0, 1, 0]),
+        (1, 11, [0, 0, 1]),
+        (1, 10, [0, 1, 0]), // back to what it said before: nothing new
+        (1, 11, [0, 1, 0]),
+        (1, 12, [0, 0, 1]),
+        (2, 10, [1, 0, 0]),
+    ];
+    let mut journal = open(factory, dir);
+    for (n, (id, meaning, [new, duplicates, revisions])) in table.iter().enumerate() {
+        let immutable = n % 2 == 0;
+        let done = append(&*journal, NewPage { immutable, ..page(vec![record(*id, *meaning, b"{}")]) });
+        let reused = if immutable { *revisions } else { 0 };
+        assert_eq!(
+            (done.new, done.duplicates, done.revisions, done.reused),
+            (*new, *duplicates, *revisions, reused),
+            "row {n}"
+        );
+        assert_eq!(done.page.is_some(), *duplicates == 0, "row {n}");
+        if n % 3 == 0 {
+            drop(journal);
+            journal = open(factory, dir);
+        }
+    }
+    let revisions: Vec<_> = all(&*journal, Lane::Live).iter().map(|p| p.records[0].revision).collect();
+    assert_eq!(revisions, [None, Some(11), Some(12), None]);
+}
+
+fn dedupe_works_inside_one_commit(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let done = journal
+        .commit(&[
+            Change::Page(page(vec![
+                record(1, 1, b"a"),
+                record(2, 1, b"b"),
+                record(1, 1, b"a"),
+                record(2, 2, b"c"),
+            ])),
+            Change::Page(page(vec![record(1, 1, b"a"), record(3, 1, b"d"), record(2, 1, b"b")])),
+            Change::Page(page(vec![record(3, 1, b"d")])),
+        ])
+        .unwrap();
+    let got: Vec<_> = done.iter().map(appended).map(|a| (a.page, a.new, a.duplicates, a.revisions)).collect();
+    assert_eq!(got, [(Some(1), 2, 1, 1), (Some(2), 1, 2, 0), (None, 0, 1, 0)]);
+    let bytes: Vec<_> =
+        all(&*journal, Lane::Live).iter().flat_map(|p| &p.records).map(|r| r.bytes.clone()).collect();
+    assert_eq!(bytes, ["a", "b", "c", "d"]);
+}
+
+fn dedupe_outlives_many_pages_of_one_hour(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let one = |id: u128| record(id, 5, b"{\"some\":\"record\"}");
+    for first in 0..40u128 {
+        let pages: Vec<_> = (0..10)
+            .map(|n| Change::Page(page(vec![one(first * 20 + n * 2), one(first * 20 + n * 2 + 1)])))
+            .collect();
+        assert!(journal.commit(&pages).unwrap().iter().all(|o| appended(o).new == 2));
+    }
+    let check = |journal: &dyn Journal| {
+        let done = append(journal, page((0..800).map(one).collect()));
+        assert_eq!((done.new, done.duplicates, done.page), (0, 800, None));
+    };
+    check(&*journal);
+    drop(journal);
+    check(&*open(factory, dir));
+}
+
+fn records_without_time_are_deduped(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let key = Key { hour: Key::NO_TIME, id: 9, meaning: 1 };
+    let timeless = || NewRecord { key, ..record(0, 0, b"{}") };
+    assert_eq!(append(&*journal, page(vec![timeless(), record(9, 1, b"{}")])).new, 2);
+    drop(journal);
+    assert_eq!(append(&*open(factory, dir), page(vec![timeless()])).duplicates, 1);
+}
+
+fn streams_do_not_share_ids(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    for (source, stream) in [("okta", "system_log"), ("okta", "other"), ("duo", "system_log")] {
+        let other =
+            NewPage { source: source.into(), stream: stream.into(), ..page(vec![record(1, 1, b"{}")]) };
+        assert_eq!(append(&*journal, other).new, 1, "{source}/{stream}");
+    }
+}
+
+fn a_page_without_news_commits_the_rest(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    append(&*journal, numbered(0, 5));
+    let done = journal
+        .commit(&[Change::Page(numbered(0, 5)), Change::Work(work("next")), Change::Page(page(Vec::new()))])
+        .unwrap();
+    assert_eq!(appended(&done[0]), Appended { duplicates: 5, ..Appended::default() });
+    assert_eq!(done[1], Outcome::Done);
+    assert_eq!(appended(&done[2]), Appended::default());
+    drop(journal);
+    let journal = open(factory, dir);
+    let state = journal.load().unwrap();
+    assert_eq!(state.works, [work("next")]);
+    assert_eq!(state.pages, (1, 2));
+    assert_eq!(all(&*journal, Lane::Live).len(), 1);
+}
+
+fn everything_is_there_after_reopening(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let quota = QuotaRow { source: "duo".into(), not_before: Some(at(3)), state: "{\"limit\":2}".into() };
+    let fingerprint =
+        Fingerprint { source: "okta".into(), connector: "okta".into(), organisation: "acme.okta.com".into() };
+    let full = Work {
+        to: Some(at(9)),
+        wait_until: Some(at(2)),
+        reason: Some("waits".into()),
+        memo: "{\"date\":1}".into(),
+        lane: Lane::Sweep,
+        name: "w1".into(),
+        ..work("\u{0}\u{1}")
+    };
+    journal
+        .commit(&[
+            Change::Page(numbered(0, 100)),
+            Change::Work(full.clone()),
+            Change::Work(work("c")),
+            Change::Cover(interval(0, 10, Grade::Chain, 5)),
+            Change::Span(span(Lane::Live, 1, None)),
+            Change::Dead(dead_letter("no")),
+            Change::Quota(quota.clone()),
+            Change::Fingerprint(fingerprint.clone()),
+            Change::Action(Action { at: at(1), what: "start".into(), detail: "by hand".into() }),
+        ])
+        .unwrap();
+    let before = journal.load().unwrap();
+    let pages = all(&*journal, Lane::Live);
+    drop(journal);
+    let journal = open(factory, dir);
+    let after = journal.load().unwrap();
+    assert_eq!(after.works.len(), 2);
+    assert!(after.works.contains(&full) && after.works.contains(&work("c")));
+    assert_eq!(after.works, before.works);
+    assert_eq!(after.coverage, [Interval { id: after.coverage[0].id, ..interval(0, 10, Grade::Chain, 5) }]);
+    assert_eq!(after.spans, before.spans);
+    assert_eq!(after.quotas, [quota]);
+    assert_eq!(after.fingerprints, [fingerprint]);
+    assert_eq!(after.pages, (1, 2));
+    assert_eq!(after.bytes, before.bytes);
+    assert!(after.bytes > 0);
+    assert_eq!(journal.dead(0, 10, false).unwrap().len(), 1);
+    assert_eq!(all(&*journal, Lane::Live), pages);
+}
+
+fn works_are_replaced_and_finished(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let sweep = Work { lane: Lane::Sweep, name: "w".into(), to: Some(at(9)), ..work("s") };
+    journal.commit(&[Change::Work(work("1")), Change::Work(sweep.clone()), Change::Work(work("2"))]).unwrap();
+    assert_eq!(journal.load().unwrap().works, [work("2"), sweep.clone()]);
+    journal.commit(&[Change::WorkDone(work("anything"))]).unwrap();
+    assert_eq!(journal.load().unwrap().works, [sweep]);
+}
+
+fn the_ledger_merges(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    for minute in 0..50 {
+        journal.commit(&[Change::Cover(interval(minute, minute + 1, Grade::Fetched, 2))]).unwrap();
+    }
+    let hole = Interval { cause: Some("quota".into()), ..interval(40, 100, Grade::Hole, 0) };
+    let elsewhere = Interval { stream: "other".into(), ..interval(0, 5, Grade::Received, 1) };
+    journal
+        .commit(&[
+            Change::Cover(interval(0, 10, Grade::Settled, 21)),
+            Change::Cover(hole),
+            Change::Cover(elsewhere),
+            Change::Cover(interval(60, 70, Grade::Fetched, 3)),
+        ])
+        .unwrap();
+    let rows = journal.load().unwrap().coverage;
+    let brief: Vec<_> = rows.iter().map(|r| (r.stream.as_str(), r.from, r.to, r.grade, r.count)).collect();
+    assert_eq!(
+        brief,
+        [
+            ("other", at(0), at(5), Grade::Received, 1),
+            ("system_log", at(0), at(10), Grade::Settled, 21),
+            ("system_log", at(10), at(50), Grade::Fetched, 80),
+            ("system_log", at(50), at(60), Grade::Hole, 0),
+            ("system_log", at(60), at(70), Grade::Fetched, 3),
+            ("system_log", at(70), at(100), Grade::Hole, 0),
+        ]
+    );
+    let mut ids: Vec<_> = rows.iter().map(|r| r.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), rows.len());
+    assert!(!ids.contains(&0));
+}
+
+fn spans_are_inserted_replaced_and_ended(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let marked = Span { mark: Some("again".into()), next_record: 4, ..span(Lane::Sweep, 3, Some(9)) };
+    let done =
+        journal.commit(&[Change::Span(span(Lane::Live, 1, None)), Change::Span(marked.clone())]).unwrap();
+    let (first, second) = (row(&done[0]), row(&done[1]));
+    assert_eq!(
+        journal.load().unwrap().spans,
+        [Span { id: first, ..span(Lane::Live, 1, None) }, Span { id: second, ..marked }]
+    );
+    let moved = Span { id: first, next_record: 7, ..span(Lane::Live, 5, None) };
+    let done = journal.commit(&[Change::Span(moved.clone()), Change::SpanDone(second)]).unwrap();
+    assert_eq!(done, [Outcome::Row(first), Outcome::Done]);
+    assert_eq!(journal.load().unwrap().spans, std::slice::from_ref(&moved));
+    // An answer that comes late does not bring a span back.
+    journal.commit(&[Change::SpanDone(first), Change::Span(moved)]).unwrap();
+    assert!(journal.load().unwrap().spans.is_empty());
+    let done = journal.commit(&[Change::Span(span(Lane::Live, 1, None))]).unwrap();
+    assert!(row(&done[0]) > second, "numbers are not used twice");
+}
+
+fn dead_letters_are_kept_until_done(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let letters: Vec<_> = (0..5).map(|i| Change::Dead(dead_letter(&format!("reason {i}")))).collect();
+    let ids: Vec<_> = journal.commit(&letters).unwrap().iter().map(row).collect();
+    let found = journal.dead(0, 10, false).unwrap();
+    assert_eq!(found[1], DeadLetter { id: ids[1], ..dead_letter("reason 1") });
+    assert_eq!(journal.dead(ids[1], 2, false).unwrap().iter().map(|d| d.id).collect::<Vec<_>>(), ids[2..4]);
+    assert!(journal.dead(0, 10, true).unwrap().is_empty());
+    let again = DeadLetter { id: ids[3], retry: true, event: Some(2), ..dead_letter("again") };
+    journal.commit(&[Change::Dead(again.clone()), Change::DeadDone(ids[0])]).unwrap();
+    assert_eq!(journal.dead(0, 10, true).unwrap(), [again]);
+    assert_eq!(journal.dead(0, 10, false).unwrap().len(), 4);
+}
+
+fn a_source_is_renamed_with_all_it_has(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let quota = QuotaRow { source: "okta".into(), not_before: None, state: String::new() };
+    journal
+        .commit(&[
+            Change::Page(numbered(0, 10)),
+            Change::Page(NewPage { source: "okta_eu".into(), ..numbered(5, 10) }),
+            Change::Work(work("c")),
+            Change::Quota(quota),
+            Change::Cover(interval(0, 10, Grade::Chain, 10)),
+            Change::Cover(Interval { source: "okta_eu".into(), ..interval(5, 20, Grade::Chain, 10) }),
+            Change::Dead(dead_letter("no")),
+            Change::RenameSource("okta".into(), "okta_eu".into()),
+            Change::Page(NewPage { source: "okta_eu".into(), ..numbered(0, 16) }),
+        ])
+        .unwrap();
+    let check = |journal: &dyn Journal| {
+        let state = journal.load().unwrap();
+        assert!(state.works.iter().all(|w| w.source == "okta_eu"));
+        assert!(state.quotas.iter().all(|q| q.source == "okta_eu"));
+        let rows: Vec<_> =
+            state.coverage.iter().map(|c| (c.source.as_str(), c.from, c.to, c.count)).collect();
+        assert_eq!(rows, [("okta_eu", at(0), at(20), 20)]);
+        assert!(journal.dead(0, 9, false).unwrap().iter().all(|d| d.source == "okta_eu"));
+        let pages = all(journal, Lane::Live);
+        assert!(pages.iter().all(|p| &*p.source == "okta_eu"), "{pages:?}");
+        let counts: Vec<_> = pages.iter().map(|p| p.records.len()).collect();
+        assert_eq!(counts, [10, 10, 1], "both keys' records are known under the new one");
+    };
+    check(&*journal);
+    drop(journal);
+    let journal = open(factory, dir);
+    check(&*journal);
+    assert_eq!(append(&*journal, NewPage { source: "okta_eu".into(), ..numbered(0, 16) }).duplicates, 16);
+    assert_eq!(append(&*journal, numbered(0, 1)).new, 1, "the old key begins anew");
+}
+
+fn a_source_is_reset_but_keeps_keys_and_ledger(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    journal
+        .commit(&[
+            Change::Page(numbered(0, 10)),
+            Change::Work(work("c")),
+            Change::Cover(interval(0, 10, Grade::Chain, 10)),
+            Change::ResetSource("okta".into()),
+        ])
+        .unwrap();
+    let state = journal.load().unwrap();
+    assert!(state.works.is_empty());
+    assert_eq!(state.coverage.len(), 1);
+    assert_eq!(append(&*journal, numbered(0, 10)).duplicates, 10);
+}
+
+fn a_sink_is_renamed_and_forgotten(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    journal
+        .commit(&[
+            Change::Span(span(Lane::Live, 1, None)),
+            Change::Dead(dead_letter("no")),
+            Change::RenameSink("elastic".into(), "splunk".into()),
+        ])
+        .unwrap();
+    assert_eq!(journal.load().unwrap().spans[0].sink, "splunk");
+    assert_eq!(journal.dead(0, 9, false).unwrap()[0].sink, "splunk");
+    journal.commit(&[Change::ForgetSink("splunk".into())]).unwrap();
+    assert!(journal.load().unwrap().spans.is_empty());
+    assert_eq!(journal.dead(0, 9, false).unwrap().len(), 1, "dead letters stay");
+}
+
+/// Pages a day apart, so that each may go without the others.
+fn days(journal: &dyn Journal, days: std::ops::Range<u64>, n: u64) {
+    for day in days {
+        let day_at = at(i64::try_from(day).unwrap() * 1441 * 2);
+        append(journal, NewPage { at: day_at, ..numbered(day * n, n) });
+    }
+}
+
+const KEEP: Keep = Keep { age: Duration::from_secs(30 * 24 * 3600), bytes: u64::MAX };
+
+fn trim_never_takes_what_a_sink_waits_for(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    days(&*journal, 0..10, 50);
+    let done = journal
+        .commit(&[Change::Span(span(Lane::Live, 4, None)), Change::Span(span(Lane::Live, 2, Some(3)))])
+        .unwrap();
+    let far = at(1_000_000);
+    let none = Keep { age: Duration::ZERO, bytes: 0 };
+    let trimmed = journal.trim(none, far).unwrap();
+    assert!(trimmed.full, "what is left is more than nothing");
+    let left: Vec<_> = all(&*journal, Lane::Live).iter().map(|p| p.id).collect();
+    assert!(left.contains(&2), "a closed span waits for it");
+    assert!((4..=10).all(|id| left.contains(&id)), "the open span waits for them: {left:?}");
+    assert_eq!(journal.load().unwrap().bytes, trimmed.bytes);
+    // All delivered but the last.
+    let open_span = Span { id: row(&done[0]), ..span(Lane::Live, 10, None) };
+    journal.commit(&[Change::Span(open_span.clone()), Change::SpanDone(row(&done[1]))]).unwrap();
+    journal.trim(none, far).unwrap();
+    assert!(all(&*journal, Lane::Live).iter().any(|p| p.id == 10));
+    // All delivered; a span of another lane waits for nothing here.
+    journal
+        .commit(&[
+            Change::Span(Span { next_page: 11, ..open_span }),
+            Change::Span(span(Lane::Sweep, 1, None)),
+        ])
+        .unwrap();
+    let trimmed = journal.trim(none, far).unwrap();
+    assert_eq!((trimmed.bytes, trimmed.full), (0, false));
+    assert!(all(&*journal, Lane::Live).is_empty());
+    drop(journal);
+    let journal = open(factory, dir);
+    assert!(all(&*journal, Lane::Live).is_empty());
+    assert_eq!(journal.load().unwrap().pages, (11, 11));
+    days(&*journal, 20..21, 50);
+    assert_eq!(all(&*journal, Lane::Live)[0].id, 11);
+}
+
+fn trim_keeps_the_budget_and_says_when_it_is_full(factory: Factory<'_>, dir: &Path) {
+    let budget = 2 << 20;
+    let journal =
+        factory(dir, OpenOptions { budget: Some(budget), ..OpenOptions::new("test", at(0)) }).unwrap();
+    let keep = Keep { bytes: budget, ..KEEP };
+    let done = journal.commit(&[Change::Span(span(Lane::Live, 1, None))]).unwrap();
+    let mut n = 0;
+    while journal.load().unwrap().bytes <= budget {
+        append(&*journal, numbered(n * 5000, 5000));
+        n += 1;
+    }
+    let trimmed = journal.trim(keep, at(1)).unwrap();
+    assert_eq!((trimmed.pages, trimmed.full), (0, true));
+    let delivered = Span { id: row(&done[0]), ..span(Lane::Live, n + 1, None) };
+    journal.commit(&[Change::Span(delivered)]).unwrap();
+    let trimmed = journal.trim(keep, at(1)).unwrap();
+    assert!(trimmed.pages > 0 && !trimmed.full && trimmed.bytes <= budget);
+    let left: Vec<_> = all(&*journal, Lane::Live).iter().map(|p| p.id).collect();
+    assert_eq!(left, (trimmed.pages + 1..=n).collect::<Vec<_>>(), "the oldest go first");
+    assert!(trimmed.bytes > budget / 2, "and no more than necessary");
+}
+
+fn trim_without_sinks_goes_by_age(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    days(&*journal, 0..10, 50);
+    let trimmed = journal.trim(KEEP, at(0)).unwrap();
+    assert_eq!((trimmed.pages, trimmed.full), (0, false));
+    let now = at(1441 * 2 * 5) + TimeDelta::days(30);
+    assert_eq!(journal.trim(KEEP, now).unwrap().pages, 5);
+    assert_eq!(all(&*journal, Lane::Live)[0].id, 6);
+    assert_eq!(journal.load().unwrap().pages, (6, 11));
+}
+
+fn keys_and_numbers_outlive_pages(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    journal
+        .commit(&[
+            Change::Page(numbered(0, 10)),
+            Change::Cover(interval(0, 10, Grade::Chain, 10)),
+            Change::Dead(dead_letter("no")),
+        ])
+        .unwrap();
+    assert_eq!(journal.trim(KEEP, at(0) + TimeDelta::days(31)).unwrap().pages, 1);
+    let check = |journal: &dyn Journal| {
+        assert_eq!(append(journal, numbered(0, 10)).duplicates, 10);
+        let state = journal.load().unwrap();
+        assert_eq!((state.coverage.len(), state.pages), (1, (2, 2)));
+        assert_eq!(journal.dead(0, 9, false).unwrap().len(), 1);
+    };
+    check(&*journal);
+    drop(journal);
+    let journal = open(factory, dir);
+    check(&*journal);
+    assert_eq!(append(&*journal, numbered(10, 10)).page, Some(2));
+}
+
+fn keys_go_only_when_forgotten(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let timeless = || NewRecord { key: Key { hour: Key::NO_TIME, id: 9, meaning: 1 }, ..record(0, 0, b"{}") };
+    append(&*journal, numbered(0, 2000));
+    append(&*journal, page(vec![timeless()]));
+    let forgotten = journal.forget("okta", "system_log", 2).unwrap();
+    if forgotten == 0 {
+        return; // it keeps them
+    }
+    assert_eq!(forgotten, 1000, "hours 0 and 1");
+    assert_eq!(journal.load().unwrap().forgotten, [("okta".to_owned(), "system_log".to_owned(), 2)]);
+    let done = append(&*journal, numbered(0, 2000));
+    assert_eq!((done.new, done.duplicates), (1000, 1000));
+    assert_eq!(append(&*journal, page(vec![timeless()])).duplicates, 1, "fetched after that hour");
+    assert_eq!(journal.forget("okta", "system_log", i64::MAX).unwrap(), 2001);
+    assert_eq!(append(&*journal, page(vec![timeless()])).new, 1);
+}
+
+fn a_second_opener_is_told_who_holds_it(factory: Factory<'_>, dir: &Path) {
+    let journal = factory(dir, OpenOptions::new("run", at(0))).unwrap();
+    journal.heartbeat(at(7)).unwrap();
+    assert_eq!(journal.load().unwrap().holder.unwrap().heartbeat, at(7));
+    match factory(dir, OpenOptions::new("sync", at(9))) {
+        Err(JournalError::Held { holder, .. }) => {
+            assert_eq!(holder.verb, "run");
+            assert_eq!(holder.pid, std::process::id());
+            assert_eq!((holder.since, holder.heartbeat), (at(0), at(7)));
+        }
+        Err(e) => panic!("{e}"),
+        Ok(_) => panic!("two hold one tenant"),
+    }
+    append(&*journal, numbered(0, 1));
+    drop(journal);
+    let journal = factory(dir, OpenOptions::new("sync", at(9))).unwrap();
+    assert_eq!(journal.load().unwrap().holder.unwrap().verb, "sync");
+}
+
+fn epochs_rise(factory: Factory<'_>, dir: &Path) {
+    let first = open(factory, dir).epoch();
+    let second = open(factory, dir).epoch();
+    assert!(second > first);
+}

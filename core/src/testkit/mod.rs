@@ -1,0 +1,3 @@
+//! What tests of this crate and of others need; not part of the product.
+
+pub mod journal;
