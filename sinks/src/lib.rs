@@ -1,1 +1,66 @@
-//! (in work)
+//! Destinations: one folder each.
+//!
+//! A sink frames documents and delivers batches of them; it keeps no queue, does not retry and does not sleep
+//! (see [`tidegate_core::sink`]). A destination is a folder here and one line in [`ALL`].
+
+pub mod file;
+mod settings;
+
+use tidegate_core::sink::{Batch, Render, SinkKind};
+use tidegate_core::source::NormalizeError;
+
+/// All kinds of sinks, by `kind = "…"`.
+pub const ALL: &[&dyn SinkKind] = &[&file::Kind];
+
+/// The bytes of a batch's documents, in order.
+fn payload(batch: &Batch) -> Vec<u8> {
+    let length = batch.documents.iter().map(|(span, _)| span.len()).sum();
+    if length == batch.body.len() {
+        return batch.body.clone();
+    }
+    let mut body = Vec::with_capacity(length);
+    for (span, _) in &batch.documents {
+        body.extend_from_slice(batch.body.get(span.clone()).unwrap_or_default());
+    }
+    body
+}
+
+/// Renders a document on one line. Line breaks can only stand between JSON tokens (a raw record may be pretty-printed),
+/// where a blank means the same.
+fn one_line(buf: &mut Vec<u8>, document: &mut Render<'_>) -> Result<(), NormalizeError> {
+    let from = buf.len();
+    document(buf)?;
+    for byte in buf.iter_mut().skip(from).filter(|byte| matches!(byte, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn names_are_words_and_unique() {
+        let mut names: Vec<_> = ALL.iter().map(|kind| kind.name()).collect();
+        for name in &names {
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn schemas_refuse_unknown_keys() {
+        for kind in ALL {
+            let schema = kind.schema();
+            assert_eq!(
+                schema.get("additionalProperties"),
+                Some(&serde_json::json!(false)),
+                "{}",
+                kind.name()
+            );
+        }
+    }
+}

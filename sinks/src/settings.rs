@@ -1,0 +1,167 @@
+//! Reading a sink's own keys: strict, and every error names its key.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use std::fmt;
+use std::time::Duration;
+use tidegate_core::source::SettingsError;
+
+/// Reads a table whose keys all have defaults. Each key is read alone first, so that the error can name it.
+pub(crate) fn read<T: DeserializeOwned>(
+    table: &serde_json::Map<String, serde_json::Value>,
+) -> Result<T, SettingsError> {
+    for (key, value) in table {
+        let mut one = serde_json::Map::new();
+        one.insert(key.clone(), value.clone());
+        serde_json::from_value::<T>(serde_json::Value::Object(one))
+            .map_err(|e| SettingsError::new(key, e.to_string()))?;
+    }
+    serde_json::from_value(serde_json::Value::Object(table.clone()))
+        .map_err(|e| SettingsError::new("", e.to_string()))
+}
+
+/// The number and the unit of `"5MiB"`.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(end)?;
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+/// A size with its unit: `"64KiB"`, `"5MiB"`, `"2GiB"`, `"10MB"`, `"512B"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) usize);
+
+impl Size {
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = split(text)?;
+        let factor: u64 = match unit {
+            "B" => 1,
+            "KB" => 1_000,
+            "KiB" => 1 << 10,
+            "MB" => 1_000_000,
+            "MiB" => 1 << 20,
+            "GB" => 1_000_000_000,
+            "GiB" => 1 << 30,
+            _ => return None,
+        };
+        usize::try_from(number.checked_mul(factor)?).ok().map(Self)
+    }
+}
+
+/// A span of time with its unit: `"500ms"`, `"1s"`, `"5m"`, `"1h"`, `"30d"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Span {
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = split(text)?;
+        let factor: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        Some(Self(Duration::from_millis(number.checked_mul(factor)?)))
+    }
+}
+
+struct Words<T> {
+    parse: fn(&str) -> Option<T>,
+    expected: &'static str,
+}
+
+impl<T> Visitor<'_> for Words<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self.expected))
+    }
+}
+
+const SIZE: &str = "a size with its unit (B, KB, KiB, MB, MiB, GB, GiB), such as \"5MiB\"";
+const SPAN: &str = "a time with its unit (ms, s, m, h, d), such as \"1s\"";
+
+impl<'de> serde::Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Words { parse: Self::parse, expected: SIZE })
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Words { parse: Self::parse, expected: SPAN })
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+ ?(B|KB|KiB|MB|MiB|GB|GiB)$" })
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+ ?(ms|s|m|h|d)$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Keys {
+        size: Size,
+        span: Span,
+    }
+
+    impl Default for Keys {
+        fn default() -> Self {
+            Self { size: Size(1), span: Span(Duration::ZERO) }
+        }
+    }
+
+    fn keys(text: &str) -> Result<Keys, SettingsError> {
+        read(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn units_are_read() {
+        let keys = keys(r#"{"size":"5MiB","span":"90 s"}"#).unwrap();
+        assert_eq!((keys.size, keys.span), (Size(5 << 20), Span(Duration::from_secs(90))));
+        for (text, bytes) in [("0B", 0), ("3KB", 3_000), ("3KiB", 3_072), ("2GiB", 2 << 30)] {
+            assert_eq!(Size::parse(text), Some(Size(bytes)), "{text}");
+        }
+        for text in ["", "5", "MiB", "5mib", "-1B", "1.5MiB", "99999999999999999999B", "99999999999GiB"] {
+            assert_eq!(Size::parse(text), None, "{text}");
+        }
+        for text in ["", "5", "s", "5 minutes", "-1s", "99999999999999999d"] {
+            assert_eq!(Span::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bare_number_is_refused_and_the_error_names_its_key() {
+        let error = keys(r#"{"span":"1s","size":5}"#).unwrap_err();
+        assert_eq!(error.key, "size");
+        assert!(error.message.contains("such as \"5MiB\""), "{error}");
+        let error = keys(r#"{"sise":"5MiB"}"#).unwrap_err();
+        assert_eq!(error.key, "sise");
+        assert!(error.message.contains("`size`"), "{error}");
+    }
+}
