@@ -266,7 +266,7 @@ impl Collector {
         let nothing_new = appended.new == 0 && appended.revisions == 0;
         let wait = if circle {
             tracing::warn!(source = %self.source, stream = stream.name, "the vendor's next link leads back to where we were");
-            chain.backoff.next_delay().max(Duration::from_secs(1))
+            chain.backoff.wait().max(Duration::from_secs(1))
         } else if drained {
             chain.drained_since_start = true;
             if chain.work.lane == Lane::Live {

@@ -226,7 +226,7 @@ impl Collector {
         let refused = matches!(cause.kind, FaultKind::RateLimit | FaultKind::Concurrency);
         let since = chain.failing_since(asked);
         let wait = match &error {
-            PollError::Retry { after, .. } => after.unwrap_or_else(|| chain.backoff.next_delay()),
+            PollError::Retry { after, .. } => after.unwrap_or_else(|| chain.backoff.wait()),
             PollError::Restart { .. } => match chain.restart(asked) {
                 Ok(()) => Duration::ZERO,
                 Err(wait) => wait,

@@ -79,7 +79,7 @@ impl Sender {
                 }
                 Err(DeliverError::Retry { after, cause }) => {
                     self.say(&cause);
-                    let wait = after.unwrap_or_else(|| backoff.next_delay());
+                    let wait = after.unwrap_or_else(|| backoff.wait());
                     parts.push(part);
                     self.pause(wait).await?;
                 }
@@ -123,7 +123,7 @@ impl Sender {
         if let Some((_, cause)) = delivery.fault.first().or(delivery.retry.first()) {
             self.say(cause);
         }
-        let wait = if delivery.fault.is_empty() { backoff.next_delay() } else { HALT_RETRY };
+        let wait = if delivery.fault.is_empty() { backoff.wait() } else { HALT_RETRY };
         (Some(part.only(&again)), wait)
     }
 
