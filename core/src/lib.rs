@@ -10,5 +10,6 @@ pub mod http;
 pub mod journal;
 pub mod json;
 pub mod schema;
+pub mod secret;
 pub mod sink;
 pub mod source;
