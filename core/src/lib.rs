@@ -9,6 +9,7 @@ pub mod fault;
 pub mod http;
 pub mod journal;
 pub mod json;
+pub mod quota;
 pub mod schema;
 pub mod secret;
 pub mod sink;
