@@ -14,3 +14,5 @@ pub mod schema;
 pub mod secret;
 pub mod sink;
 pub mod source;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
