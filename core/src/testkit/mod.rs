@@ -1,3 +1,5 @@
-//! What tests of this crate and of others need; not part of the product.
+//! Conformance suites and stand-ins for tests, in this workspace and in others' crates; not part of the product.
 
 pub mod journal;
+pub mod script;
+pub mod source;
