@@ -491,8 +491,10 @@ fn faults_of_the_wire_come_after_the_request_was_answered() {
     let played: Vec<_> = (0..5)
         .map(|_| {
             let answer = ask(&okta, uri, now);
-            assert_eq!(answer.body, whole.body);
-            answer.fault.unwrap()
+            let fault = answer.fault.unwrap();
+            let endless = matches!(fault, BodyFault::Endless { .. });
+            assert!(answer.body == whole.body || endless && answer.body.iter().all(|byte| *byte == b' '));
+            fault
         })
         .collect();
     assert_eq!(
