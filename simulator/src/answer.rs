@@ -119,6 +119,16 @@ pub(crate) fn gzip(body: &[u8]) -> Bytes {
     Bytes::from(encoder.finish().unwrap_or_default())
 }
 
+/// Blanks, compressed, without ever holding them: whole mebibytes, at least one.
+pub(crate) fn gzipped_blanks(total: u64) -> Bytes {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    for _ in 0..(total >> 20).max(1) {
+        // Writing into memory cannot fail.
+        let _ = encoder.write_all(&[b' '; 1 << 20]);
+    }
+    Bytes::from(encoder.finish().unwrap_or_default())
+}
+
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
     headers.get_all(http::header::ACCEPT_ENCODING).iter().any(|value| {
         value.to_str().unwrap_or_default().split(',').any(|coding| {

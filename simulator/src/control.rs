@@ -164,7 +164,7 @@ impl Desk {
                     self.advance(TimeDelta::milliseconds((advance.advance_s * 1000.0) as i64));
                     done()
                 }
-                Err(answer) => answer,
+                Err(answer) => *answer,
             },
             (&Method::POST, "/_sim/faults") => match parse::<FaultOrder>(request) {
                 Ok(order) => {
@@ -181,14 +181,14 @@ impl Desk {
                     drop(plan);
                     done()
                 }
-                Err(answer) => answer,
+                Err(answer) => *answer,
             },
             (&Method::POST, "/_sim/notify") => match parse::<Order>(request) {
                 Ok(order) => {
                     self.notices.arm(order);
                     done()
                 }
-                Err(answer) => answer,
+                Err(answer) => *answer,
             },
             (&Method::GET, "/_sim/wait") => {
                 Answer::json(StatusCode::OK, &json!({"reached": self.notices.reached()}))
@@ -229,9 +229,10 @@ struct FaultOrder {
     script: Vec<ScriptedFault>,
 }
 
-pub(crate) fn parse<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Result<T, Answer> {
-    serde_json::from_slice(request.body())
-        .map_err(|error| Answer::json(StatusCode::BAD_REQUEST, &json!({"error": error.to_string()})))
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(request: &Request<Bytes>) -> Result<T, Box<Answer>> {
+    serde_json::from_slice(request.body()).map_err(|error| {
+        Box::new(Answer::json(StatusCode::BAD_REQUEST, &json!({"error": error.to_string()})))
+    })
 }
 
 pub(crate) fn done() -> Answer {

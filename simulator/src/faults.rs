@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::answer::{Answer, BodyFault, http_date};
+use crate::answer::{Answer, BodyFault, gzipped_blanks, http_date};
 use crate::rng::mix;
 
 /// One thing that goes wrong. In JSON: `{"kind": "rate_limited", "reset_s": 30}`.
@@ -75,9 +75,15 @@ pub enum Fault {
         /// Bytes a second.
         bytes_per_s: u64,
     },
-    /// A body without end, made while it is sent.
+    /// A body without end, made while it is sent: blanks, which JSON allows before a value.
     Endless {
         /// Bytes sent altogether.
+        #[serde(default = "half_a_gigabyte")]
+        total: u64,
+    },
+    /// A small gzip body that unpacks to as many blanks.
+    GzipBomb {
+        /// Bytes after decompression, in whole mebibytes.
         #[serde(default = "half_a_gigabyte")]
         total: u64,
     },
@@ -264,6 +270,11 @@ impl FaultPlan {
 }
 
 impl Fault {
+    /// The body is the fault's own, so it is not compressed.
+    pub(crate) fn has_own_body(&self) -> bool {
+        matches!(self, Self::Endless { .. } | Self::GzipBomb { .. })
+    }
+
     /// The part of a fault that plays on the wire, put on an answer that is complete otherwise.
     pub(crate) fn on_the_wire(&self, answer: &mut Answer) {
         match *self {
@@ -278,7 +289,14 @@ impl Fault {
             Self::DropBeforeAnswer => answer.fault = Some(BodyFault::DropBeforeAnswer),
             Self::Delay { ms } => answer.fault = Some(BodyFault::Delay(Duration::from_millis(ms))),
             Self::SlowBody { bytes_per_s } => answer.fault = Some(BodyFault::SlowBody { bytes_per_s }),
-            Self::Endless { total } => answer.fault = Some(BodyFault::Endless { total }),
+            Self::Endless { total } => {
+                answer.body = Bytes::from_static(&[b' '; 64 * 1024]);
+                answer.fault = Some(BodyFault::Endless { total });
+            }
+            Self::GzipBomb { total } => {
+                answer.body = gzipped_blanks(total);
+                answer.set("content-encoding", "gzip");
+            }
             _ => {}
         }
     }

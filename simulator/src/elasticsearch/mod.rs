@@ -159,7 +159,8 @@ impl Elasticsearch {
         if matches!(fault, Some(Fault::CutJson)) {
             Fault::CutJson.on_the_wire(&mut answer);
         }
-        if accepts_gzip(request.headers()) && !answer.body.is_empty() {
+        let own_body = fault.as_ref().is_some_and(Fault::has_own_body);
+        if !own_body && accepts_gzip(request.headers()) && !answer.body.is_empty() {
             answer.gzip();
         }
         if let Some(fault) = fault.as_ref().filter(|fault| **fault != Fault::CutJson) {
@@ -497,7 +498,7 @@ impl Elasticsearch {
         }
         let body = match self.body(request) {
             Ok(body) => body,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         let actions = match bulk::parse(&body, target) {
             Ok(actions) => actions,
@@ -538,10 +539,10 @@ impl Elasticsearch {
         }
     }
 
-    fn body(&self, request: &Request<Bytes>) -> Result<Bytes, Answer> {
+    fn body(&self, request: &Request<Bytes>) -> Result<Bytes, Box<Answer>> {
         let most = self.shared.config.max_bytes;
         if request.body().len() > most {
-            return Err(Answer::html(StatusCode::PAYLOAD_TOO_LARGE));
+            return Err(Box::new(Answer::html(StatusCode::PAYLOAD_TOO_LARGE)));
         }
         let coding =
             request.headers().get(http::header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
@@ -554,14 +555,18 @@ impl Elasticsearch {
                     .take(limit)
                     .read_to_end(&mut body);
                 if decoded.is_err() {
-                    return Err(failure(StatusCode::BAD_REQUEST, "parse_exception", "the body is no gzip"));
+                    return Err(Box::new(failure(
+                        StatusCode::BAD_REQUEST,
+                        "parse_exception",
+                        "the body is no gzip",
+                    )));
                 }
                 if body.len() > most {
-                    return Err(Answer::html(StatusCode::PAYLOAD_TOO_LARGE));
+                    return Err(Box::new(Answer::html(StatusCode::PAYLOAD_TOO_LARGE)));
                 }
                 Ok(Bytes::from(body))
             }
-            Some(_) => Err(Answer::html(StatusCode::UNSUPPORTED_MEDIA_TYPE)),
+            Some(_) => Err(Box::new(Answer::html(StatusCode::UNSUPPORTED_MEDIA_TYPE))),
         }
     }
 
@@ -588,7 +593,7 @@ impl Elasticsearch {
                 inner.rejected += 1;
                 let mut verdict = refusal(&action.index, &id, status, &kind, &reason);
                 if self.has_failure_store() {
-                    verdict["failure_store"] = json!("not_enabled");
+                    mark(&mut verdict, "not_enabled");
                 }
                 verdict
             }
@@ -754,7 +759,7 @@ impl Elasticsearch {
             "status": 201,
         });
         if failure_store {
-            verdict["failure_store"] = json!("used");
+            mark(&mut verdict, "used");
         }
         verdict
     }
@@ -810,7 +815,7 @@ impl Elasticsearch {
     fn post_faults(&self, request: &Request<Bytes>, now: DateTime<Utc>) -> Answer {
         let order = match parse::<ItemOrder>(request) {
             Ok(order) => order,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         if order.clear {
             self.clear_faults();
@@ -877,6 +882,12 @@ fn unmapped(kind: &str, reason: String) -> Verdict {
 
 fn refusal(index: &str, id: &str, status: u16, kind: &str, reason: &str) -> Value {
     json!({"_index": index, "_id": id, "status": status, "error": {"type": kind, "reason": reason}})
+}
+
+fn mark(verdict: &mut Value, failure_store: &str) {
+    if let Some(members) = verdict.as_object_mut() {
+        members.insert("failure_store".to_owned(), json!(failure_store));
+    }
 }
 
 fn failure(status: StatusCode, kind: &str, reason: &str) -> Answer {

@@ -576,7 +576,7 @@ mod tests {
             "kid": "2011-04-29"
         });
         let expected = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
-        assert_eq!(thumbprint(jwk.as_object().unwrap()).as_deref(), Some(expected));
+        assert_eq!(thumbprint(jwk.as_object().expect("an object")).as_deref(), Some(expected));
     }
 
     #[test]

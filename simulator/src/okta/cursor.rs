@@ -54,6 +54,7 @@ pub(crate) fn read(seed: u64, mode: Mode, text: &str) -> Option<Position> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

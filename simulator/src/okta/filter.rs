@@ -274,6 +274,7 @@ fn collect(value: &Value, values: &mut Vec<String>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -143,7 +143,9 @@ impl Okta {
         if let Some(Fault::Exchange(exchange)) = &fault {
             exchange.set_headers(&mut answer, now);
         }
-        if self.shared.config.gzip && accepts_gzip(request.headers()) && !answer.body.is_empty() {
+        let own_body = fault.as_ref().is_some_and(Fault::has_own_body);
+        if self.shared.config.gzip && !own_body && accepts_gzip(request.headers()) && !answer.body.is_empty()
+        {
             answer.gzip();
         }
         if let Some(fault) = &fault {
@@ -484,7 +486,7 @@ impl Okta {
             }
             (&Method::POST, "/_sim/tokens") => match parse::<TokenOrder>(request) {
                 Ok(order) => self.tokens(order),
-                Err(answer) => answer,
+                Err(answer) => *answer,
             },
             (&Method::POST, "/_sim/events") => self.post_events(request, now),
             _ => no_such_control(),

@@ -84,7 +84,10 @@ impl Query {
             Some(text) => match text.parse::<usize>() {
                 Ok(limit) if limit <= 1000 => limit,
                 _ => {
-                    return Err(invalid("limit", vec!["limit: must be an integer from 0 to 1000".to_owned()]));
+                    return Err(invalid(
+                        "limit",
+                        vec!["limit: must be an integer from 0 to 1000".to_owned()],
+                    ));
                 }
             },
         };
