@@ -1,5 +1,19 @@
-//! (in work)
-/// Runs the command line.
-pub fn main(_extra: &[u8]) -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! Tidegate collects identity and MFA logs, proves that none is missing, and delivers them in the schema that a SIEM
+//! already understands. Read [`pipeline`] first: how the two loops, collect and deliver, meet at the journal.
+//!
+//! A binary with connectors of its own is one line: `tidegate::main(&[&my_crate::CONNECTOR])`.
+
+pub mod cli;
+pub mod config;
+pub mod pipeline;
+pub mod requests;
+pub mod world;
+
+use std::process::ExitCode;
+use tidegate_core::source::Connector;
+
+/// The whole program: the tree's connectors and sinks, and the caller's connectors beside them.
+#[must_use]
+pub fn main(extra: &[&'static dyn Connector]) -> ExitCode {
+    ExitCode::from(cli::main(extra))
 }

@@ -4,8 +4,8 @@
 //! a keeper that gives signs of life, carries out operators' requests and takes away what every sink has. Nothing else
 //! connects the two sides. Tenants share nothing but the process: page slots, threads, the configuration's file.
 
-use crate::config::{Config, TenantConfig};
-use crate::world::World;
+use crate::config::Config;
+use crate::world::{World, journal_dir};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,12 +57,13 @@ impl Tenant {
     /// # Errors
     /// [`StartError`]: the journal is held, damaged or unfit; a source or sink is configured wrongly, or points at
     /// another organisation than the journal holds.
-    pub async fn start(world: &World, config: &Config, tenant: &TenantConfig, verb: &str) -> Result<Self, StartError> {
+    pub async fn start(world: &World, config: &Config, tenant: &str, verb: &str) -> Result<Self, StartError> {
         let sources = world.sources(config, tenant)?;
-        let sinks = world.sinks(config, tenant, &sources)?;
-        let (dir, verb) = (config.journal_dir(&tenant.name), verb.to_owned());
+        let sinks = world.sinks(config, tenant)?;
+        let (dir, verb) = (journal_dir(config, tenant), verb.to_owned());
+        let bounds = config.tenants.get(tenant).map_or(&config.journal, |ours| &ours.journal);
         let now = world.clock.now();
-        let options = OpenOptions { verb: verb.clone(), now, ..OpenOptions::default() };
+        let options = OpenOptions { budget: Some(bounds.budget.0), ..OpenOptions::new(verb.clone(), now) };
         let opened = tokio::task::spawn_blocking(move || FileJournal::open(&dir, options)).await;
         let opened = opened.map_err(|error| StartError::Config(format!("opening the journal failed: {error}")))??;
         let journal = Handle::new(Arc::new(opened));
@@ -70,17 +71,35 @@ impl Tenant {
         let state = journal.load().await?;
         let mut changes = vec![Change::Action(Action { at: now, what: "start".to_owned(), detail: verb })];
         for source in &sources {
-            changes.extend(claim(&tenant.name, &state.fingerprints, &source.fingerprint)?);
+            changes.extend(claim(tenant, &state.fingerprints, &source.fingerprint)?);
         }
         journal.commit(changes).await?;
 
         let board = Board::default();
-        let bell = Arc::new(Notify::new());
         let full = watch::Sender::new(false);
         let (collect, deliver, keep) = (Signal::default(), Signal::default(), Signal::default());
         let (mut collecting, mut delivering, mut keeping) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let mut bells = Vec::new();
         let mut apis = BTreeMap::new();
+        for sink in sinks {
+            let bell = Arc::new(Notify::new());
+            bells.push(Arc::clone(&bell));
+            board.sink(&sink.key, |_| {});
+            let deliverer = Deliverer {
+                key: sink.key,
+                sink: sink.sink,
+                renderer: Arc::new(sink.renderer),
+                journal: journal.clone(),
+                clock: world.clock.clone(),
+                board: board.clone(),
+                start: sink.start,
+                stop: deliver.watch(),
+                bell,
+            };
+            // Before the first page: a sink that begins "now" must have its place first.
+            deliverer.claim().await?;
+            delivering.spawn(deliverer.run());
+        }
         for source in sources {
             let bell = Arc::new(Notify::new());
             bells.push(Arc::clone(&bell));
@@ -103,36 +122,18 @@ impl Tenant {
             };
             collecting.spawn(collector.run());
         }
-        for sink in sinks {
-            let bell = Arc::new(Notify::new());
-            bells.push(Arc::clone(&bell));
-            board.sink(&sink.key, |_| {});
-            let deliverer = Deliverer {
-                key: sink.key,
-                sink: sink.sink,
-                renderer: Arc::new(sink.renderer),
-                journal: journal.clone(),
-                clock: world.clock.clone(),
-                board: board.clone(),
-                start: sink.start,
-                stop: deliver.watch(),
-                bell,
-            };
-            delivering.spawn(deliverer.run());
-        }
         let keeper = Keeper {
             journal: journal.clone(),
             clock: world.clock.clone(),
-            keep: Keep { age: config.journal.keep, bytes: config.journal.budget },
+            keep: Keep { age: bounds.keep, bytes: bounds.budget.0 },
             full,
             bells,
             reload: Arc::clone(&world.reload),
             stop: keep.watch(),
         };
         keeping.spawn(keeper.run());
-        drop(bell);
         Ok(Self {
-            name: tenant.name.clone(),
+            name: tenant.to_owned(),
             board,
             journal,
             sources: apis,
@@ -191,7 +192,7 @@ async fn next(tasks: &mut JoinSet<Result<(), JournalError>>) -> Option<JournalEr
         None => std::future::pending().await,
         Some(Ok(Ok(()))) => None,
         Some(Ok(Err(error))) => Some(error),
-        Some(Err(error)) => Some(JournalError::internal(&error.to_string())),
+        Some(Err(error)) => Some(JournalError::State { path: "a task".to_owned(), source: error.into() }),
     }
 }
 

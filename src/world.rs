@@ -1,23 +1,27 @@
 //! What the program is made of: the connectors and sinks that it knows, the clock, the way out. Turns a tenant's
 //! configuration into sources and sinks; knows none of them by name.
 
-use crate::config::{Config, TenantConfig};
+use crate::config::{self, Config, Reach, Revisions, SinkStart, SourceConfig};
 use crate::pipeline::StartError;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::clock::Clock;
 use tidegate_core::deliver::Start;
 use tidegate_core::deliver::render::{Renderer, Route};
-use tidegate_core::http::Client;
+use tidegate_core::http::{Client, HttpSettings, Reqwest, Transport, TransportSettings};
 use tidegate_core::journal::Fingerprint;
+use tidegate_core::quota::{Quota, Share};
 use tidegate_core::schema;
+use tidegate_core::secret::SecretRef;
 use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
-use tidegate_core::source::{Connector, Settings, Source, Stream};
-use tokio::sync::Notify;
+use tidegate_core::source::{Connector, Settings, SettingsError, Source, Stream};
+use tokio::sync::{Notify, Semaphore};
 
-/// Everything that exists once a process.
+/// Everything that exists once a process. Cheap to clone.
+#[derive(Clone)]
 pub struct World {
     /// All connectors: the tree's own and the caller's.
     pub connectors: Vec<&'static dyn Connector>,
@@ -27,6 +31,14 @@ pub struct World {
     pub clock: Clock,
     /// Rings when an operator asks for the configuration to be read again.
     pub reload: Arc<Notify>,
+    outward: Arc<Mutex<Outward>>,
+}
+
+/// Connections are shared by everything that is reached in the same way, page slots by all sources of the process.
+#[derive(Default)]
+struct Outward {
+    transports: Vec<(Reach, Duration, Arc<dyn Transport>)>,
+    slots: Option<Arc<Semaphore>>,
 }
 
 /// A source, ready to be collected.
@@ -43,7 +55,7 @@ pub struct OpenSource {
     pub http: Client,
     /// Where a new stream begins.
     pub start: DateTime<Utc>,
-    /// How often a drained stream is asked again.
+    /// How often a drained stream is asked again; `None`: the stream's own default.
     pub poll: Option<Duration>,
     /// Whether later meanings of a record are delivered.
     pub revisions: bool,
@@ -55,10 +67,169 @@ pub struct OpenSource {
 pub struct OpenSink {
     /// Its key.
     pub key: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// The name of its schema.
+    pub schema: String,
     /// The configured sink.
     pub sink: Arc<dyn Sink>,
     /// How records become documents.
     pub renderer: Renderer,
     /// Where it begins if the journal does not know it.
     pub start: Start,
+}
+
+impl World {
+    /// The stock world with some connectors more.
+    #[must_use]
+    pub fn new(extra: &[&'static dyn Connector]) -> Self {
+        let connectors = tidegate_connectors::ALL.iter().chain(extra).copied().collect();
+        Self {
+            connectors,
+            kinds: tidegate_sinks::ALL,
+            clock: Clock::system(),
+            reload: Arc::default(),
+            outward: Arc::default(),
+        }
+    }
+
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, for a person.
+    pub fn load(&self, path: &Path) -> Result<Config, String> {
+        config::load(path, std::env::vars(), &self.connectors, self.kinds).map_err(|errors| errors.to_string())
+    }
+
+    /// A tenant's sources that are not declared off.
+    ///
+    /// # Errors
+    /// A connector's own key is wrong.
+    pub fn sources(&self, config: &Config, tenant: &str) -> Result<Vec<OpenSource>, StartError> {
+        let Some(ours) = config.tenants.get(tenant) else { return Ok(Vec::new()) };
+        let now = self.clock.now();
+        let mut out = Vec::new();
+        for (key, source) in ours.sources.iter().filter(|(_, source)| source.off.is_none()) {
+            let wrong = |error: SettingsError| StartError::Config(config.source_error(tenant, key, &error).to_string());
+            let http = self.client(config, &source.reach, true).map_err(wrong)?;
+            let http = http.with_quota(Quota::new(share(source)?));
+            let settings = Settings {
+                tenant: tenant.to_owned(),
+                source: key.clone(),
+                table: source.table.clone(),
+                http: http.clone(),
+            };
+            out.push(OpenSource {
+                key: key.clone(),
+                connector: source.connector,
+                api: source.connector.open(settings).map_err(wrong)?,
+                streams: source.streams.clone(),
+                http,
+                start: match source.start {
+                    config::Start::Ago(age) => now - TimeDelta::from_std(age).unwrap_or(TimeDelta::zero()),
+                    config::Start::At(time) => time,
+                },
+                poll: source.poll,
+                revisions: source.revisions == Revisions::All,
+                fingerprint: Fingerprint {
+                    source: key.clone(),
+                    connector: source.connector.name().to_owned(),
+                    organisation: source.organisation.clone(),
+                },
+            });
+        }
+        Ok(out)
+    }
+
+    /// A tenant's sinks, with routes from its sources. A source that is off still has stored records to deliver.
+    ///
+    /// # Errors
+    /// A kind's own key is wrong, or the schema does not fit.
+    pub fn sinks(&self, config: &Config, tenant: &str) -> Result<Vec<OpenSink>, StartError> {
+        let Some(ours) = config.tenants.get(tenant) else { return Ok(Vec::new()) };
+        let mut out = Vec::new();
+        for (key, sink) in &ours.sinks {
+            let wrong = |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
+            let settings = SinkSettings {
+                tenant: tenant.to_owned(),
+                sink: key.clone(),
+                table: sink.table.clone(),
+                http: self.client(config, &sink.reach, false).map_err(wrong)?,
+            };
+            let open = sink.kind.open(settings).map_err(wrong)?;
+            let name = sink.schema_for(open.as_ref()).map_err(wrong)?.to_owned();
+            let schema = schema::by_name(&name)
+                .ok_or_else(|| wrong(SettingsError::new("schema", format!("{name:?} is not a schema"))))?;
+            let mut routes = HashMap::new();
+            for (source, settings) in &ours.sources {
+                let connector = settings.connector;
+                let takes = |stream: &&'static Stream| sink.streams.takes(connector.name(), stream.name);
+                let streams = connector.streams().iter().filter(takes).collect();
+                let revisions = settings.revisions == Revisions::All;
+                routes.insert(source.clone(), Route { connector, streams, revisions });
+            }
+            let namespace = open.namespace().to_owned();
+            let renderer =
+                Renderer { tenant: tenant.into(), schema, routes, original: sink.original, namespace };
+            let start = match sink.start {
+                SinkStart::Now => Start::Now,
+                SinkStart::Kept => Start::Kept,
+                SinkStart::At(time) => Start::At(time),
+            };
+            out.push(OpenSink { key: key.clone(), kind: sink.kind.name(), schema: name, sink: open, renderer, start });
+        }
+        Ok(out)
+    }
+
+    fn client(&self, config: &Config, reach: &Reach, pages: bool) -> Result<Client, SettingsError> {
+        let mut outward = self.outward.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = Arc::clone(
+            outward.slots.get_or_insert_with(|| Arc::new(Semaphore::new(config.http.page_slots.max(1)))),
+        );
+        let connect = config.http.connect_timeout;
+        let known = outward.transports.iter().find(|(known, time, _)| known == reach && *time == connect);
+        let transport = match known {
+            Some((_, _, transport)) => Arc::clone(transport),
+            None => {
+                let proxy = reach.proxy.as_deref().map(proxy_url).transpose()?;
+                let settings = TransportSettings { proxy, ca_file: reach.ca_file.clone(), connect };
+                let made: Arc<dyn Transport> = Reqwest::new(&settings)
+                    .map_err(|error| SettingsError::new(error.key, error.message))?;
+                outward.transports.push((reach.clone(), connect, Arc::clone(&made)));
+                made
+            }
+        };
+        let settings = HttpSettings {
+            max_body: usize::try_from(config.http.max_body.0).unwrap_or(usize::MAX),
+            idle: config.http.read_timeout,
+            total: config.http.timeout,
+            slots: pages.then_some(slots),
+            ..HttpSettings::default()
+        };
+        Ok(Client::new(transport, self.clock.clone(), settings))
+    }
+}
+
+fn share(source: &SourceConfig) -> Result<Share, StartError> {
+    format!("{}%", source.quota.value()).parse().map_err(|error| StartError::Config(format!("quota: {error}")))
+}
+
+/// A proxy's URL, which may hold credentials and then stands behind a reference.
+fn proxy_url(text: &str) -> Result<String, SettingsError> {
+    if !(text.starts_with("env:") || text.starts_with("file:")) {
+        return Ok(text.to_owned());
+    }
+    let wrong = |error: String| SettingsError::new("proxy", error);
+    let reference: SecretRef = text.parse().map_err(|error| wrong(format!("{error}")))?;
+    let secret = reference.read().map_err(|error| wrong(error.to_string()))?;
+    Ok(secret.for_signing(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// Where a tenant's journal is.
+#[must_use]
+pub fn journal_dir(config: &Config, tenant: &str) -> PathBuf {
+    match config.tenants.get(tenant) {
+        Some(ours) => ours.journal.dir.clone(),
+        None => config.journal.dir.join(tenant),
+    }
 }

@@ -1,9 +1,12 @@
 //! Everything that Tidegate does once, whatever the vendor and whatever the SIEM.
 //!
-//! Connectors fill a tenant's [`journal`] with what vendors said; sinks drain it as documents;
-//! both sides meet only there. This crate names no vendor and no SIEM product outside [`schema`].
+//! Connectors fill a tenant's [`journal`] with what vendors said ([`collect`]); sinks drain it as documents
+//! ([`deliver`]); both sides meet only there. This crate names no vendor and no SIEM product outside [`schema`].
 
+pub mod board;
 pub mod clock;
+pub mod collect;
+pub mod deliver;
 pub mod event;
 pub mod fault;
 pub mod http;
@@ -14,5 +17,6 @@ pub mod schema;
 pub mod secret;
 pub mod sink;
 pub mod source;
+pub mod stop;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

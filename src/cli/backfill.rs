@@ -1,7 +1,7 @@
 //! `tidegate backfill`: older history, as a second chain that runs until it has met the live one. Resumable.
 
 use super::manage::{Done, ask};
-use crate::config::{Config, TenantConfig};
+use crate::config::Config;
 use crate::pipeline::Tenant;
 use crate::requests::Ask;
 use crate::world::World;
@@ -72,7 +72,7 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
 
 fn asks(world: &World, config: &Config, tenant: &TenantConfig, args: &Args) -> Result<Vec<Ask>, String> {
     let now = world.clock.now();
-    let state = match Reader::open(config.journal_dir(&tenant.name)).and_then(|mut reader| reader.load()) {
+    let state = match Reader::open(journal_dir(config, tenant)).and_then(|mut reader| reader.load()) {
         Ok(state) => state,
         Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => State::default(),
         Err(error) => return Err(error.to_string()),

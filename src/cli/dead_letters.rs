@@ -91,7 +91,7 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
 
 fn each(config: &Config, tenant: &str, mut take: impl FnMut(&DeadLetter)) -> u8 {
     let all = || {
-        let reader = Reader::open(config.journal_dir(tenant))?;
+        let reader = Reader::open(journal_dir(config, tenant))?;
         let mut after = 0;
         loop {
             let letters = reader.dead(after, 500, false)?;

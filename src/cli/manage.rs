@@ -1,7 +1,7 @@
 //! Operators' deeds on a tenant: `source rename|reset`, `sinks rename|forget`, `reload`; and how a command reaches a
 //! journal that another process may hold.
 
-use crate::config::{Config, TenantConfig};
+use crate::config::Config;
 use crate::requests::{self, Ask};
 use crate::world::World;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ pub enum Done {
 /// # Errors
 /// Says why not.
 pub async fn ask(world: &World, config: &Config, tenant: &TenantConfig, ask: &Ask) -> Result<Done, String> {
-    let dir = config.journal_dir(&tenant.name);
+    let dir = journal_dir(config, tenant);
     let now = world.clock.now();
     match open(&dir, "command", now) {
         Ok(journal) => {
@@ -184,7 +184,7 @@ async fn deed(
         Ok(tenant) => tenant,
         Err(code) => return code,
     };
-    let journal = match open(&config.journal_dir(&tenant.name), "command", world.clock.now()) {
+    let journal = match open(&journal_dir(config, tenant), "command", world.clock.now()) {
         Ok(journal) => journal,
         Err(JournalError::Held { holder, .. }) => {
             super::complain(&format!(
@@ -228,7 +228,7 @@ async fn deed(
 /// `reload`; the exit code.
 pub async fn reload(world: &World, config: &Config, _args: &ReloadArgs) -> u8 {
     for tenant in config.tenants.values() {
-        let dir = config.journal_dir(&tenant.name);
+        let dir = journal_dir(config, tenant);
         let running = Reader::open(&dir).and_then(|mut reader| reader.load()).ok().and_then(|state| state.holder);
         if running.is_none_or(|holder| holder.verb != "run") {
             continue;

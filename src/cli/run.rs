@@ -1,7 +1,7 @@
 //! `tidegate run`: the daemon. Ends cleanly on Ctrl-C and SIGTERM, reads its configuration again on SIGHUP and
 //! `tidegate reload`; then only what changed restarts.
 
-use crate::config::{Config, TenantConfig};
+use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
 use crate::world::World;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ pub async fn run(world: &World, config: Config, load: impl Fn() -> Result<Config
 /// The first tenant that another process holds.
 async fn held(world: &World, config: &Config) -> Option<(String, JournalError)> {
     for tenant in config.tenants.values() {
-        let dir = config.journal_dir(&tenant.name);
+        let dir = journal_dir(config, tenant);
         let now = world.clock.now();
         let probe = tokio::task::spawn_blocking(move || tidegate_core::journal::probe(&dir, now)).await;
         if let Ok(Err(error @ JournalError::Held { .. })) = probe {

@@ -1,7 +1,7 @@
 //! `tidegate status` and `tidegate coverage`: read beside a running process, from the journals alone.
 
 use super::report::thousands;
-use crate::config::{Config, TenantConfig};
+use crate::config::Config;
 use crate::world::World;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -124,7 +124,7 @@ pub fn status(world: &World, config: &Config, args: &StatusArgs) -> u8 {
     let (mut code, mut objects) = (0, serde_json::Map::new());
     for tenant in tenants {
         let read = || {
-            let mut reader = Reader::open(config.journal_dir(&tenant.name))?;
+            let mut reader = Reader::open(journal_dir(config, tenant))?;
             let state = reader.load()?;
             let lines = sink_lines(&mut reader, &state, now)?;
             Ok::<_, JournalError>((state, lines))
@@ -235,7 +235,7 @@ pub fn coverage(config: &Config, args: &CoverageArgs) -> u8 {
     };
     let (mut code, mut objects) = (0, serde_json::Map::new());
     for tenant in tenants {
-        let state = Reader::open(config.journal_dir(&tenant.name)).and_then(|mut reader| reader.load());
+        let state = Reader::open(journal_dir(config, tenant)).and_then(|mut reader| reader.load());
         let rows = match state {
             Ok(state) => state.coverage,
             Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Vec::new(),

@@ -1,7 +1,7 @@
 //! `tidegate sync`: catch up to the moment it began, deliver, end. It cannot hang: the time budget ends everything.
 
 use super::report::Summary;
-use crate::config::{Config, TenantConfig};
+use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
 use crate::world::World;
 use chrono::{TimeDelta, Utc};

@@ -176,7 +176,8 @@ impl Collector {
                 }
                 Some(wait) => {
                     due = Instant::now() + wait;
-                    let reason = self.http.wait_reason();
+                    let reason = self.http.quota().and_then(|quota| quota.status(self.clock.now()).reason);
+                    let reason = reason.unwrap_or_else(|| "requests are spread evenly over the vendor's span".to_owned());
                     self.say_wait(Some(wait), &reason);
                 }
             }
@@ -261,13 +262,17 @@ impl Collector {
     }
 
     fn quota_change(&self) -> Option<Change> {
-        let (not_before, state) = self.http.quota_state()?;
+        let now = self.clock.now();
+        let quota = self.http.quota()?;
+        let (not_before, state) = (quota.not_before(now), quota.state(now));
         Some(Change::Quota(QuotaRow { source: self.source.clone(), not_before, state }))
     }
 
     fn restore_quota(&self, state: &State) {
         if let Some(row) = state.quotas.iter().find(|row| row.source == self.source) {
-            self.http.restore_quota(&row.state);
+            if let Some(quota) = self.http.quota() {
+                quota.restore(&row.state, self.clock.now());
+            }
         }
     }
 }

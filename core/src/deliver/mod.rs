@@ -155,8 +155,15 @@ impl Deliverer {
         Ok(())
     }
 
-    /// The sink's spans, made if the journal does not know it.
     async fn readings(&self) -> Result<Vec<Reading>, JournalError> {
+        Ok(self.claim().await?.into_iter().map(Reading::new).collect())
+    }
+
+    /// The sink's place in the journal, made if the journal does not know it. To be called before the first page comes.
+    ///
+    /// # Errors
+    /// What the journal says.
+    pub async fn claim(&self) -> Result<Vec<Span>, JournalError> {
         let state = self.journal.load().await?;
         let mut spans: Vec<Span> = state.spans.iter().filter(|span| span.sink == self.key).cloned().collect();
         let missing: Vec<Lane> =
@@ -171,7 +178,7 @@ impl Deliverer {
                 spans.push(Span { id: id.unwrap_or_default(), ..span });
             }
         }
-        Ok(spans.into_iter().map(Reading::new).collect())
+        Ok(spans)
     }
 
     async fn first_page(&self, state: &State) -> Result<PageId, JournalError> {
