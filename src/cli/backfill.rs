@@ -1,10 +1,10 @@
 //! `tidegate backfill`: older history, as a second chain that runs until it has met the live one. Resumable.
 
 use super::manage::{Done, ask};
-use crate::config::Config;
-use crate::pipeline::Tenant;
+use crate::config::{Config, Tenant};
+use crate::pipeline::Tenant as Running;
 use crate::requests::Ask;
-use crate::world::World;
+use crate::world::{World, journal_dir};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 use tidegate_core::journal::{Grade, JournalError, Lane, Reader, State};
@@ -38,41 +38,42 @@ pub struct Args {
 
 /// Runs it; the exit code.
 pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let tenant = match super::tenant(config, &args.tenant) {
+    let name = args.tenant.as_str();
+    let tenant = match super::tenant(config, name) {
         Ok(tenant) => tenant,
         Err(code) => return code,
     };
-    let asks = match asks(world, config, tenant, args) {
+    let asks = match asks(world, config, name, tenant, args) {
         Ok(asks) => asks,
         Err(error) => {
-            super::complain(&format!("{}: {error}", tenant.name));
+            super::complain(&format!("{name}: {error}"));
             return 20;
         }
     };
     if asks.is_empty() {
-        super::print(&format!("{}: the ledger has all of that already (--again reads it once more)", tenant.name));
+        super::print(&format!("{name}: the ledger has all of that already (--again reads it once more)"));
         return 0;
     }
     let mut here = false;
     for wish in &asks {
-        match ask(world, config, tenant, wish).await {
+        match ask(world, config, name, wish).await {
             Ok(Done::Here(_)) => here = true,
             Ok(Done::There(holder)) => super::print(&format!(
-                "{}: `tidegate {}` (pid {}) reads it now; watch it with: tidegate status {}",
-                tenant.name, holder.verb, holder.pid, tenant.name
+                "{name}: `tidegate {}` (pid {}) reads it now; watch it with: tidegate status {name}",
+                holder.verb, holder.pid
             )),
             Err(error) => {
-                super::complain(&format!("{}: {error}", tenant.name));
+                super::complain(&format!("{name}: {error}"));
                 return 50;
             }
         }
     }
-    if here { work(world, config, tenant).await } else { 0 }
+    if here { work(world, config, name).await } else { 0 }
 }
 
-fn asks(world: &World, config: &Config, tenant: &TenantConfig, args: &Args) -> Result<Vec<Ask>, String> {
+fn asks(world: &World, config: &Config, name: &str, tenant: &Tenant, args: &Args) -> Result<Vec<Ask>, String> {
     let now = world.clock.now();
-    let state = match Reader::open(journal_dir(config, tenant)).and_then(|mut reader| reader.load()) {
+    let state = match Reader::open(journal_dir(config, name)).and_then(|mut reader| reader.load()) {
         Ok(state) => state,
         Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => State::default(),
         Err(error) => return Err(error.to_string()),
@@ -103,7 +104,11 @@ fn asks(world: &World, config: &Config, tenant: &TenantConfig, args: &Args) -> R
             return Err(format!("{given}? The tenant's sources are {}", known.join(", ")));
         }
     };
-    let streams = world.streams(tenant, key)?;
+    let streams: Vec<String> = tenant
+        .sources
+        .get(key)
+        .map(|source| source.streams.iter().map(|stream| stream.name.to_owned()).collect())
+        .unwrap_or_default();
     if let Some(stream) = &args.stream
         && !streams.iter().any(|known| known == stream)
     {
@@ -143,11 +148,11 @@ fn covered(
 }
 
 /// Nobody holds the tenant: this command reads and delivers until the backfill is done.
-async fn work(world: &World, config: &Config, tenant: &TenantConfig) -> u8 {
-    let mut running = match Tenant::start(world, config, tenant, "backfill").await {
+async fn work(world: &World, config: &Config, name: &str) -> u8 {
+    let mut running = match Running::start(world, config, name, "backfill").await {
         Ok(running) => running,
         Err(error) => {
-            super::complain(&format!("{}: {error}", tenant.name));
+            super::complain(&format!("{name}: {error}"));
             return 50;
         }
     };
@@ -172,19 +177,19 @@ async fn work(world: &World, config: &Config, tenant: &TenantConfig) -> u8 {
     bar.finish_and_clear();
     let fetched: u64 = running.board.sources().values().map(|s| s.fetched).sum();
     if let Some(error) = &running.failed {
-        super::complain(&format!("{}: {error}", tenant.name));
+        super::complain(&format!("{name}: {error}"));
         return 50;
     }
     for (key, source) in running.board.sources() {
         if let Some((fault, _)) = source.fault {
-            super::complain(&format!("{}/{key}: {fault}; the backfill goes on with the next run or sync", tenant.name));
+            super::complain(&format!("{name}/{key}: {fault}; the backfill goes on with the next run or sync"));
             return 10;
         }
     }
     if !complete {
-        super::print(&format!("{}: interrupted after {fetched} new records; the next run, sync or backfill goes on", tenant.name));
+        super::print(&format!("{name}: interrupted after {fetched} new records; the next run, sync or backfill goes on"));
         return 12;
     }
-    super::print(&format!("{}: backfill finished, {fetched} new records", tenant.name));
+    super::print(&format!("{name}: backfill finished, {fetched} new records"));
     0
 }

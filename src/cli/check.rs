@@ -19,12 +19,12 @@ pub struct Args {
 pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
     let mut code = 0;
     let mut objects = Vec::new();
-    for tenant in config.tenants.values() {
-        let opened = world.sources(config, tenant).and_then(|s| Ok((world.sinks(config, tenant, &s)?, s)));
+    for (name, tenant) in &config.tenants {
+        let opened = world.sources(config, name).and_then(|sources| Ok((world.sinks(config, name)?, sources)));
         let (sinks, sources) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                super::complain(&format!("{}: {error}", tenant.name));
+                super::complain(&format!("{name}: {error}"));
                 code = 20;
                 continue;
             }
@@ -33,16 +33,16 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
             let found = if args.online { source.api.check().await } else { Findings::default() };
             let streams: Vec<&str> = source.streams.iter().map(|stream| stream.name).collect();
             let what = format!("{} of {}: {}", source.connector.title(), source.fingerprint.organisation, streams.join(", "));
-            code = code.max(say(args, &tenant.name, &source.key, &what, &found, 21, &mut objects));
+            code = code.max(say(args, name, &source.key, &what, &found, 21, &mut objects));
         }
         for sink in &sinks {
             let found = if args.online { sink.sink.check().await } else { Findings::default() };
             let what = format!("sink, schema {}", sink.schema);
-            code = code.max(say(args, &tenant.name, &sink.key, &what, &found, 40, &mut objects));
+            code = code.max(say(args, name, &sink.key, &what, &found, 40, &mut objects));
         }
         for (key, source) in &tenant.sources {
             if let Some(reason) = &source.off {
-                super::print(&format!("{}/{key}  off: {reason}", tenant.name));
+                super::print(&format!("{name}/{key}  off: {reason}"));
             }
         }
     }

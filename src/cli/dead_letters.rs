@@ -3,7 +3,7 @@
 use super::manage::{Done, ask};
 use crate::config::Config;
 use crate::requests::Ask;
-use crate::world::World;
+use crate::world::{World, journal_dir};
 use tidegate_core::journal::{DeadLetter, Reader};
 
 /// Records that could not be mapped or delivered: each is kept, with its reason, and can be sent again.
@@ -57,10 +57,9 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
         | DeadVerb::Retry { tenant, .. }
         | DeadVerb::Drop { tenant, .. } => tenant,
     };
-    let tenant = match super::tenant(config, name) {
-        Ok(tenant) => tenant,
-        Err(code) => return code,
-    };
+    if let Err(code) = super::tenant(config, name) {
+        return code;
+    }
     let (wish, said) = match &args.verb {
         DeadVerb::List { json, .. } => return list(config, name, *json),
         DeadVerb::Show { id, .. } => return show(config, name, *id),
@@ -73,7 +72,7 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
             (Ask::DeadLettersDrop { ids: ids.clone() }, "given up")
         }
     };
-    match ask(world, config, tenant, &wish).await {
+    match ask(world, config, name, &wish).await {
         Ok(Done::Here(touched)) => {
             super::print(&format!("{name}: {touched} dead letters {said}"));
             0

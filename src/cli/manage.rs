@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::requests::{self, Ask};
-use crate::world::World;
+use crate::world::{World, journal_dir};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::journal::{
@@ -83,7 +83,7 @@ pub enum Done {
 ///
 /// # Errors
 /// Says why not.
-pub async fn ask(world: &World, config: &Config, tenant: &TenantConfig, ask: &Ask) -> Result<Done, String> {
+pub async fn ask(world: &World, config: &Config, tenant: &str, ask: &Ask) -> Result<Done, String> {
     let dir = journal_dir(config, tenant);
     let now = world.clock.now();
     match open(&dir, "command", now) {
@@ -180,21 +180,20 @@ async fn deed(
     known: impl Fn(&tidegate_core::journal::State) -> Vec<String>,
     (kind, key): (&str, &str),
 ) -> u8 {
-    let tenant = match super::tenant(config, tenant) {
-        Ok(tenant) => tenant,
-        Err(code) => return code,
-    };
+    if let Err(code) = super::tenant(config, tenant) {
+        return code;
+    }
     let journal = match open(&journal_dir(config, tenant), "command", world.clock.now()) {
         Ok(journal) => journal,
         Err(JournalError::Held { holder, .. }) => {
             super::complain(&format!(
-                "{}: held by `tidegate {}` (pid {}). End it, give this command, change the configuration, start it again.",
-                tenant.name, holder.verb, holder.pid
+                "{tenant}: held by `tidegate {}` (pid {}). End it, give this command, change the configuration, start it again.",
+                holder.verb, holder.pid
             ));
             return 50;
         }
         Err(error) => {
-            super::complain(&format!("{}: {error}", tenant.name));
+            super::complain(&format!("{tenant}: {error}"));
             return 50;
         }
     };
@@ -209,17 +208,17 @@ async fn deed(
         let detail = action.detail.clone();
         changes.push(Change::Action(action));
         journal.commit(changes).await?;
-        super::print(&format!("{}: {detail}", tenant.name));
+        super::print(&format!("{tenant}: {detail}"));
         Ok::<_, JournalError>(None)
     };
     match done.await {
         Ok(None) => 0,
         Ok(Some(keys)) => {
-            super::complain(&format!("{}: the journal knows no {kind} {key:?}; it knows {}", tenant.name, keys.join(", ")));
+            super::complain(&format!("{tenant}: the journal knows no {kind} {key:?}; it knows {}", keys.join(", ")));
             20
         }
         Err(error) => {
-            super::complain(&format!("{}: {error}", tenant.name));
+            super::complain(&format!("{tenant}: {error}"));
             50
         }
     }
@@ -227,7 +226,7 @@ async fn deed(
 
 /// `reload`; the exit code.
 pub async fn reload(world: &World, config: &Config, _args: &ReloadArgs) -> u8 {
-    for tenant in config.tenants.values() {
+    for tenant in config.tenants.keys() {
         let dir = journal_dir(config, tenant);
         let running = Reader::open(&dir).and_then(|mut reader| reader.load()).ok().and_then(|state| state.holder);
         if running.is_none_or(|holder| holder.verb != "run") {

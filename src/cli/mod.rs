@@ -23,6 +23,7 @@ use crate::world::World;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::source::Connector;
 
@@ -70,10 +71,10 @@ enum Verb {
     Source(manage::SourceArgs),
     Sinks(manage::SinksArgs),
     Reload(manage::ReloadArgs),
-    Init(init::Args),
+    Init(init::InitArgs),
     Assets(assets::Args),
-    Config(config::Args),
-    Completions(completions::Args),
+    Config(config::ConfigArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Parses the command line and carries it out; the exit code.
@@ -109,9 +110,16 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Simulate(args) => return simulate::run(&args).await,
         #[cfg(feature = "simulator")]
         Verb::Demo(args) => return demo::run(&args).await,
-        Verb::Init(args) => return init::run(&args, &world),
-        Verb::Completions(args) => return completions::run(&args, Cli::command()),
-        Verb::Config(args) if args.needs_no_file() => return config::run(&args, None, &world),
+        Verb::Init(args) => {
+            let init::InitConnector::Okta(args) = &args.connector;
+            return written(init::okta(args, &mut std::io::stdout().lock()));
+        }
+        Verb::Completions(args) => {
+            return written(completions::completions(&args, &mut Cli::command(), &mut std::io::stdout().lock()));
+        }
+        Verb::Config(config::ConfigArgs { command: config::ConfigCommand::Schema }) => {
+            return written(config::schema(&world.connectors, world.kinds, &mut std::io::stdout().lock()));
+        }
         _ => {}
     }
     let loaded = match world.load(&path) {
@@ -124,9 +132,9 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
     match cli.verb {
         Verb::Run(_) => {
             let again = world.clone();
-            run::run(&world, loaded, move || again.load(&path)).await
+            run::run(&world, Arc::new(loaded), move || again.load(&path)).await
         }
-        Verb::Sync(args) => sync::run(&world, &loaded, &args).await,
+        Verb::Sync(args) => sync::run(&world, &Arc::new(loaded), &args).await,
         Verb::Check(args) => check::run(&world, &loaded, &args).await,
         Verb::Status(args) => status::status(&world, &loaded, &args),
         Verb::Coverage(args) => status::coverage(&loaded, &args),
@@ -136,7 +144,14 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Sinks(args) => manage::sinks(&world, &loaded, &args).await,
         Verb::Reload(args) => manage::reload(&world, &loaded, &args).await,
         Verb::Assets(args) => assets::run(&world, &loaded, &args).await,
-        Verb::Config(args) => config::run(&args, Some(&loaded), &world),
+        Verb::Config(args) => {
+            let out = &mut std::io::stdout().lock();
+            match &args.command {
+                config::ConfigCommand::Show { tenant, json: true } => written(config::show_json(&loaded, tenant, out)),
+                config::ConfigCommand::Show { tenant, json: false } => written(config::show(&loaded, tenant, out)),
+                config::ConfigCommand::Schema => written(config::schema(&world.connectors, world.kinds, out)),
+            }
+        }
         _ => 70,
     }
 }
@@ -170,7 +185,7 @@ pub fn complain(line: &str) {
 
 /// `"4m"` and the like, as the configuration reads them.
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::parse_duration(text)
+    crate::config::duration(text)
 }
 
 /// A time as people write it: RFC 3339, a day, or an age such as `30d`.
@@ -215,10 +230,20 @@ async fn hangup(reload: &tokio::sync::Notify) {
 }
 
 /// The tenant of that name, or a complaint that names those there are.
-fn tenant<'c>(config: &'c Config, name: &str) -> Result<&'c crate::config::TenantConfig, u8> {
-    config.tenants.get(name).ok_or_else(|| {
-        let known: Vec<&str> = config.tenants.keys().map(String::as_str).collect();
-        complain(&format!("there is no tenant {name:?} in the configuration; there are {}", known.join(", ")));
+fn tenant<'c>(config: &'c Config, name: &str) -> Result<&'c crate::config::Tenant, u8> {
+    config.tenant(name).map_err(|error| {
+        complain(&error.to_string());
         20
     })
+}
+
+/// The exit code of a command that only writes: its errors are about what it was given.
+fn written<E: std::fmt::Display>(done: Result<(), E>) -> u8 {
+    match done {
+        Ok(()) => 0,
+        Err(error) => {
+            complain(&error.to_string());
+            20
+        }
+    }
 }

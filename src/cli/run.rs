@@ -3,10 +3,11 @@
 
 use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
-use crate::world::World;
+use crate::world::{World, journal_dir};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::journal::JournalError;
+use tidegate_core::journal::{Holder, Reader};
 use tidegate_core::stop::{Phase, Signal, Stop};
 use tokio::task::JoinSet;
 
@@ -19,20 +20,26 @@ const REOPEN: Duration = Duration::from_secs(10);
 pub struct Args {}
 
 struct Guarded {
-    config: TenantConfig,
+    config: Arc<Config>,
     signal: Signal,
 }
 
 /// Runs it; the exit code. `load` reads the configuration again.
-pub async fn run(world: &World, config: Config, load: impl Fn() -> Result<Config, String>) -> u8 {
-    if let Some((tenant, error)) = held(world, &config).await {
-        super::complain(&format!("{tenant}: {error}\n  Two runs never work on one tenant. End the other, or use another journal.dir."));
+pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<Config, String>) -> u8 {
+    if let Some((tenant, holder)) = held(&config) {
+        super::complain(&format!(
+            "{tenant}: held by `tidegate {}` (pid {}) since {}\n  Two runs never work on one tenant: end the other, or \
+             give this one another journal.dir.",
+            holder.verb,
+            holder.pid,
+            holder.since.format("%Y-%m-%d %H:%M:%SZ")
+        ));
         return 50;
     }
     let mut tasks: JoinSet<(String, u8)> = JoinSet::new();
     let mut tenants: BTreeMap<String, Guarded> = BTreeMap::new();
     let mut code = 0;
-    for tenant in config.tenants.values() {
+    for tenant in config.tenants.keys() {
         guard(world, &config, tenant, &mut tenants, &mut tasks);
     }
     tracing::info!(tenants = tenants.len(), "running");
@@ -41,7 +48,7 @@ pub async fn run(world: &World, config: Config, load: impl Fn() -> Result<Config
         tokio::select! {
             () = &mut interrupt => break,
             () = super::hangup(&world.reload) => match load() {
-                Ok(new) => restart(world, &new, &mut tenants, &mut tasks),
+                Ok(new) => restart(world, &Arc::new(new), &mut tenants, &mut tasks),
                 Err(error) => tracing::error!("the configuration was not taken: {error}"),
             },
             Some(ended) = tasks.join_next() => {
@@ -69,33 +76,31 @@ pub async fn run(world: &World, config: Config, load: impl Fn() -> Result<Config
 }
 
 /// The first tenant that another process holds.
-async fn held(world: &World, config: &Config) -> Option<(String, JournalError)> {
-    for tenant in config.tenants.values() {
-        let dir = journal_dir(config, tenant);
-        let now = world.clock.now();
-        let probe = tokio::task::spawn_blocking(move || tidegate_core::journal::probe(&dir, now)).await;
-        if let Ok(Err(error @ JournalError::Held { .. })) = probe {
-            return Some((tenant.name.clone(), error));
-        }
-    }
-    None
+fn held(config: &Config) -> Option<(String, Holder)> {
+    config.tenants.keys().find_map(|tenant| {
+        let state = Reader::open(journal_dir(config, tenant)).and_then(|mut reader| reader.load()).ok()?;
+        Some((tenant.clone(), state.holder?))
+    })
 }
 
 fn guard(
     world: &World,
-    config: &Config,
-    tenant: &TenantConfig,
+    config: &Arc<Config>,
+    tenant: &str,
     tenants: &mut BTreeMap<String, Guarded>,
     tasks: &mut JoinSet<(String, u8)>,
 ) {
     let signal = Signal::default();
-    let (world, config, ours, stop) = (world.clone(), config.clone(), tenant.clone(), signal.watch());
-    tasks.spawn(async move { (ours.name.clone(), keep_going(&world, &config, &ours, stop).await) });
-    tenants.insert(tenant.name.clone(), Guarded { config: tenant.clone(), signal });
+    let (world, ours, name, stop) = (world.clone(), Arc::clone(config), tenant.to_owned(), signal.watch());
+    tasks.spawn(async move {
+        let code = keep_going(&world, &ours, &name, stop).await;
+        (name, code)
+    });
+    tenants.insert(tenant.to_owned(), Guarded { config: Arc::clone(config), signal });
 }
 
 /// One tenant for as long as it is wanted. Its trouble stays its own.
-async fn keep_going(world: &World, config: &Config, tenant: &TenantConfig, mut stop: Stop) -> u8 {
+async fn keep_going(world: &World, config: &Config, tenant: &str, mut stop: Stop) -> u8 {
     loop {
         match Tenant::start(world, config, tenant, "run").await {
             Ok(mut running) => {
@@ -105,7 +110,7 @@ async fn keep_going(world: &World, config: &Config, tenant: &TenantConfig, mut s
                 };
                 running.stop().await;
                 if let Some(error) = &running.failed {
-                    tracing::error!(tenant = %tenant.name, %error, "the journal failed; it will be opened again");
+                    tracing::error!(tenant, %error, "the journal failed; it will be opened again");
                     if stopped {
                         return 50;
                     }
@@ -115,12 +120,12 @@ async fn keep_going(world: &World, config: &Config, tenant: &TenantConfig, mut s
                 }
             }
             Err(StartError::Config(error)) => {
-                tracing::error!(tenant = %tenant.name, %error, "not started; mend the configuration and reload");
+                tracing::error!(tenant, %error, "not started; mend the configuration and reload");
                 stop.reached(Phase::Stop).await;
                 return 20;
             }
             Err(StartError::Journal(error)) => {
-                tracing::error!(tenant = %tenant.name, %error, "the journal could not be opened; trying again");
+                tracing::error!(tenant, %error, "the journal could not be opened; trying again");
             }
         }
         if stop.unless_stopped(tokio::time::sleep(REOPEN)).await.is_none() {
@@ -129,11 +134,17 @@ async fn keep_going(world: &World, config: &Config, tenant: &TenantConfig, mut s
     }
 }
 
+/// Whether restarting a tenant would change nothing.
+fn same(old: &Config, new: &Config, tenant: &str) -> bool {
+    let (Some(was), Some(is)) = (old.tenants.get(tenant), new.tenants.get(tenant)) else { return false };
+    was.sources == is.sources && was.sinks == is.sinks && was.journal == is.journal && old.http == new.http
+}
+
 /// Stops what is gone or changed, starts what is new or changed.
-fn restart(world: &World, new: &Config, tenants: &mut BTreeMap<String, Guarded>, tasks: &mut JoinSet<(String, u8)>) {
+fn restart(world: &World, new: &Arc<Config>, tenants: &mut BTreeMap<String, Guarded>, tasks: &mut JoinSet<(String, u8)>) {
     let gone: Vec<String> = tenants
         .iter()
-        .filter(|(name, old)| new.tenants.get(*name).is_none_or(|now| *now != old.config))
+        .filter(|(name, old)| !same(&old.config, new, name))
         .map(|(name, _)| name.clone())
         .collect();
     for name in &gone {
@@ -142,8 +153,8 @@ fn restart(world: &World, new: &Config, tenants: &mut BTreeMap<String, Guarded>,
         }
     }
     let mut started = 0;
-    for tenant in new.tenants.values() {
-        if !tenants.contains_key(&tenant.name) {
+    for tenant in new.tenants.keys() {
+        if !tenants.contains_key(tenant) {
             started += 1;
             guard(world, new, tenant, tenants, tasks);
         }

@@ -1,8 +1,8 @@
 //! `tidegate status` and `tidegate coverage`: read beside a running process, from the journals alone.
 
 use super::report::thousands;
-use crate::config::Config;
-use crate::world::World;
+use crate::config::{Config, Tenant};
+use crate::world::{World, journal_dir};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tidegate_core::journal::{Grade, Handle, Interval, JournalError, Lane, Range, Reader, Span, State};
@@ -107,11 +107,11 @@ fn sink_lines(reader: &mut Reader, state: &State, now: DateTime<Utc>) -> Result<
     Ok(lines)
 }
 
-fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c TenantConfig>, u8> {
+fn chosen<'c>(config: &'c Config, names: &'c [String]) -> Result<Vec<(&'c String, &'c Tenant)>, u8> {
     if names.is_empty() {
-        return Ok(config.tenants.values().collect());
+        return Ok(config.tenants.iter().collect());
     }
-    names.iter().map(|name| super::tenant(config, name)).collect()
+    names.iter().map(|name| Ok((name, super::tenant(config, name)?))).collect()
 }
 
 /// `status`; the exit code.
@@ -122,9 +122,9 @@ pub fn status(world: &World, config: &Config, args: &StatusArgs) -> u8 {
         Err(code) => return code,
     };
     let (mut code, mut objects) = (0, serde_json::Map::new());
-    for tenant in tenants {
+    for (name, tenant) in tenants {
         let read = || {
-            let mut reader = Reader::open(journal_dir(config, tenant))?;
+            let mut reader = Reader::open(journal_dir(config, name))?;
             let state = reader.load()?;
             let lines = sink_lines(&mut reader, &state, now)?;
             Ok::<_, JournalError>((state, lines))
@@ -132,21 +132,21 @@ pub fn status(world: &World, config: &Config, args: &StatusArgs) -> u8 {
         match read() {
             Ok((state, lines)) => {
                 if args.json {
-                    objects.insert(tenant.name.clone(), status_json(&state, &lines));
+                    objects.insert(name.clone(), status_json(&state, &lines));
                 } else {
-                    status_text(tenant, &state, &lines, now);
+                    status_text(name, tenant, &state, &lines, now);
                 }
             }
             Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 if args.json {
-                    objects.insert(tenant.name.clone(), json!({ "journal": null }));
+                    objects.insert(name.clone(), json!({ "journal": null }));
                 } else {
-                    super::print(&format!("{}  never ran (no journal yet)", tenant.name));
+                    super::print(&format!("{name}  never ran (no journal yet)"));
                 }
             }
             Err(error) => {
                 code = 50;
-                super::complain(&format!("{}: {error}", tenant.name));
+                super::complain(&format!("{name}: {error}"));
             }
         }
     }
@@ -156,7 +156,7 @@ pub fn status(world: &World, config: &Config, args: &StatusArgs) -> u8 {
     code
 }
 
-fn status_text(tenant: &TenantConfig, state: &State, lines: &[SinkLine], now: DateTime<Utc>) {
+fn status_text(name: &str, tenant: &Tenant, state: &State, lines: &[SinkLine], now: DateTime<Utc>) {
     let holder = match &state.holder {
         Some(holder) => format!(
             "`tidegate {}` (pid {}) since {}, sign of life {} s ago",
@@ -167,7 +167,7 @@ fn status_text(tenant: &TenantConfig, state: &State, lines: &[SinkLine], now: Da
         ),
         None => "nobody works on it now".to_owned(),
     };
-    super::print(&format!("{}  {holder}  journal {:.1} MiB", tenant.name, state.bytes as f64 / f64::from(1 << 20)));
+    super::print(&format!("{name}  {holder}  journal {:.1} MiB", state.bytes as f64 / f64::from(1 << 20)));
     for work in &state.works {
         let covered = covered_to(state, &work.source, &work.stream);
         let reach = covered.map_or("nothing proven yet".to_owned(), |to| {
@@ -193,7 +193,7 @@ fn status_text(tenant: &TenantConfig, state: &State, lines: &[SinkLine], now: Da
         let gone = if tenant.sinks.contains_key(&line.sink) {
             String::new()
         } else {
-            format!("  NOT IN THE CONFIGURATION: tidegate sinks rename|forget {} {}", tenant.name, line.sink)
+            format!("  NOT IN THE CONFIGURATION: tidegate sinks rename|forget {name} {}", line.sink)
         };
         super::print(&format!("  → {}  {behind}{dead}{gone}", line.sink));
     }
@@ -234,22 +234,22 @@ pub fn coverage(config: &Config, args: &CoverageArgs) -> u8 {
         Err(code) => return code,
     };
     let (mut code, mut objects) = (0, serde_json::Map::new());
-    for tenant in tenants {
-        let state = Reader::open(journal_dir(config, tenant)).and_then(|mut reader| reader.load());
+    for (name, tenant) in tenants {
+        let state = Reader::open(journal_dir(config, name)).and_then(|mut reader| reader.load());
         let rows = match state {
             Ok(state) => state.coverage,
             Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
                 code = 50;
-                super::complain(&format!("{}: {error}", tenant.name));
+                super::complain(&format!("{name}: {error}"));
                 continue;
             }
         };
         if args.json {
-            objects.insert(tenant.name.clone(), Value::Array(rows.iter().map(interval_json).collect()));
+            objects.insert(name.clone(), Value::Array(rows.iter().map(interval_json).collect()));
             continue;
         }
-        super::print(&tenant.name);
+        super::print(name);
         if rows.is_empty() {
             super::print("  nothing was read yet");
         }

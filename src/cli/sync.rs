@@ -7,6 +7,7 @@ use crate::world::World;
 use chrono::{TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::journal::JournalError;
 use tokio::task::JoinSet;
@@ -43,24 +44,21 @@ struct Ended {
 }
 
 /// Runs it; the exit code.
-pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
+pub async fn run(world: &World, config: &Arc<Config>, args: &Args) -> u8 {
     let began = std::time::Instant::now();
     let now = world.clock.now();
     let deadline = tokio::time::Instant::now() + args.max_duration;
     let mut summary = Summary::new(now);
     let interrupt = super::interrupted();
     let stop = tokio_stop(deadline, interrupt);
-    let chosen: Vec<&TenantConfig> = config
-        .tenants
-        .values()
-        .filter(|tenant| args.tenant.is_empty() || args.tenant.contains(&tenant.name))
-        .collect();
+    let chosen: Vec<&String> =
+        config.tenants.keys().filter(|name| args.tenant.is_empty() || args.tenant.contains(name)).collect();
     for name in args.tenant.iter().filter(|name| !config.tenants.contains_key(*name)) {
         summary.refused(name, "configuration", "there is no such tenant in the configuration", 20);
     }
     let mut tasks = JoinSet::new();
     for tenant in chosen {
-        let (world, config, tenant, stop) = (world.clone(), config.clone(), tenant.clone(), stop.clone());
+        let (world, config, tenant, stop) = (world.clone(), Arc::clone(config), tenant.clone(), stop.clone());
         tasks.spawn(async move { one(&world, &config, &tenant, stop).await });
     }
     while let Some(ended) = tasks.join_next().await {
@@ -104,8 +102,8 @@ fn tokio_stop(
     receiver
 }
 
-async fn one(world: &World, config: &Config, tenant: &TenantConfig, mut stop: tokio::sync::watch::Receiver<bool>) -> Ended {
-    let name = tenant.name.clone();
+async fn one(world: &World, config: &Config, tenant: &str, mut stop: tokio::sync::watch::Receiver<bool>) -> Ended {
+    let name = tenant.to_owned();
     let mut running = match Tenant::start(world, config, tenant, "sync").await {
         Ok(running) => running,
         Err(error) => return Ended { tenant: Err(error), name, complete: false, backlog: (0, 0) },
@@ -146,5 +144,6 @@ fn book(summary: &mut Summary, config: &Config, ended: Ended) {
 /// The vendor's retention of each source: the shortest of its streams.
 fn retention(config: &Config, tenant: &str) -> BTreeMap<String, Duration> {
     let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
-    tenant.sources.iter().filter_map(|(key, source)| Some((key.clone(), source.retention()?))).collect()
+    let shortest = |source: &crate::config::SourceConfig| source.streams.iter().map(|stream| stream.retention).min();
+    tenant.sources.iter().filter_map(|(key, source)| Some((key.clone(), shortest(source)?))).collect()
 }

@@ -1,0 +1,319 @@
+//! The configuration: `pipeline.toml`, one file a tenant, and the environment over both.
+//!
+//! Two levels. What the files say is one tree that remembers where each value came from ([`tree`]) and is read key by
+//! key ([`raw`], [`values`]); what comes out is a [`Config`], whose values cannot be wrong. Everything that is wrong is
+//! reported at once ([`ConfigErrors`]), with file and line or variable, tenant, source or sink, key and accepted values.
+//!
+//! A value of a source, the nearest first: environment · the tenant's file or table · its template ·
+//! `[defaults.source]` · built in (`defaults.toml`). Nothing is merged between two files: a key that stands in both is
+//! an error. A connector's and a sink's own keys pass through as a table, with placeholders resolved, unknown keys and
+//! literal secrets refused; what they mean is checked where they are opened.
+
+mod error;
+mod own;
+mod placeholders;
+mod raw;
+mod resolve;
+mod schema;
+mod show;
+mod streams;
+mod tree;
+mod values;
+
+pub use error::{ConfigError, ConfigErrors};
+pub use schema::json_schema;
+pub use show::Shown;
+pub use streams::Filter;
+
+pub use values::{Percent, Revisions, SinkStart, Size, Start, is_name};
+
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tidegate_core::sink::{Sink, SinkKind};
+use tidegate_core::source::{Connector, SettingsError, Stream};
+
+/// Where configuration is looked for when the command line names no file.
+pub const DEFAULT_PATH: &str = "pipeline.toml";
+
+/// The schemas that `schema = "…"` accepts.
+pub const SCHEMAS: &[&str] = &["ecs", "raw"];
+
+/// A configuration that was found right.
+#[derive(Debug)]
+pub struct Config {
+    /// The journal of every tenant that does not say otherwise.
+    pub journal: JournalConfig,
+    /// Outgoing connections.
+    pub http: HttpConfig,
+    /// Where `run` serves health and metrics; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// By name; at least one.
+    pub tenants: BTreeMap<String, Tenant>,
+    /// The files that it was read from, the main one first.
+    pub files: Vec<PathBuf>,
+}
+
+/// Where records are kept and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// The directory that holds one directory a tenant.
+    pub dir: PathBuf,
+    /// Bytes that a tenant's pages may take.
+    pub budget: Size,
+    /// How long delivered records stay.
+    pub keep: Duration,
+}
+
+/// Outgoing connections. Proxy and authorities are resolved for each source and sink ([`Reach`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// How long a connection may take to open.
+    pub connect_timeout: Duration,
+    /// How long the other side may be silent.
+    pub read_timeout: Duration,
+    /// How long a request may take in all.
+    pub timeout: Duration,
+    /// The largest answer that is read.
+    pub max_body: Size,
+    /// How many answers are read at the same time.
+    pub page_slots: usize,
+}
+
+/// How a source or a sink is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// A URL without credentials, or `env:NAME` or `file:PATH` that holds one; `None`: directly.
+    pub proxy: Option<String>,
+    /// PEM file of authorities that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// One tenant, with everything that its template and the defaults give it.
+#[derive(Debug)]
+pub struct Tenant {
+    /// The template below it.
+    pub template: Option<String>,
+    /// Its journal's bounds; `dir` is its own directory.
+    pub journal: JournalConfig,
+    /// By name; at least one.
+    pub sources: BTreeMap<String, SourceConfig>,
+    /// By name: those it delivers to, `{tenant}` and `{var.NAME}` resolved.
+    pub sinks: BTreeMap<String, SinkConfig>,
+    effective: tree::Node,
+}
+
+/// A connector, configured for one tenant.
+#[derive(Clone)]
+pub struct SourceConfig {
+    /// The code.
+    pub connector: &'static dyn Connector,
+    /// The vendor organisation, as the connector reads it from `table`: the unit of quota.
+    pub organisation: String,
+    /// What is collected, in the connector's order; at least one.
+    pub streams: Vec<&'static Stream>,
+    /// Where a new source begins.
+    pub start: Start,
+    /// How often a stream is asked; `None`: the stream's own ([`SourceConfig::poll`]).
+    pub poll: Option<Duration>,
+    /// Our share of what the vendor allows.
+    pub quota: Percent,
+    /// The reason why it is not collected.
+    pub off: Option<String>,
+    /// Which versions of a record are delivered.
+    pub revisions: Revisions,
+    /// How long ids are remembered; `None`: as long as the vendor keeps records.
+    pub forget_after: Option<Duration>,
+    /// Settling horizons, soonest first; `None`: the stream's own.
+    pub settle: Option<Vec<Duration>>,
+    /// How it is reached.
+    pub reach: Reach,
+    /// The connector's own keys.
+    pub table: Map<String, Value>,
+}
+
+impl SourceConfig {
+    /// How often this stream is asked for news.
+    #[must_use]
+    pub fn poll(&self, stream: &Stream) -> Duration {
+        self.poll.unwrap_or(stream.poll)
+    }
+}
+
+/// Two are the same when nothing would change by restarting: the order of streams counts, origins do not.
+impl PartialEq for SourceConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            connector,
+            organisation,
+            streams,
+            start,
+            poll,
+            quota,
+            off,
+            revisions,
+            forget_after,
+            settle,
+            reach,
+            table,
+        } = self;
+        connector.name() == other.connector.name()
+            && *organisation == other.organisation
+            && streams.iter().map(|stream| stream.name).eq(other.streams.iter().map(|stream| stream.name))
+            && *start == other.start
+            && *poll == other.poll
+            && *quota == other.quota
+            && *off == other.off
+            && *revisions == other.revisions
+            && *forget_after == other.forget_after
+            && *settle == other.settle
+            && *reach == other.reach
+            && *table == other.table
+    }
+}
+
+impl fmt::Debug for SourceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let streams: Vec<&str> = self.streams.iter().map(|stream| stream.name).collect();
+        f.debug_struct("SourceConfig")
+            .field("connector", &self.connector.name())
+            .field("streams", &streams)
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A destination, configured for one tenant.
+#[derive(Clone)]
+pub struct SinkConfig {
+    /// The code.
+    pub kind: &'static dyn SinkKind,
+    /// What `schema` says; what is used is [`SinkConfig::schema_for`].
+    pub schema: Option<String>,
+    /// What it takes.
+    pub streams: Filter,
+    /// Where it begins at a tenant that has a journal already.
+    pub start: SinkStart,
+    /// Whether undelivered records wait for it.
+    pub required: bool,
+    /// How long they wait; `None`: for ever.
+    pub give_up_after: Option<Duration>,
+    /// Whether each document carries the vendor's record.
+    pub original: bool,
+    /// How it is reached.
+    pub reach: Reach,
+    /// The kind's own keys.
+    pub table: Map<String, Value>,
+}
+
+impl SinkConfig {
+    /// The schema of this sink's documents: the configured one, or the one that the sink insists on, or its own.
+    ///
+    /// # Errors
+    /// About the key `schema`: the sink insists on another one, or there is none.
+    pub fn schema_for<'s>(&'s self, sink: &dyn Sink) -> Result<&'s str, SettingsError> {
+        match (self.schema.as_deref(), sink.required_schema()) {
+            (Some(configured), Some(required)) if configured != required => Err(SettingsError::new(
+                "schema",
+                format!(
+                    "{configured:?} cannot stand here, since this sink, as it is configured, takes {required:?} alone; \
+                     accepted: {required:?}, or no such key"
+                ),
+            )),
+            (Some(configured), _) => Ok(configured),
+            (None, Some(required)) => Ok(required),
+            (None, None) => sink.default_schema().ok_or_else(|| {
+                let message = format!(
+                    "is missing, and this kind has none of its own; accepted: {}",
+                    SCHEMAS.join(", ")
+                );
+                SettingsError::new("schema", message)
+            }),
+        }
+    }
+}
+
+/// As for [`SourceConfig`].
+impl PartialEq for SinkConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { kind, schema, streams, start, required, give_up_after, original, reach, table } = self;
+        kind.name() == other.kind.name()
+            && *schema == other.schema
+            && *streams == other.streams
+            && *start == other.start
+            && *required == other.required
+            && *give_up_after == other.give_up_after
+            && *original == other.original
+            && *reach == other.reach
+            && *table == other.table
+    }
+}
+
+impl fmt::Debug for SinkConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkConfig")
+            .field("kind", &self.kind.name())
+            .field("schema", &self.schema)
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// A tenant by name.
+    ///
+    /// # Errors
+    /// Names the tenants that there are.
+    pub fn tenant(&self, name: &str) -> Result<&Tenant, ConfigErrors> {
+        self.tenants.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.tenants.keys().map(String::as_str).collect();
+            ConfigErrors(vec![ConfigError::at(&[], None, error::unknown("tenant", name, &known))])
+        })
+    }
+
+    /// An error about a key of a source's own table, found when it was opened: where the key stands is added.
+    #[must_use]
+    pub fn source_error(&self, tenant: &str, source: &str, error: &SettingsError) -> ConfigError {
+        self.located(tenant, ["source", source], error)
+    }
+
+    /// As [`Config::source_error`], for a sink.
+    #[must_use]
+    pub fn sink_error(&self, tenant: &str, sink: &str, error: &SettingsError) -> ConfigError {
+        self.located(tenant, ["sink", sink], error)
+    }
+
+    fn located(&self, tenant: &str, part: [&str; 2], error: &SettingsError) -> ConfigError {
+        let mut below = part.to_vec();
+        below.extend(error.key.split('.').filter(|key| !key.is_empty()));
+        let origin = self.tenants.get(tenant).map(|tenant| tenant.effective.origin_of(&below).to_string());
+        let mut path = vec!["tenant", tenant];
+        path.extend(below);
+        ConfigError::at(&path, origin, error.message.clone())
+    }
+}
+
+/// Reads a configuration. `env` is the whole environment (`std::env::vars()`); of it, what begins with `TIDEGATE__` sets
+/// keys.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load(
+    path: &Path,
+    env: impl Iterator<Item = (String, String)>,
+    connectors: &[&'static dyn Connector],
+    sinks: &[&'static dyn SinkKind],
+) -> Result<Config, ConfigErrors> {
+    resolve::load(path, env, connectors, sinks)
+}
+
+/// A duration as the configuration writes it, such as `"4m"`.
+///
+/// # Errors
+/// Says which forms are accepted.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    values::duration(text)
+}

@@ -1,0 +1,828 @@
+//! From files to a [`Config`]: include, merge, templates, placeholders, and every check that needs no network.
+
+use super::error::{ConfigError, ConfigErrors, unknown};
+use super::raw::{
+    self, DefaultsKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, SourceKeys, TenantJournalKeys,
+    TenantKeys,
+};
+use super::tree::{self, Kind, Node, Origin};
+use super::values::{Given, is_name};
+use super::{Config, Filter, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, SourceConfig, Tenant};
+use super::{own, placeholders, streams};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tidegate_core::sink::SinkKind;
+use tidegate_core::source::Connector;
+
+/// The keys of a source that `[defaults.source]` takes.
+pub(super) const SOURCE_DEFAULTS: &[&str] =
+    &["forget_after", "poll", "quota", "revisions", "settle", "start"];
+
+/// More often than this no stream is asked, whatever the file says.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+/// What is built in, as a tree like any other.
+pub(super) fn built_in() -> Node {
+    let node = tree::read_toml("default", include_str!("defaults.toml"));
+    node.expect("a test reads defaults.toml").renamed(&Origin::new("default"))
+}
+
+/// See [`super::load`].
+pub(super) fn load(
+    path: &Path,
+    env: impl Iterator<Item = (String, String)>,
+    connectors: &[&'static dyn Connector],
+    sinks: &[&'static dyn SinkKind],
+) -> Result<Config, ConfigErrors> {
+    let mut errors = Vec::new();
+    let (root, files) = match read(path, env, &mut errors) {
+        Some(read) => read,
+        None => return Err(ConfigErrors(errors)),
+    };
+    let mut resolver = Resolver { connectors, sinks, built_in: built_in(), errors };
+    let config = resolver.root(&root, files);
+    let mut errors = resolver.errors;
+    // A template's or a shared sink's mistake is found again with every tenant.
+    let mut seen = std::collections::BTreeSet::new();
+    errors.retain(|error| seen.insert((error.origin.clone(), error.key.clone(), error.message.clone())));
+    match config {
+        Some(config) if errors.is_empty() => Ok(config),
+        _ => {
+            if errors.is_empty() {
+                errors
+                    .push(ConfigError::file(path.display().to_string(), "the configuration cannot be used"));
+            }
+            Err(ConfigErrors(errors))
+        }
+    }
+}
+
+/// All files and the environment as one tree, and the files' names. `None`: an error keeps us from going on.
+fn read(
+    path: &Path,
+    env: impl Iterator<Item = (String, String)>,
+    errors: &mut Vec<ConfigError>,
+) -> Option<(Node, Vec<PathBuf>)> {
+    let env = tree::read_env(env, errors);
+    let main = read_file(path, errors)?;
+    let include = match env.get("include").or_else(|| main.get("include")) {
+        None => Vec::new(),
+        Some(node) => match <Vec<String> as super::values::Leaf>::read(&node.json()) {
+            Ok(patterns) => {
+                let base = path.parent().unwrap_or(Path::new(""));
+                included(base, &patterns, &node.origin, errors)
+            }
+            // Told with all other keys of the root.
+            Err(_) => Vec::new(),
+        },
+    };
+    let mut files = vec![path.to_owned()];
+    let mut layers = vec![main.clone()];
+    let mut seen = main;
+    for file in include {
+        let Some(tenant) = tenant_of(&file, errors) else { continue };
+        let Some(keys) = read_file(&file, errors) else { continue };
+        let origin = keys.origin.clone();
+        let mut tenants = Node::table(origin.clone());
+        tenants.insert(&tenant, keys);
+        let mut layer = Node::table(origin);
+        layer.insert("tenant", tenants);
+        tree::conflicts(&seen, &layer, errors);
+        seen.overlay(layer.clone());
+        layers.push(layer);
+        files.push(file);
+    }
+    // What two files disagree on has no right answer, and what is missing would be reported as missing.
+    if !errors.is_empty() {
+        return None;
+    }
+    layers.push(env);
+    match tree::merge(&layers) {
+        Ok(root) => Some((root, files)),
+        Err(error) => {
+            errors.push(ConfigError::file(path.display().to_string(), error.to_string()));
+            None
+        }
+    }
+}
+
+fn read_file(path: &Path, errors: &mut Vec<ConfigError>) -> Option<Node> {
+    let name = path.display().to_string();
+    let text = match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => {
+            errors.push(ConfigError::file(name, "the file is not UTF-8 text"));
+            return None;
+        }
+        Err(error) => {
+            errors.push(ConfigError::file(name, format!("the file cannot be read: {error}")));
+            return None;
+        }
+    };
+    match tree::read_toml(&name, &text) {
+        Ok(node) => Some(node),
+        Err(found) => {
+            errors.extend(found);
+            None
+        }
+    }
+}
+
+/// The files that the patterns name, each once, in order of patterns and then of names.
+fn included(
+    base: &Path,
+    patterns: &[String],
+    origin: &Origin,
+    errors: &mut Vec<ConfigError>,
+) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for pattern in patterns {
+        let whole = base.join(pattern);
+        let refuse = |message: String| ConfigError::at(&["include"], Some(origin.to_string()), message);
+        let (Some(dir), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str()))
+        else {
+            errors.push(refuse(format!("{pattern:?} names no file; accepted: \"tenants/*.toml\"")));
+            continue;
+        };
+        if dir.to_string_lossy().contains('*') {
+            errors
+                .push(refuse(format!("{pattern:?} has a * in a directory; accepted: * in the file's name")));
+            continue;
+        }
+        if !name.contains('*') {
+            files.push(whole);
+            continue;
+        }
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+            Ok(entries) => entries,
+            Err(error) => {
+                errors.push(refuse(format!("{} cannot be read: {error}", dir.display())));
+                continue;
+            }
+        };
+        let mut found: Vec<PathBuf> = entries
+            .into_iter()
+            .filter(|entry| entry.file_name().to_str().is_some_and(|file| fits(name, file)))
+            .map(|entry| whole.with_file_name(entry.file_name()))
+            .collect();
+        found.sort();
+        files.extend(found);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    files
+}
+
+/// Whether a file's name fits a pattern with `*`. Hidden files (an editor's, usually) fit none.
+fn fits(pattern: &str, name: &str) -> bool {
+    if name.starts_with('.') {
+        return false;
+    }
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+fn tenant_of(file: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
+    match file.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_name(stem)) {
+        Some(stem) => Some(stem.to_owned()),
+        None => {
+            errors.push(ConfigError::file(
+                file.display().to_string(),
+                format!("the file's name {NOT_A_TENANT}"),
+            ));
+            None
+        }
+    }
+}
+
+const NOT_A_TENANT: &str =
+    "is no name of a tenant; accepted: a small letter, then small letters, digits and underscores";
+
+/// A table that is being read: its place in the whole tree, and what stands there.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    path: &'a [&'a str],
+    node: &'a Node,
+}
+
+impl At<'_> {
+    /// An error about a key below; dotted; empty: about the table.
+    fn error(&self, key: &str, message: impl Into<String>) -> ConfigError {
+        let keys: Vec<&str> = key.split('.').filter(|key| !key.is_empty()).collect();
+        let origin = self.node.origin_of(&keys).to_string();
+        let path: Vec<&str> = self.path.iter().copied().chain(keys).collect();
+        ConfigError::at(&path, Some(origin), message)
+    }
+}
+
+struct Resolver<'r> {
+    connectors: &'r [&'static dyn Connector],
+    sinks: &'r [&'static dyn SinkKind],
+    built_in: Node,
+    errors: Vec<ConfigError>,
+}
+
+/// What tenants get from outside of them.
+struct Shared<'a> {
+    root: &'a Node,
+    journal: &'a Node,
+    http: &'a Node,
+}
+
+impl Resolver<'_> {
+    fn root(&mut self, root: &Node, files: Vec<PathBuf>) -> Option<Config> {
+        let at = At { path: &[], node: root };
+        let keys: RootKeys = self.keys(at)?;
+        self.refuse_unknown(at, &raw::names::<RootKeys>());
+        self.take(at, "include", keys.include);
+        let listen = self.take(at, "listen", keys.listen);
+        for (key, table) in [
+            ("journal", keys.journal),
+            ("http", keys.http),
+            ("defaults", keys.defaults),
+            ("template", keys.template),
+            ("tenant", keys.tenant),
+            ("sink", keys.sink),
+        ] {
+            self.take(at, key, table);
+        }
+        self.defaults(root);
+        let journal_node = self.over_built_in("journal", root);
+        let http_node = self.over_built_in("http", root);
+        let journal = self.journal(&journal_node);
+        let http = self.http(&http_node);
+        let shared = Shared { root, journal: &journal_node, http: &http_node };
+        self.templates(root);
+        let mut tenants = BTreeMap::new();
+        let tenant_nodes = root.child("tenant");
+        for (name, node) in tenant_nodes.children() {
+            if let Some(tenant) = self.tenant(name, node, &shared) {
+                tenants.insert(name.to_owned(), tenant);
+            }
+        }
+        if tenant_nodes.children().next().is_none() {
+            let message = "no tenant is configured; define [tenant.NAME.source.NAME], or name tenants' files in \
+                           `include`";
+            let origin = files.first().map(|file| file.display().to_string());
+            self.errors.push(ConfigError::at(&[], origin, message));
+        }
+        self.unused_sinks(&shared, &tenants);
+        Some(Config { journal: journal?, http: http?, listen, tenants, files })
+    }
+
+    /// Reads a table's keys; each of the wrong ones is told by `take`.
+    fn keys<K: Keys>(&mut self, at: At<'_>) -> Option<K> {
+        match serde_json::from_value(at.node.json()) {
+            Ok(keys) => Some(keys),
+            Err(_) => {
+                self.errors.push(at.error("", "a table must stand here"));
+                None
+            }
+        }
+    }
+
+    fn take<T>(&mut self, at: At<'_>, key: &str, given: Given<T>) -> Option<T> {
+        match given {
+            Given::Absent => None,
+            Given::Value(value) => Some(value),
+            Given::Wrong(message) => {
+                self.errors.push(at.error(key, message));
+                None
+            }
+        }
+    }
+
+    fn refuse_unknown(&mut self, at: At<'_>, accepted: &[String]) {
+        let accepted: Vec<&str> = accepted.iter().map(String::as_str).collect();
+        for (key, _) in at.node.children() {
+            if !accepted.contains(&key) {
+                self.errors.push(at.error(key, unknown("key", key, &accepted)));
+            }
+        }
+    }
+
+    /// A name of something; `what` for the message.
+    fn name(&mut self, at: At<'_>, what: &str, name: &str) -> bool {
+        let right = is_name(name);
+        if !right {
+            let message = format!(
+                "{name:?} is no name of a {what}; accepted: a small letter, then small letters, digits and underscores"
+            );
+            self.errors.push(at.error("", message));
+        }
+        right
+    }
+
+    /// A table of the root over what is built in for it.
+    fn over_built_in(&self, key: &str, root: &Node) -> Node {
+        let mut node = self.built_in.child(key);
+        if let Some(over @ Node { kind: Kind::Table(_), .. }) = root.get(key) {
+            node.overlay(over.clone());
+        }
+        node
+    }
+
+    fn defaults(&mut self, root: &Node) {
+        let node = root.child("defaults");
+        let at = At { path: &["defaults"], node: &node };
+        let Some(keys) = self.keys::<DefaultsKeys>(at) else { return };
+        self.refuse_unknown(at, &raw::names::<DefaultsKeys>());
+        self.take(at, "source", keys.source);
+        let source = node.child("source");
+        let accepted: Vec<String> = SOURCE_DEFAULTS.iter().map(|key| (*key).to_owned()).collect();
+        self.refuse_unknown(At { path: &["defaults", "source"], node: &source }, &accepted);
+    }
+
+    fn journal(&mut self, node: &Node) -> Option<JournalConfig> {
+        let at = At { path: &["journal"], node };
+        let keys: JournalKeys = self.keys(at)?;
+        self.refuse_unknown(at, &raw::names::<JournalKeys>());
+        let dir = self.take(at, "dir", keys.dir);
+        let budget = self.take(at, "budget", keys.budget);
+        let keep = self.take(at, "keep", keys.keep);
+        if dir.as_ref().is_some_and(|dir| placeholders::has_any(&dir.to_string_lossy())) {
+            let message =
+                "placeholders have no meaning here; each tenant has a directory of its own in this one";
+            self.errors.push(at.error("dir", message));
+        }
+        Some(JournalConfig { dir: dir?, budget: budget?, keep: keep? })
+    }
+
+    fn http(&mut self, node: &Node) -> Option<HttpConfig> {
+        let at = At { path: &["http"], node };
+        let keys: HttpKeys = self.keys(at)?;
+        self.refuse_unknown(at, &raw::names::<HttpKeys>());
+        self.take(at, "proxy", keys.proxy);
+        self.take(at, "ca_file", keys.ca_file);
+        let connect_timeout = self.take(at, "connect_timeout", keys.connect_timeout);
+        let read_timeout = self.take(at, "read_timeout", keys.read_timeout);
+        let timeout = self.take(at, "timeout", keys.timeout);
+        let max_body = self.take(at, "max_body", keys.max_body);
+        let page_slots = self.take(at, "page_slots", keys.page_slots);
+        for (key, value) in
+            [("connect_timeout", connect_timeout), ("read_timeout", read_timeout), ("timeout", timeout)]
+        {
+            if value.is_some_and(|value| value.is_zero()) {
+                self.errors.push(at.error(key, "nothing can be done in no time; accepted: more than \"0s\""));
+            }
+        }
+        Some(HttpConfig {
+            connect_timeout: connect_timeout?,
+            read_timeout: read_timeout?,
+            timeout: timeout?,
+            max_body: max_body?,
+            page_slots: page_slots?.0,
+        })
+    }
+
+    /// What can be said of a template before a tenant uses it.
+    fn templates(&mut self, root: &Node) {
+        let templates = root.child("template");
+        for (name, node) in templates.children() {
+            let path = ["template", name];
+            let at = At { path: &path, node };
+            self.name(at, "template", name);
+            let Some(keys) = self.keys::<TenantKeys>(at) else { continue };
+            let accepted: Vec<String> =
+                raw::names::<TenantKeys>().into_iter().filter(|key| key != "template").collect();
+            self.refuse_unknown(at, &accepted);
+            self.take(at, "sinks", keys.sinks);
+            for (key, table) in
+                [("var", keys.var), ("journal", keys.journal), ("source", keys.source), ("sink", keys.sink)]
+            {
+                self.take(at, key, table);
+            }
+        }
+    }
+
+    fn tenant(&mut self, name: &str, own: &Node, shared: &Shared<'_>) -> Option<Tenant> {
+        let path = ["tenant", name];
+        let at = At { path: &path, node: own };
+        if !self.name(at, "tenant", name) {
+            return None;
+        }
+        let keys: TenantKeys = self.keys(at)?;
+        self.refuse_unknown(at, &raw::names::<TenantKeys>());
+        let template = self.take(at, "template", keys.template);
+        for (key, table) in
+            [("var", keys.var), ("journal", keys.journal), ("source", keys.source), ("sink", keys.sink)]
+        {
+            self.take(at, key, table);
+        }
+        self.take(at, "sinks", keys.sinks);
+        let whole = self.with_template(at, template.as_deref(), shared.root)?;
+        let at = At { path: &path, node: &whole };
+        let vars = self.vars(at);
+        let fill = placeholders::Values { tenant: name, vars: &vars };
+        let mut effective = Node::table(whole.origin.clone());
+
+        let (journal, journal_node) = self.tenant_journal(name, &whole, shared);
+        effective.insert("journal", journal_node);
+        effective.insert("http", shared.http.clone());
+        let before = self.errors.len();
+        let (sources, source_nodes) = self.sources(name, &whole, shared, &fill);
+        effective.insert("source", source_nodes);
+        if sources.is_empty() && self.errors.len() == before {
+            let message =
+                "the tenant has no source; define [source.NAME] in its file, or [tenant.NAME.source.NAME]";
+            self.errors.push(at.error("source", message));
+        }
+        let (sinks, sink_nodes) = self.tenant_sinks(name, &whole, shared, &fill)?;
+        effective.insert("sink", sink_nodes);
+        Some(Tenant { template, journal: journal?, sources, sinks, effective })
+    }
+
+    /// A tenant's table over its template's.
+    fn with_template(&mut self, at: At<'_>, template: Option<&str>, root: &Node) -> Option<Node> {
+        let Some(template) = template else { return Some(at.node.clone()) };
+        let templates = root.child("template");
+        let Some(node @ Node { kind: Kind::Table(_), .. }) = templates.get(template) else {
+            let names: Vec<&str> = templates.children().map(|(name, _)| name).collect();
+            self.errors.push(at.error("template", unknown("template", template, &names)));
+            return None;
+        };
+        let mut whole = node.remarked(&format!("template {template}"));
+        whole.overlay(at.node.clone());
+        Some(whole)
+    }
+
+    fn vars(&mut self, at: At<'_>) -> BTreeMap<String, String> {
+        let table = at.node.child("var");
+        let mut vars = BTreeMap::new();
+        for (name, node) in table.children() {
+            let key = format!("var.{name}");
+            match &node.kind {
+                _ if !is_name(name) => {
+                    let message = "no name of a variable; accepted: a small letter, then small letters, digits and \
+                                   underscores";
+                    self.errors.push(at.error(&key, message));
+                }
+                // The text is not repeated: a variable may be put where a secret belongs.
+                Kind::Leaf(Json::String(text)) if placeholders::has_any(text) => {
+                    self.errors.push(
+                        at.error(&key, "placeholders have no meaning in [var]; write the value itself"),
+                    );
+                }
+                Kind::Leaf(Json::String(text)) => {
+                    vars.insert(name.to_owned(), text.clone());
+                }
+                _ => self.errors.push(at.error(&key, "this is no string; accepted: a string")),
+            }
+        }
+        vars
+    }
+
+    fn tenant_journal(
+        &mut self,
+        tenant: &str,
+        whole: &Node,
+        shared: &Shared<'_>,
+    ) -> (Option<JournalConfig>, Node) {
+        let own = whole.child("journal");
+        let path = ["tenant", tenant, "journal"];
+        self.refuse_unknown(At { path: &path, node: &own }, &raw::names::<TenantJournalKeys>());
+        let mut node = shared.journal.clone();
+        node.overlay(own);
+        let at = At { path: &path, node: &node };
+        let Some(keys) = self.keys::<JournalKeys>(at) else { return (None, node) };
+        let dir = self.take(at, "dir", keys.dir);
+        let budget = self.take(at, "budget", keys.budget);
+        let keep = self.take(at, "keep", keys.keep);
+        let config = (|| Some(JournalConfig { dir: dir?.join(tenant), budget: budget?, keep: keep? }))();
+        (config, node)
+    }
+
+    fn sources(
+        &mut self,
+        tenant: &str,
+        whole: &Node,
+        shared: &Shared<'_>,
+        fill: &placeholders::Values<'_>,
+    ) -> (BTreeMap<String, SourceConfig>, Node) {
+        let table = whole.child("source");
+        let mut sources = BTreeMap::new();
+        let mut effective = Node::table(table.origin.clone());
+        let mut organisations: BTreeMap<(&str, String), String> = BTreeMap::new();
+        for (name, own) in table.children() {
+            let path = ["tenant", tenant, "source", name];
+            let at = At { path: &path, node: own };
+            if !self.name(at, "source", name) || self.keys::<SourceKeys>(at).is_none() {
+                continue;
+            }
+            let mut node = self.built_in.child("source");
+            node.overlay(reach_defaults(shared.http));
+            let defaults = shared.root.child("defaults");
+            if defaults.get("source").is_some() {
+                node.overlay(defaults.child("source").remarked("defaults.source"));
+            }
+            node.overlay(own.clone());
+            let before = self.errors.len();
+            self.fill(&path, &mut node, fill);
+            let Some(source) = self.source(&path, &mut node, before) else { continue };
+            let organisation = (source.connector.name(), source.organisation.clone());
+            if let Some(other) = organisations.get(&organisation) {
+                let key = if own.get("url").is_some() { "url" } else { "" };
+                let message = format!(
+                    "source {other} collects from {} already; one source a vendor organisation, since it owns the \
+                     quota there",
+                    organisation.1
+                );
+                self.errors.push(At { path: &path, node: &node }.error(key, message));
+            } else {
+                organisations.insert(organisation, name.to_owned());
+            }
+            sources.insert(name.to_owned(), source);
+            effective.insert(name, node);
+        }
+        (sources, effective)
+    }
+
+    /// Replaces placeholders in every string below.
+    fn fill(&mut self, path: &[&str], node: &mut Node, values: &placeholders::Values<'_>) {
+        match &mut node.kind {
+            Kind::Table(table) => {
+                for (key, child) in table {
+                    let path: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
+                    self.fill(&path, child, values);
+                }
+            }
+            Kind::Leaf(value) => {
+                if let Err(message) = fill_leaf(value, values) {
+                    self.errors.push(ConfigError::at(path, Some(node.origin.to_string()), message));
+                }
+            }
+        }
+    }
+
+    /// `before`: how many errors there were before this source was looked at. The connector is asked only about a table
+    /// that is right so far. What it and its streams decide is added to `node`.
+    fn source(&mut self, path: &[&str], node: &mut Node, before: usize) -> Option<SourceConfig> {
+        let at = At { path, node };
+        let keys: SourceKeys = self.keys(at)?;
+        let common = raw::names::<SourceKeys>();
+        let connector = self.take(at, "connector", keys.connector);
+        let patterns = self.take(at, "streams", keys.streams);
+        let start = self.take(at, "start", keys.start);
+        let poll = self.take(at, "poll", keys.poll);
+        let quota = self.take(at, "quota", keys.quota);
+        let off = self.take(at, "off", keys.off);
+        let revisions = self.take(at, "revisions", keys.revisions);
+        let forget_after = self.take(at, "forget_after", keys.forget_after);
+        let settle = self.take(at, "settle", keys.settle);
+        let proxy = self.take(at, "proxy", keys.proxy);
+        let ca_file = self.take(at, "ca_file", keys.ca_file);
+        if poll.is_some_and(|poll| poll < SHORTEST_POLL) {
+            self.errors.push(at.error("poll", "this is too often; accepted: \"100ms\" or more"));
+        }
+        let names: Vec<&str> = self.connectors.iter().map(|connector| connector.name()).collect();
+        let Some(name) = connector else {
+            if at.node.get("connector").is_none() {
+                let message = format!("the key is missing; accepted: {}", names.join(", "));
+                self.errors.push(at.error("connector", message));
+            }
+            return None;
+        };
+        let Some(connector) = self.connectors.iter().copied().find(|connector| connector.name() == name)
+        else {
+            self.errors.push(at.error("connector", unknown("connector", &name, &names)));
+            return None;
+        };
+        let own = without(at.node, &common);
+        own::check(connector.schema().as_value(), &common, path, &own, &mut self.errors);
+        let streams = match streams::of_source(connector, patterns.as_deref()) {
+            Ok(streams) => streams,
+            Err(message) => {
+                self.errors.push(at.error("streams", message));
+                return None;
+            }
+        };
+        if self.errors.len() > before {
+            return None;
+        }
+        let Json::Object(table) = own.json() else { return None };
+        let organisation = match connector.organisation(&table) {
+            Ok(organisation) => organisation,
+            Err(error) => {
+                self.errors.push(at.error(&error.key, error.message));
+                return None;
+            }
+        };
+        let decided = Origin::new(format!("default of connector {name}"));
+        if patterns.is_none() {
+            let names = streams.iter().map(|stream| stream.name).collect::<Vec<_>>();
+            node.insert("streams", Node { origin: decided.clone(), kind: Kind::Leaf(Json::from(names)) });
+        }
+        if let (None, Some(first)) = (poll, streams.first())
+            && streams.iter().all(|stream| stream.poll == first.poll)
+        {
+            let poll = super::show::duration(first.poll);
+            node.insert("poll", Node { origin: decided, kind: Kind::Leaf(Json::from(poll)) });
+        }
+        Some(SourceConfig {
+            connector,
+            organisation,
+            streams,
+            start: start?,
+            poll,
+            quota: quota?,
+            off,
+            revisions: revisions?,
+            forget_after,
+            settle,
+            reach: Reach { proxy: proxy.and_then(|proxy| proxy.0), ca_file },
+            table,
+        })
+    }
+
+    fn tenant_sinks(
+        &mut self,
+        tenant: &str,
+        whole: &Node,
+        shared: &Shared<'_>,
+        fill: &placeholders::Values<'_>,
+    ) -> Option<(BTreeMap<String, SinkConfig>, Node)> {
+        let path = ["tenant", tenant];
+        let at = At { path: &path, node: whole };
+        let common = shared.root.child("sink");
+        let own = whole.child("sink");
+        let keys: TenantKeys = self.keys(at)?;
+        let chosen = match keys.sinks {
+            Given::Value(chosen) => Some(chosen),
+            Given::Absent => None,
+            // Told already.
+            Given::Wrong(_) => return None,
+        };
+        let known: Vec<&str> = common.children().chain(own.children()).map(|(name, _)| name).collect();
+        for name in chosen.iter().flatten() {
+            if !known.contains(&name.as_str()) {
+                self.errors.push(at.error("sinks", unknown("sink", name, &known)));
+            }
+        }
+        let wanted = |name: &str| match &chosen {
+            Some(chosen) => chosen.iter().any(|one| one == name) || own.get(name).is_some(),
+            None => true,
+        };
+        if known.is_empty() && chosen.is_none() {
+            let message = "there is no sink; define [sink.NAME], or write sinks = [] to keep records in the journal \
+                           alone";
+            self.errors.push(at.error("sinks", message));
+        }
+        let mut sinks = BTreeMap::new();
+        let mut effective = Node::table(own.origin.clone());
+        for name in known.into_iter().filter(|name| wanted(name)) {
+            if effective.get(name).is_some() {
+                continue;
+            }
+            let mut node = self.sink_node(shared);
+            let mut right = true;
+            for part in [common.get(name), own.get(name)].into_iter().flatten() {
+                let path = if own.get(name).is_some() {
+                    &["tenant", tenant, "sink", name][..]
+                } else {
+                    &["sink", name]
+                };
+                right &= self.keys::<SinkKeys>(At { path, node: part }).is_some();
+                node.overlay(part.clone());
+            }
+            if !right {
+                continue;
+            }
+            let before = self.errors.len();
+            self.fill(&["tenant", tenant, "sink", name], &mut node, fill);
+            let filled = self.errors.len() == before;
+            let path =
+                if own.get(name).is_some() { &["tenant", tenant, "sink", name][..] } else { &["sink", name] };
+            if let Some(sink) = self.sink(path, name, &node)
+                && filled
+            {
+                sinks.insert(name.to_owned(), sink);
+            }
+            effective.insert(name, node);
+        }
+        Some((sinks, effective))
+    }
+
+    /// What every sink has below its own keys.
+    fn sink_node(&self, shared: &Shared<'_>) -> Node {
+        let mut node = self.built_in.child("sink");
+        node.overlay(reach_defaults(shared.http));
+        node
+    }
+
+    /// Sinks that no tenant delivers to are looked at all the same.
+    fn unused_sinks(&mut self, shared: &Shared<'_>, tenants: &BTreeMap<String, Tenant>) {
+        if !self.errors.is_empty() {
+            return;
+        }
+        for (name, own) in shared.root.child("sink").children() {
+            if tenants.values().any(|tenant| tenant.sinks.contains_key(name)) {
+                continue;
+            }
+            let path = ["sink", name];
+            if self.keys::<SinkKeys>(At { path: &path, node: own }).is_none() {
+                continue;
+            }
+            let mut node = self.sink_node(shared);
+            node.overlay(own.clone());
+            self.sink(&path, name, &node);
+        }
+    }
+
+    fn sink(&mut self, path: &[&str], name: &str, node: &Node) -> Option<SinkConfig> {
+        let at = At { path, node };
+        if !self.name(at, "sink", name) {
+            return None;
+        }
+        let keys: SinkKeys = self.keys(at)?;
+        let common = raw::names::<SinkKeys>();
+        let kind = self.take(at, "kind", keys.kind);
+        let schema = self.take(at, "schema", keys.schema);
+        let patterns = self.take(at, "streams", keys.streams);
+        let start = self.take(at, "start", keys.start);
+        let required = self.take(at, "required", keys.required);
+        let give_up_after = self.take(at, "give_up_after", keys.give_up_after);
+        let original = self.take(at, "original", keys.original);
+        let proxy = self.take(at, "proxy", keys.proxy);
+        let ca_file = self.take(at, "ca_file", keys.ca_file);
+        if let Some(schema) = schema.as_deref().filter(|schema| !SCHEMAS.contains(schema)) {
+            self.errors.push(at.error("schema", unknown("schema", schema, SCHEMAS)));
+        }
+        let streams = match patterns.map(|patterns| Filter::parse(&patterns, self.connectors)) {
+            Some(Ok(filter)) => Some(filter),
+            Some(Err(message)) => {
+                self.errors.push(at.error("streams", message));
+                None
+            }
+            None => None,
+        };
+        let names: Vec<&str> = self.sinks.iter().map(|kind| kind.name()).collect();
+        let Some(kind) = kind else {
+            if node.get("kind").is_none() {
+                let message = format!("the key is missing; accepted: {}", names.join(", "));
+                self.errors.push(at.error("kind", message));
+            }
+            return None;
+        };
+        let Some(kind) = self.sinks.iter().copied().find(|known| known.name() == kind) else {
+            self.errors.push(at.error("kind", unknown("kind", &kind, &names)));
+            return None;
+        };
+        let own = without(node, &common);
+        own::check(kind.schema().as_value(), &common, path, &own, &mut self.errors);
+        let Json::Object(table) = own.json() else { return None };
+        Some(SinkConfig {
+            kind,
+            schema,
+            streams: streams?,
+            start: start?,
+            required: required?,
+            give_up_after,
+            original: original?,
+            reach: Reach { proxy: proxy.and_then(|proxy| proxy.0), ca_file },
+            table,
+        })
+    }
+}
+
+/// `proxy` and `ca_file` of `[http]`, as every source and sink has them unless it says otherwise.
+fn reach_defaults(http: &Node) -> Node {
+    let mut node = Node::table(http.origin.clone());
+    for key in ["proxy", "ca_file"] {
+        if let Some(value) = http.get(key) {
+            node.insert(key, value.clone());
+        }
+    }
+    node
+}
+
+fn fill_leaf(value: &mut Json, values: &placeholders::Values<'_>) -> Result<(), String> {
+    match value {
+        Json::String(text) => {
+            *text = values.fill(text)?;
+            Ok(())
+        }
+        Json::Array(items) => items.iter_mut().try_for_each(|item| fill_leaf(item, values)),
+        _ => Ok(()),
+    }
+}
+
+/// A table without the keys of these names.
+fn without(node: &Node, keys: &[String]) -> Node {
+    let mut rest = Node::table(node.origin.clone());
+    for (key, child) in node.children().filter(|(key, _)| !keys.iter().any(|name| name == key)) {
+        rest.insert(key, child.clone());
+    }
+    rest
+}

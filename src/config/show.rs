@@ -1,0 +1,70 @@
+//! `config show`: a tenant as it was resolved, and where each value came from.
+
+use super::tree::{Kind, Node};
+use super::{Config, ConfigErrors};
+use serde::Serialize;
+use serde_json::Value as Json;
+use std::time::Duration;
+
+/// One value of a tenant.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    /// The table, such as `source.okta`.
+    #[serde(skip)]
+    pub table: String,
+    /// The key in the table, dotted, such as `auth.token`.
+    #[serde(skip)]
+    pub name: String,
+    /// Table and name.
+    pub key: String,
+    /// The value. Secrets are references.
+    pub value: Json,
+    /// `file:line`, `variable NAME` or `default`, with a remark where a template or `[defaults.source]` gave it.
+    pub origin: String,
+}
+
+impl Config {
+    /// Every value of a tenant, table by table.
+    ///
+    /// # Errors
+    /// There is no such tenant.
+    pub fn shown(&self, tenant: &str) -> Result<Vec<Shown>, ConfigErrors> {
+        let node = &self.tenant(tenant)?.effective;
+        let mut shown = Vec::new();
+        for table in ["journal", "http"] {
+            collect(table, node.child(table), &mut shown);
+        }
+        for kind in ["source", "sink"] {
+            for (name, node) in node.child(kind).children() {
+                collect(&format!("{kind}.{name}"), node.clone(), &mut shown);
+            }
+        }
+        Ok(shown)
+    }
+}
+
+fn collect(table: &str, node: Node, shown: &mut Vec<Shown>) {
+    node.leaves(&mut Vec::new(), &mut |path, node| {
+        if let Kind::Leaf(value) = &node.kind {
+            let name = path.join(".");
+            shown.push(Shown {
+                table: table.to_owned(),
+                key: format!("{table}.{name}"),
+                name,
+                value: value.clone(),
+                origin: node.origin.to_string(),
+            });
+        }
+    });
+}
+
+/// As a file would say it, in the largest unit that fits.
+pub(super) fn duration(value: Duration) -> String {
+    let ms = value.as_millis();
+    for (unit, factor) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+        if ms >= factor && ms % factor == 0 {
+            return format!("{}{unit}", ms / factor);
+        }
+    }
+    format!("{ms}ms")
+}
