@@ -9,6 +9,10 @@ pub mod fault;
 pub mod http;
 pub mod journal;
 pub mod json;
+pub mod quota;
 pub mod schema;
+pub mod secret;
 pub mod sink;
 pub mod source;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;

@@ -1,0 +1,219 @@
+//! How bytes get out and back. The one file that names reqwest; tests put their own [`Transport`] in its place.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// A body on its way, decoded.
+pub type Body = BoxStream<'static, Result<Bytes, TransportError>>;
+
+/// Sends one request. Follows no redirect, tries nothing twice. Time-outs beyond that of connecting are the
+/// [`super::Client`]'s, so that they run on tokio's clock whatever is underneath.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// One request; returns at the answer's headers.
+    ///
+    /// # Errors
+    /// No headers came.
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError>;
+}
+
+/// No answer, or only a part of one. Messages hold no path, no query and no header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// No connection.
+    #[error("cannot connect: {0}")]
+    Connect(String),
+    /// The other side's certificate is not trusted, or TLS failed otherwise.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// Nothing came in time.
+    #[error("timed out: {0}")]
+    Timeout(String),
+    /// The connection broke.
+    #[error("connection broken: {0}")]
+    Broken(String),
+    /// The body broke off, or does not decode (cut or false gzip).
+    #[error("the body broke off or does not decode: {0}")]
+    Decode(String),
+    /// The request cannot be sent as it is.
+    #[error("the request cannot be sent: {0}")]
+    Request(String),
+}
+
+/// What a [`Reqwest`] transport is made with.
+#[derive(Clone, Debug)]
+pub struct TransportSettings {
+    /// A proxy for all connections. Without one `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured, though never
+    /// for this machine's own addresses.
+    pub proxy: Option<String>,
+    /// PEM certificates of private authorities, trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long connecting may take; 10 s by default.
+    pub connect: Duration,
+}
+
+impl Default for TransportSettings {
+    fn default() -> Self {
+        Self { proxy: None, ca_file: None, connect: Duration::from_secs(10) }
+    }
+}
+
+/// The key of [`TransportSettings`] that is wrong, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct TransportSettingsError {
+    /// `proxy` or `ca_file`.
+    pub key: &'static str,
+    /// What is wrong and what is accepted.
+    pub message: String,
+}
+
+/// Real connections: rustls with ring, HTTP/1.1, gzip.
+pub struct Reqwest {
+    outside: reqwest::Client,
+    /// This machine's own addresses: no proxy from the environment, no certificates from the system.
+    inside: reqwest::Client,
+}
+
+impl Reqwest {
+    /// Opens no connection yet. A machine without certificates of public authorities is no error: plain HTTP and
+    /// private authorities work there, everything else fails at its handshake.
+    ///
+    /// # Errors
+    /// The proxy or the CA file cannot be used.
+    pub fn new(settings: &TransportSettings) -> Result<Arc<Self>, TransportSettingsError> {
+        // Already installed by an embedding program or by an earlier call: both are fine.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let authorities = authorities(settings)?;
+        let proxy = settings.proxy.as_deref().map(proxy).transpose()?;
+        let base = |proxy: Option<&reqwest::Proxy>| {
+            let builder = reqwest::Client::builder()
+                .connect_timeout(settings.connect)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .gzip(true)
+                .pool_idle_timeout(Duration::from_secs(60));
+            match proxy {
+                Some(proxy) => builder.proxy(proxy.clone()),
+                None => builder,
+            }
+        };
+        let wrong = |key| move |error: reqwest::Error| TransportSettingsError { key, message: chain(error) };
+        let outside = match base(proxy.as_ref()).tls_certs_merge(authorities.clone()).build() {
+            Ok(client) => client,
+            Err(_no_system_certificates) => {
+                base(proxy.as_ref()).tls_certs_only(authorities.clone()).build().map_err(wrong("ca_file"))?
+            }
+        };
+        let inside = match &proxy {
+            Some(_) => outside.clone(),
+            None => base(None).no_proxy().tls_certs_only(authorities).build().map_err(wrong("ca_file"))?,
+        };
+        Ok(Arc::new(Self { outside, inside }))
+    }
+}
+
+fn authorities(settings: &TransportSettings) -> Result<Vec<reqwest::Certificate>, TransportSettingsError> {
+    let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
+    let wrong = |what: String| TransportSettingsError {
+        key: "ca_file",
+        message: format!("{}: {what}; a file of PEM certificates is expected", path.display()),
+    };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(chain(error)))?;
+    if found.is_empty() {
+        return Err(wrong("no certificate in it".to_owned()));
+    }
+    Ok(found)
+}
+
+fn proxy(text: &str) -> Result<reqwest::Proxy, TransportSettingsError> {
+    let wrong = |message: &str| TransportSettingsError { key: "proxy", message: message.to_owned() };
+    let url = Url::parse(text).map_err(|_| wrong("not a URL; write \"http://proxy.example.com:3128\""))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("the scheme is not known; accepted are http and https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong(
+            "a literal password is refused; put a proxy that needs one into HTTPS_PROXY instead",
+        ));
+    }
+    reqwest::Proxy::all(url)
+        .map(|proxy| proxy.no_proxy(reqwest::NoProxy::from_env()))
+        .map_err(|_| wrong("not a proxy that can be used"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[async_trait]
+impl Transport for Reqwest {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
+        let client = if request.uri().host().is_some_and(is_loopback) { &self.inside } else { &self.outside };
+        let request = reqwest::Request::try_from(request.map(reqwest::Body::from)).map_err(classify)?;
+        let response = client.execute(request).await.map_err(classify)?;
+        let mut out = http::Response::new(());
+        *out.status_mut() = response.status();
+        *out.headers_mut() = response.headers().clone();
+        let body: Body = response.bytes_stream().map(|chunk| chunk.map_err(classify)).boxed();
+        Ok(out.map(|()| body))
+    }
+}
+
+fn classify(error: reqwest::Error) -> TransportError {
+    let (timeout, connect, decode) = (error.is_timeout(), error.is_connect(), error.is_decode());
+    let builder = error.is_builder();
+    let tls = is_tls(&error);
+    let text = chain(error);
+    match () {
+        () if tls => TransportError::Tls(text),
+        () if timeout => TransportError::Timeout(text),
+        () if connect => TransportError::Connect(text),
+        () if decode => TransportError::Decode(text),
+        () if builder => TransportError::Request(text),
+        () => TransportError::Broken(text),
+    }
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An I/O error hides what it wraps from `source`.
+        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// All causes in one line, without the URL.
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let one = error.to_string();
+        if !text.contains(&one) {
+            text.push_str(": ");
+            text.push_str(&one);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,592 @@
+//! One budget per vendor organisation, shared by all its streams.
+//!
+//! Three things say when the next request may go, and the latest wins: a ceiling (`governor`: our share of the vendor's
+//! limit, evenly spaced, so that it holds over *any* stretch of the vendor's span), the vendor's own answers (a `429`, or
+//! so few requests left that the others would feel it), and what the journal kept from the run before.
+//! Time is counted forward only: a machine whose clock is set back waits no longer for it.
+
+use crate::fault::FaultKind;
+use chrono::{DateTime, TimeDelta, Utc};
+use governor::clock::FakeRelativeClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota as Ceiling, RateLimiter};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// No answer makes us wait longer.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// Our clock starts here, so that an earlier request of the run before has a place on it.
+const ORIGIN: Duration = Duration::from_secs(24 * 3600);
+
+/// The first wait after a refusal for too many requests at the same time; it doubles up to the vendor's hint.
+const CONCURRENCY_WAIT: Duration = Duration::from_secs(1);
+
+/// Which part of the vendor's limit is ours: `"50%"` unless configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u32);
+
+impl Default for Share {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl Share {
+    /// This share of a limit, never less than one request.
+    #[must_use]
+    pub fn of(self, limit: u32) -> u32 {
+        u32::try_from(u64::from(limit) * u64::from(self.0) / 100).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+impl std::str::FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.strip_suffix('%')
+            .and_then(|number| number.parse().ok())
+            .filter(|percent| (1..=100).contains(percent))
+            .map(Self)
+            .ok_or_else(|| "a share of the vendor's limit from \"1%\" to \"100%\"".to_owned())
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+/// How a vendor counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Requests in a span, assumed until an answer says better.
+    pub limit: u32,
+    /// The span.
+    pub span: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { limit: 60, span: Duration::from_secs(60) }
+    }
+}
+
+/// What an answer said of the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Requests in the span; 0 in a refusal for too many at the same time.
+    pub limit: u32,
+    /// Requests left.
+    pub remaining: u32,
+    /// From now until the span starts again, already clamped.
+    pub reset: Option<Duration>,
+}
+
+/// Counters of an organisation, over all runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Requests sent.
+    pub requests: u64,
+    /// Refused: too many in the span.
+    pub refused_429: u64,
+    /// Refused: too many at the same time.
+    pub concurrency_refusals: u64,
+}
+
+/// A budget as a status page shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QuotaStatus {
+    /// The vendor's limit a span: seen, else assumed.
+    pub limit: u32,
+    /// Whether an answer named the limit.
+    pub seen: bool,
+    /// Requests of everybody in the present span, by the last answer.
+    pub used: Option<u32>,
+    /// Ours among them.
+    pub ours: usize,
+    /// How long the vendor makes us wait, in seconds, rounded up.
+    pub wait_seconds: Option<u64>,
+    /// Such as `waiting 41 s: 60/60 used, 12 ours`.
+    pub reason: Option<String>,
+    /// Counters.
+    pub counters: Counters,
+}
+
+/// What the journal keeps between two runs.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    limit: Option<u32>,
+    remaining: Option<u32>,
+    not_before: Option<DateTime<Utc>>,
+    last: Option<DateTime<Utc>>,
+    counters: Counters,
+}
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>;
+
+struct Inner {
+    share: Share,
+    budget: Budget,
+    organisation: Option<u32>,
+    limit: Option<u32>,
+    remaining: Option<u32>,
+    /// On our clock: no request before.
+    hold: Duration,
+    /// Our clock: moves with `wall`, never back.
+    now: Duration,
+    wall: Option<DateTime<Utc>>,
+    last: Option<Duration>,
+    recent: VecDeque<Duration>,
+    limiter: Option<(Limiter, FakeRelativeClock)>,
+    refusals: u32,
+    counters: Counters,
+}
+
+/// The budget of one vendor organisation. Clones share it.
+#[derive(Clone)]
+pub struct Quota(Arc<Mutex<Inner>>);
+
+impl fmt::Debug for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = self.inner();
+        f.debug_struct("Quota")
+            .field("limit", &inner.limit())
+            .field("share", &inner.share)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self::new(Share::default())
+    }
+}
+
+impl Quota {
+    /// A fresh budget of which this share is ours.
+    #[must_use]
+    pub fn new(share: Share) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            share,
+            budget: Budget::default(),
+            organisation: None,
+            limit: None,
+            remaining: None,
+            hold: Duration::ZERO,
+            now: ORIGIN,
+            wall: None,
+            last: None,
+            recent: VecDeque::new(),
+            limiter: None,
+            refusals: 0,
+            counters: Counters::default(),
+        })))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How this vendor counts; a connector says so when it opens. `organisation` is a configured limit of the whole
+    /// organisation where the header names only our credential's part: then we use
+    /// min(header, organisation × share) instead of header × share.
+    pub fn configure(&self, budget: Budget, organisation: Option<u32>) {
+        let mut inner = self.inner();
+        inner.budget = budget;
+        inner.organisation = organisation;
+        inner.limiter = None;
+    }
+
+    /// Asks for one request. `None`: go, and it is counted; else how long to wait before asking again.
+    pub fn take(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let mut inner = self.inner();
+        inner.tick(now);
+        if let Some(wait) = inner.held() {
+            return Some(wait);
+        }
+        if let Some(wait) = inner.ceiling() {
+            return Some(wait);
+        }
+        inner.count();
+        None
+    }
+
+    /// Counts a request that was not asked for: the second one of a poll whose credential was renewed.
+    pub fn count(&self, now: DateTime<Utc>) {
+        let mut inner = self.inner();
+        inner.tick(now);
+        inner.count();
+    }
+
+    /// Learns from an answer.
+    pub fn observe(&self, seen: Seen, now: DateTime<Utc>) {
+        let mut inner = self.inner();
+        inner.tick(now);
+        // A refusal for concurrency says "limit 0": that is no budget.
+        if seen.limit == 0 {
+            return;
+        }
+        inner.refusals = 0;
+        if inner.limit != Some(seen.limit) {
+            inner.limit = Some(seen.limit);
+            inner.limiter = None;
+        }
+        inner.remaining = Some(seen.remaining.min(seen.limit));
+        // The last tenth is left to others: administrators work in the same organisation.
+        if seen.remaining <= seen.limit / 10 {
+            let wait = seen.reset.unwrap_or(inner.budget.span);
+            inner.hold(wait);
+        }
+    }
+
+    /// Learns from a refusal. Returns how long to wait: the vendor's word for a full span; for concurrency a second,
+    /// doubled at each refusal in a row, but never longer than the vendor's hint (which is an estimate).
+    pub fn refused(&self, kind: FaultKind, hint: Option<Duration>, now: DateTime<Utc>) -> Option<Duration> {
+        let mut inner = self.inner();
+        inner.tick(now);
+        let wait = match kind {
+            FaultKind::Concurrency => {
+                inner.counters.concurrency_refusals += 1;
+                let doubled = CONCURRENCY_WAIT * 2u32.saturating_pow(inner.refusals.min(8));
+                inner.refusals = inner.refusals.saturating_add(1);
+                Some(doubled.min(hint.unwrap_or(LONGEST_WAIT)).max(CONCURRENCY_WAIT))
+            }
+            FaultKind::RateLimit => {
+                inner.counters.refused_429 += 1;
+                hint
+            }
+            _ => hint,
+        };
+        if let Some(wait) = wait {
+            inner.hold(wait);
+        }
+        wait
+    }
+
+    /// No request before this instant, where the vendor made us wait; the journal keeps it.
+    #[must_use]
+    pub fn not_before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut inner = self.inner();
+        inner.tick(now);
+        inner.held().map(|wait| later(now, wait))
+    }
+
+    /// What the journal keeps, as JSON.
+    #[must_use]
+    pub fn state(&self, now: DateTime<Utc>) -> String {
+        let not_before = self.not_before(now);
+        let inner = self.inner();
+        let kept = Kept {
+            limit: inner.limit,
+            remaining: inner.remaining,
+            not_before,
+            last: inner.last.map(|last| earlier(now, inner.now.saturating_sub(last))),
+            counters: inner.counters,
+        };
+        serde_json::to_string(&kept).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// Goes on where [`Quota::state`] was taken. Unreadable text is ignored: the vendor will tell us again.
+    pub fn restore(&self, state: &str, now: DateTime<Utc>) {
+        let Ok(kept) = serde_json::from_str::<Kept>(state) else { return };
+        let mut inner = self.inner();
+        inner.tick(now);
+        inner.limit = kept.limit.filter(|limit| *limit > 0);
+        inner.remaining = kept.remaining;
+        inner.counters = kept.counters;
+        inner.limiter = None;
+        if let Some(until) = kept.not_before {
+            let wait = until.signed_duration_since(now).to_std().unwrap_or(Duration::ZERO);
+            inner.hold(wait);
+        }
+        if let Some(last) = kept.last {
+            let ago = now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
+            inner.last = Some(inner.now.saturating_sub(ago));
+        }
+    }
+
+    /// For status pages.
+    #[must_use]
+    pub fn status(&self, now: DateTime<Utc>) -> QuotaStatus {
+        let mut inner = self.inner();
+        inner.tick(now);
+        let limit = inner.limit();
+        let used = inner.remaining.map(|remaining| limit.saturating_sub(remaining));
+        let ours = inner.recent.len();
+        let wait_seconds = inner.held().map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        let reason = wait_seconds.map(|seconds| match used {
+            Some(used) => format!("waiting {seconds} s: {used}/{limit} used, {ours} ours"),
+            None => format!("waiting {seconds} s, as the vendor asked"),
+        });
+        QuotaStatus {
+            limit,
+            seen: inner.limit.is_some(),
+            used,
+            ours,
+            wait_seconds,
+            reason,
+            counters: inner.counters,
+        }
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.inner().counters
+    }
+}
+
+fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(by).ok().and_then(|by| now.checked_add_signed(by)).unwrap_or(now)
+}
+
+fn earlier(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(by).ok().and_then(|by| now.checked_sub_signed(by)).unwrap_or(now)
+}
+
+impl Inner {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(self.budget.limit).max(1)
+    }
+
+    fn tick(&mut self, wall: DateTime<Utc>) {
+        if let Some(before) = self.wall
+            && let Ok(passed) = wall.signed_duration_since(before).to_std()
+        {
+            self.now = self.now.saturating_add(passed);
+            if let Some((_, clock)) = &self.limiter {
+                clock.advance(passed.min(ORIGIN * 365));
+            }
+        }
+        self.wall = Some(wall);
+        let start = self.now.saturating_sub(self.budget.span);
+        while self.recent.front().is_some_and(|at| *at <= start) {
+            self.recent.pop_front();
+        }
+    }
+
+    fn hold(&mut self, wait: Duration) {
+        self.hold = self.hold.max(self.now.saturating_add(wait.min(LONGEST_WAIT)));
+    }
+
+    fn held(&self) -> Option<Duration> {
+        self.hold.checked_sub(self.now).filter(|wait| !wait.is_zero())
+    }
+
+    fn share(&self) -> u32 {
+        match self.organisation {
+            Some(organisation) => self.limit().min(self.share.of(organisation)),
+            None => self.share.of(self.limit()),
+        }
+    }
+
+    /// Evenly spaced: one request every span / share, no bursts, so that no stretch of a span holds more.
+    fn ceiling(&mut self) -> Option<Duration> {
+        let (now, last) = (self.now, self.last);
+        let nanos = self.budget.span.as_nanos().div_ceil(u128::from(self.share()));
+        let period =
+            Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).max(Duration::from_nanos(1));
+        let (limiter, clock) = self.limiter.get_or_insert_with(|| {
+            let clock = FakeRelativeClock::default();
+            let ceiling = Ceiling::with_period(period)
+                .unwrap_or_else(|| Ceiling::per_second(NonZeroU32::MIN))
+                .allow_burst(NonZeroU32::MIN);
+            let start = last.unwrap_or(now).min(now);
+            clock.advance(start);
+            let limiter = RateLimiter::direct_with_clock(ceiling, clock.clone());
+            if last.is_some() {
+                // The request that went before the limit was known counts under the new one too.
+                let _counted = limiter.check();
+            }
+            clock.advance(now.saturating_sub(start));
+            (limiter, clock)
+        });
+        limiter.check().err().map(|refusal| {
+            refusal.wait_time_from(governor::clock::Clock::now(clock)).max(Duration::from_millis(1))
+        })
+    }
+
+    fn count(&mut self) {
+        self.counters.requests += 1;
+        self.last = Some(self.now);
+        self.recent.push_back(self.now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_780_000_000_000 + millis).unwrap()
+    }
+
+    fn seen(limit: u32, remaining: u32, reset: u64) -> Seen {
+        Seen { limit, remaining, reset: Some(S(reset)) }
+    }
+
+    #[test]
+    fn a_share_is_a_percentage() {
+        assert_eq!("50%".parse::<Share>().unwrap(), Share::default());
+        for text in ["0%", "101%", "50", "half", "", "%", "-5%"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
+        }
+        assert_eq!("1%".parse::<Share>().unwrap().of(20), 1);
+    }
+
+    #[test]
+    fn uses_half_evenly_spaced() {
+        let quota = Quota::default();
+        assert_eq!(quota.take(at(0)), None);
+        quota.observe(seen(60, 59, 60), at(100));
+        // Half of 60 a minute: one every two seconds, counted from the first.
+        assert_eq!(quota.take(at(500)), Some(Duration::from_millis(1500)));
+        assert_eq!(quota.take(at(2000)), None);
+        assert_eq!(quota.take(at(2001)), Some(Duration::from_millis(1999)));
+    }
+
+    #[test]
+    fn an_organisation_limit_replaces_the_half_of_the_header() {
+        let quota = Quota::default();
+        quota.configure(Budget { limit: 20, span: S(60) }, Some(120));
+        quota.observe(seen(60, 59, 60), at(0));
+        assert_eq!(quota.take(at(0)), None);
+        assert_eq!(quota.take(at(0)), Some(S(1)));
+        let narrow = Quota::default();
+        narrow.configure(Budget { limit: 20, span: S(60) }, Some(40));
+        narrow.observe(seen(60, 59, 60), at(0));
+        assert_eq!(narrow.take(at(0)), None);
+        assert_eq!(narrow.take(at(0)), Some(S(3)));
+    }
+
+    #[test]
+    fn leaves_the_last_tenth_to_others() {
+        let quota = Quota::default();
+        quota.observe(seen(60, 7, 30), at(0));
+        assert_eq!(quota.not_before(at(0)), None);
+        quota.observe(seen(60, 6, 30), at(0));
+        assert_eq!(quota.not_before(at(0)), Some(at(30_000)));
+        assert_eq!(quota.take(at(10_000)), Some(S(20)));
+        assert_eq!(quota.take(at(30_000)), None);
+    }
+
+    #[test]
+    fn a_zero_limit_never_becomes_the_quota() {
+        let quota = Quota::default();
+        quota.observe(seen(60, 59, 60), at(0));
+        quota.observe(seen(0, 0, 180), at(10));
+        assert_eq!(quota.refused(FaultKind::Concurrency, Some(S(181)), at(10)), Some(S(1)));
+        let status = quota.status(at(10));
+        assert_eq!(
+            (status.limit, status.counters.concurrency_refusals, status.counters.refused_429),
+            (60, 1, 0)
+        );
+        assert_eq!(quota.take(at(1010)), None);
+    }
+
+    #[test]
+    fn concurrency_waits_double_up_to_the_hint() {
+        let quota = Quota::default();
+        let waits: Vec<_> = (0..5)
+            .map(|_| quota.refused(FaultKind::Concurrency, Some(S(5)), at(0)).unwrap().as_secs())
+            .collect();
+        assert_eq!(waits, [1, 2, 4, 5, 5]);
+        assert_eq!(quota.refused(FaultKind::Concurrency, Some(S(0)), at(0)), Some(S(1)));
+    }
+
+    #[test]
+    fn says_why_it_waits() {
+        let quota = Quota::default();
+        for n in 0..12 {
+            assert_eq!(quota.take(at(n * 2000)), None);
+        }
+        quota.observe(seen(60, 0, 41), at(24_000));
+        assert_eq!(quota.status(at(24_000)).reason.unwrap(), "waiting 41 s: 60/60 used, 12 ours");
+    }
+
+    #[test]
+    fn goes_on_where_the_run_before_stopped() {
+        let quota = Quota::default();
+        quota.take(at(0));
+        quota.observe(seen(60, 0, 41), at(0));
+        quota.refused(FaultKind::RateLimit, Some(S(41)), at(0));
+        let next = Quota::default();
+        next.restore(&quota.state(at(0)), at(1000));
+        assert_eq!(next.not_before(at(1000)), Some(at(41_000)));
+        assert_eq!(next.counters(), Counters { requests: 1, refused_429: 1, concurrency_refusals: 0 });
+        assert_eq!(next.take(at(41_000)), None);
+        // The spacing too: two short runs in a row are one client to the vendor.
+        let quick = Quota::default();
+        let first = Quota::default();
+        first.observe(seen(60, 59, 60), at(0));
+        assert_eq!(first.take(at(0)), None);
+        quick.restore(&first.state(at(100)), at(500));
+        assert_eq!(quick.take(at(500)), Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn unreadable_state_and_absurd_waits_do_no_harm() {
+        let quota = Quota::default();
+        quota.restore("not json", at(0));
+        quota.restore(r#"{"limit":0,"not_before":"2999-01-01T00:00:00Z"}"#, at(0));
+        assert_eq!(quota.not_before(at(0)), Some(at(3_600_000)));
+        assert_eq!(quota.take(at(3_600_000)), None);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stop_us() {
+        let quota = Quota::default();
+        quota.observe(seen(60, 0, 30), at(0));
+        assert_eq!(quota.take(at(-86_400_000)), Some(S(30)));
+        assert_eq!(quota.take(at(-86_400_000 + 30_000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_stretch_of_a_span_holds_more_than_our_share(
+            limit in 1u32..300,
+            steps in proptest::collection::vec(0i64..3000, 1..300),
+        ) {
+            let quota = Quota::default();
+            quota.observe(Seen { limit, remaining: limit, reset: None }, at(0));
+            let share = Share::default().of(limit) as usize;
+            let (mut now, mut taken) = (0, Vec::new());
+            for step in steps {
+                now += step;
+                if quota.take(at(now)).is_none() {
+                    taken.push(now);
+                }
+            }
+            for start in &taken {
+                let inside = taken.iter().filter(|t| *t >= start && **t < start + 60_000).count();
+                prop_assert!(inside <= share, "{inside} > {share}");
+            }
+        }
+
+        #[test]
+        fn waiting_as_told_is_enough(limit in 0u32..1000, remaining in 0u32..1000, reset in 0u64..100_000) {
+            let quota = Quota::default();
+            quota.observe(Seen { limit, remaining, reset: Some(S(reset)) }, at(0));
+            let mut now = 0;
+            let mut tries = 0;
+            while let Some(wait) = quota.take(at(now)) {
+                prop_assert!(wait <= LONGEST_WAIT);
+                now += i64::try_from(wait.as_millis()).unwrap() + 1;
+                tries += 1;
+                prop_assert!(tries < 4);
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Conformance suites and stand-ins for tests, in this workspace and in others' crates.
+
+pub mod script;
+pub mod source;
