@@ -140,7 +140,7 @@ const TIME: &str = "a time such as \"2026-10-01T00:00:00Z\" or a day such as \"2
 /// Longer than any vendor or law keeps a record, and short enough for every clock.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let factor: u64 = match unit {
         "ms" => 1,
