@@ -238,3 +238,7 @@ fn write_one(dir: &Path, simulation: &Simulation) -> Result<Option<PathBuf>, Str
     std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(Some(path))
 }
+
+fn port(url: &str) -> &str {
+    url.rsplit(':').next().unwrap_or(url)
+}
