@@ -37,6 +37,7 @@ pub struct World {
 /// Connections are shared by everything that is reached in the same way, page slots by all sources of the process.
 #[derive(Default)]
 struct Outward {
+    fixed: Option<Arc<dyn Transport>>,
     transports: Vec<(Reach, Duration, Arc<dyn Transport>)>,
     slots: Option<Arc<Semaphore>>,
 }
@@ -91,6 +92,14 @@ impl World {
             reload: Arc::default(),
             outward: Arc::default(),
         }
+    }
+
+    /// The same world with one way out for everything, on this clock: for tests that play the other side in process.
+    #[must_use]
+    pub fn within(mut self, transport: Arc<dyn Transport>, clock: Clock) -> Self {
+        self.clock = clock;
+        self.outward = Arc::new(Mutex::new(Outward { fixed: Some(transport), ..Outward::default() }));
+        self
     }
 
     /// Reads the configuration.
@@ -188,9 +197,9 @@ impl World {
         );
         let connect = config.http.connect_timeout;
         let known = outward.transports.iter().find(|(known, time, _)| known == reach && *time == connect);
-        let transport = match known {
-            Some((_, _, transport)) => Arc::clone(transport),
-            None => {
+        let transport = match (&outward.fixed, known) {
+            (Some(transport), _) | (None, Some((_, _, transport))) => Arc::clone(transport),
+            (None, None) => {
                 let proxy = reach.proxy.as_deref().map(proxy_url).transpose()?;
                 let settings = TransportSettings { proxy, ca_file: reach.ca_file.clone(), connect };
                 let made: Arc<dyn Transport> = Reqwest::new(&settings)

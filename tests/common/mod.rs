@@ -1,0 +1,282 @@
+//! Both tiers' machinery: the stand-ins in process under a virtual clock ([`Rig`]), and the binary on real sockets
+//! ([`Stage`]). One oracle: the Okta stand-in knows what existed, the Elasticsearch stand-in knows what arrived.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tidegate::config::Config;
+use tidegate::pipeline::{StartError, Tenant};
+use tidegate::world::World;
+use tidegate_core::clock::Clock;
+use tidegate_core::http::{Body, Transport, TransportError};
+use tidegate_core::journal::JournalError;
+use tidegate_simulator::elasticsearch::{Elasticsearch, ElasticsearchConfig};
+use tidegate_simulator::okta::{Generate, Okta, OktaConfig};
+use tidegate_simulator::{Answer, BodyFault, Handler, SimulateOptions, Simulation};
+
+pub const OKTA_HOST: &str = "acme.okta.example.com";
+pub const ELASTIC_HOST: &str = "es.example.com";
+pub const TOKEN: &str = "simulated-token";
+
+/// The start of every virtual test.
+pub fn base() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_780_272_000, 0).unwrap()
+}
+
+/// Hosts of a world without sockets.
+pub struct Inside {
+    clock: Clock,
+    okta: BTreeMap<String, Okta>,
+    elastic: BTreeMap<String, Elasticsearch>,
+}
+
+#[async_trait]
+impl Transport for Inside {
+    async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let now = self.clock.now();
+        let answer = match (self.okta.get(&host), self.elastic.get(&host)) {
+            (Some(okta), _) => okta.handle(&request, now),
+            (_, Some(elastic)) => elastic.handle(&request, now),
+            _ => return Err(TransportError::Connect(format!("no such host {host}"))),
+        };
+        play(answer).await
+    }
+}
+
+async fn play(answer: Answer) -> Result<http::Response<Body>, TransportError> {
+    let broken = || TransportError::Broken("connection reset by peer".to_owned());
+    let body = answer.body.clone();
+    let stream: Body = match answer.fault {
+        None => stream::iter([Ok(body)]).boxed(),
+        Some(BodyFault::DropBeforeAnswer) => return Err(broken()),
+        Some(BodyFault::Delay(delay)) => {
+            tokio::time::sleep(delay).await;
+            stream::iter([Ok(body)]).boxed()
+        }
+        Some(BodyFault::CutAfter(bytes)) => {
+            stream::iter([Ok(body.slice(..bytes.min(body.len()))), Err(broken())]).boxed()
+        }
+        Some(BodyFault::SlowBody { bytes_per_s }) => {
+            let step = usize::try_from(bytes_per_s).unwrap().max(1);
+            let chunks: Vec<Bytes> = body.chunks(step).map(Bytes::copy_from_slice).collect();
+            stream::iter(chunks)
+                .then(|chunk| async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Ok(chunk)
+                })
+                .boxed()
+        }
+        Some(BodyFault::Endless { total }) => {
+            let blanks = Bytes::from(vec![b' '; 1 << 20]);
+            let count = usize::try_from(total >> 20).unwrap();
+            stream::iter(std::iter::repeat_n(blanks, count).map(Ok)).boxed()
+        }
+    };
+    let mut response = http::Response::new(stream);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    Ok(response)
+}
+
+/// One tenant `acme` in process: Okta, journal, Elasticsearch, virtual time.
+pub struct Rig {
+    pub okta: Okta,
+    pub elastic: Elasticsearch,
+    pub dir: TempDir,
+    pub clock: Clock,
+    pub world: World,
+    pub config: Config,
+}
+
+/// How both ends compare.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Books {
+    pub existed: usize,
+    pub missing: Vec<String>,
+    pub doubled: u64,
+    pub conflicts: u64,
+}
+
+/// Events of the hour before [`base`], `late` of them late.
+pub fn hour(seed: u64, events: usize, late: usize) -> Generate {
+    let spread = TimeDelta::hours(1);
+    Generate { late, start: base() - spread, ..Generate::new(seed, events, spread) }
+}
+
+impl Rig {
+    pub fn new(okta: OktaConfig) -> Self {
+        Self::with(okta, ElasticsearchConfig::default(), "")
+    }
+
+    /// `more` stands behind the source's keys: keys of the source first, then other tables.
+    pub fn with(okta: OktaConfig, elastic: ElasticsearchConfig, more: &str) -> Self {
+        let (okta, elastic) = (Okta::new(okta), Elasticsearch::new(elastic));
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("token"), TOKEN).unwrap();
+        let text = format!(
+            "[journal]\ndir = \"{dir}/journal\"\n\n[sink.elastic]\nkind = \"elasticsearch\"\nschema = \"ecs\"\n\
+             urls = [\"https://{ELASTIC_HOST}\"]\nnamespace = \"{{tenant}}\"\nbatch_count = 100\n\n\
+             [tenant.acme.source.okta]\nconnector = \"okta\"\nurl = \"https://{OKTA_HOST}\"\n\
+             auth = {{ token = \"file:{dir}/token\" }}\nstart = \"2d\"\n{more}\n",
+            dir = dir.path().display(),
+        );
+        let clock = Clock::starting_at(base());
+        let inside = Inside {
+            clock: clock.clone(),
+            okta: [(OKTA_HOST.to_owned(), okta.clone())].into(),
+            elastic: [(ELASTIC_HOST.to_owned(), elastic.clone())].into(),
+        };
+        let world = World::new(&[]).within(Arc::new(inside), clock.clone());
+        let path = dir.path().join("pipeline.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = world.load(&path).unwrap();
+        Self { okta, elastic, dir, clock, world, config }
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.dir.path().join("journal").join("acme")
+    }
+
+    /// Opens the tenant; a journal that an aborted task is still letting go of is waited for.
+    pub async fn start(&self) -> Tenant {
+        loop {
+            match Tenant::start(&self.world, &self.config, "acme", "test").await {
+                Ok(tenant) => return tenant,
+                Err(StartError::Journal(JournalError::Held { .. })) => {
+                    tokio::task::spawn_blocking(|| std::thread::yield_now()).await.unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Catches up and delivers; whether it got there within `budget` of virtual time.
+    pub async fn sync(&self, budget: Duration) -> (Tenant, bool) {
+        let mut tenant = self.start().await;
+        let complete = tokio::time::timeout(budget, tenant.drain()).await.is_ok();
+        tenant.stop().await;
+        if let Some(error) = &tenant.failed {
+            panic!("{error}");
+        }
+        (tenant, complete)
+    }
+
+    /// Works for so long, then dies without a word.
+    pub async fn run_and_kill(&self, long: Duration) {
+        let tenant = self.start().await;
+        tokio::time::sleep(long).await;
+        drop(tenant);
+    }
+
+    pub fn books(&self) -> Books {
+        books(&self.okta, &self.elastic)
+    }
+}
+
+pub fn books(okta: &Okta, elastic: &Elasticsearch) -> Books {
+    let existed: BTreeSet<String> = okta.events().into_iter().map(|event| event.id).collect();
+    let arrived = elastic.delivered();
+    let there: BTreeSet<&String> = arrived.iter().filter(|d| d.created > 0).map(|d| &d.id).collect();
+    let strange = there.iter().filter(|id| !existed.contains(**id)).count() as u64;
+    Books {
+        existed: existed.len(),
+        missing: existed.iter().filter(|id| !there.contains(id)).take(5).cloned().collect(),
+        doubled: arrived.iter().map(|d| d.created.saturating_sub(1)).sum::<u64>() + strange,
+        conflicts: elastic.conflicts(),
+    }
+}
+
+/// Asserts that everything arrived once, and not by the grace of the destination alone.
+pub fn assert_exactly_once(books: &Books, at_most_conflicts: u64) {
+    assert_eq!(books.missing, Vec::<String>::new(), "events are missing");
+    assert_eq!(books.doubled, 0, "documents are doubled");
+    assert!(
+        books.conflicts <= at_most_conflicts,
+        "{} documents were sent again, at most {at_most_conflicts} may be",
+        books.conflicts
+    );
+}
+
+/// The binary between both stand-ins on real sockets.
+pub struct Stage {
+    pub simulation: Simulation,
+    pub dir: TempDir,
+    pub file: PathBuf,
+}
+
+impl Stage {
+    pub async fn new(options: SimulateOptions) -> Self {
+        Self::with(options, "").await
+    }
+
+    /// `more` stands behind the source's keys.
+    pub async fn with(options: SimulateOptions, more: &str) -> Self {
+        let free = "127.0.0.1:0".parse().unwrap();
+        let options = SimulateOptions { okta: free, elasticsearch: free, ..options };
+        let simulation = tidegate_simulator::run(options).await.unwrap();
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("pipeline.toml");
+        std::fs::write(dir.path().join("token"), TOKEN).unwrap();
+        let stage = Self { simulation, dir, file };
+        stage.configure(more);
+        stage
+    }
+
+    pub fn configure(&self, more: &str) {
+        let text = format!(
+            "[journal]\ndir = \"{dir}/journal\"\n\n[sink.elastic]\nkind = \"elasticsearch\"\nschema = \"ecs\"\n\
+             urls = [\"{elastic}\"]\nnamespace = \"{{tenant}}\"\nbatch_count = 50\n\n\
+             [tenant.acme.source.okta]\nconnector = \"okta\"\nurl = \"{okta}\"\n\
+             auth = {{ token = \"file:{dir}/token\" }}\nstart = \"30d\"\npoll = \"1s\"\n{more}\n",
+            dir = self.dir.path().display(),
+            elastic = self.simulation.elasticsearch_url,
+            okta = self.simulation.okta_url,
+        );
+        std::fs::write(&self.file, text).unwrap();
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        command(&self.file, arguments)
+    }
+
+    /// Runs the binary to its end without blocking the stand-ins.
+    pub async fn tidegate(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    pub fn books(&self) -> Books {
+        books(&self.simulation.okta, &self.simulation.elasticsearch)
+    }
+}
+
+pub fn command(file: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.arg("--config").arg(file).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub fn text(output: &Output) -> String {
+    format!(
+        "exit {:?}\n{}{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+pub fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(output)))
+}
