@@ -333,6 +333,9 @@ fn a_lost_answer_leaves_its_documents_stored() {
     assert_eq!(bulk(&cluster, lines(&["a"])).fault, Some(BodyFault::DropBeforeAnswer));
     assert_eq!(cluster.created(), 1);
     assert_eq!(statuses(&bulk(&cluster, lines(&["a"]))), [409]);
+    cluster.push_fault(ScriptedFault::next("_bulk", Fault::DropUnprocessed));
+    assert_eq!(bulk(&cluster, lines(&["b"])).fault, Some(BodyFault::DropBeforeAnswer));
+    assert_eq!(statuses(&bulk(&cluster, lines(&["b"]))), [201], "this one was not stored");
 }
 
 #[test]

@@ -999,6 +999,7 @@ fn instead(fault: &Fault) -> Option<Answer> {
             "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered];",
         ),
         Fault::BadGateway => Answer::html(StatusCode::BAD_GATEWAY),
+        Fault::DropUnprocessed => Answer::dropped(),
         Fault::HtmlPage => Answer::html(StatusCode::OK),
         _ => return None,
     })
