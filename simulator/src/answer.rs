@@ -31,7 +31,7 @@ pub struct Answer {
 pub enum BodyFault {
     /// Announce the whole body, send this many bytes of it, then reset the connection.
     CutAfter(usize),
-    /// The request was processed, but the connection closes before a single byte of the answer.
+    /// The connection closes before a single byte of the answer.
     DropBeforeAnswer,
     /// The body trickles.
     SlowBody {
@@ -57,7 +57,8 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request at this time. `now` is the true (or virtual) time; the stand-in adds its own offset.
     fn handle(&self, request: &Request<Bytes>, now: DateTime<Utc>) -> Answer;
 
-    /// The absolute base of links and of audience checks, without a trailing slash. Set once by the server.
+    /// Scheme and address that the server has bound; links and audiences take the scheme from it, and the host that the
+    /// client called.
     fn set_base_url(&self, url: &str);
 
     /// Where a test waits for the k-th request.
@@ -84,6 +85,11 @@ impl Answer {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         Self { status, headers, body, fault: None }
+    }
+
+    /// No answer at all.
+    pub(crate) fn dropped() -> Self {
+        Self { fault: Some(BodyFault::DropBeforeAnswer), ..Self::html(StatusCode::SERVICE_UNAVAILABLE) }
     }
 
     /// Sets a header, replacing earlier ones of that name. Text that is no header value is left out.

@@ -55,7 +55,8 @@ pub(crate) struct Desk {
     advanced: Mutex<TimeDelta>,
     plan: Mutex<FaultPlan>,
     log: Mutex<Log>,
-    base: Mutex<Option<String>>,
+    configured: Option<String>,
+    bound: Mutex<Option<String>>,
     pub(crate) notices: Notices,
 }
 
@@ -70,7 +71,8 @@ impl Desk {
             advanced: Mutex::default(),
             plan: Mutex::default(),
             log: Mutex::default(),
-            base: Mutex::new(base),
+            configured: base.map(|base| base.trim_end_matches('/').to_owned()),
+            bound: Mutex::default(),
             notices: Notices::default(),
         }
     }
@@ -85,19 +87,23 @@ impl Desk {
     }
 
     pub(crate) fn set_base(&self, url: &str) {
-        *lock(&self.base) = Some(url.trim_end_matches('/').to_owned());
+        *lock(&self.bound) = Some(url.trim_end_matches('/').to_owned());
     }
 
     /// Scheme and host of absolute URLs: as configured, else as the client called it.
     pub(crate) fn base(&self, request: &Request<Bytes>) -> String {
-        if let Some(base) = lock(&self.base).clone() {
-            return base;
+        if let Some(base) = &self.configured {
+            return base.clone();
         }
         if let (Some(scheme), Some(authority)) = (request.uri().scheme_str(), request.uri().authority()) {
             return format!("{scheme}://{authority}");
         }
+        let bound = lock(&self.bound).clone().unwrap_or_else(|| "http://localhost".to_owned());
         let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
-        format!("http://{}", host.unwrap_or("localhost"))
+        match (host, bound.split_once("://")) {
+            (Some(host), Some((scheme, _))) => format!("{scheme}://{host}"),
+            _ => bound,
+        }
     }
 
     pub(crate) fn plan(&self) -> MutexGuard<'_, FaultPlan> {

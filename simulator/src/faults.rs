@@ -65,6 +65,8 @@ pub enum Fault {
     TruncatedGzip,
     /// Processed, then closed without an answer: the client cannot know.
     DropBeforeAnswer,
+    /// Closed without an answer, and nothing was done.
+    DropUnprocessed,
     /// Processed, then answered late.
     Delay {
         /// Milliseconds.

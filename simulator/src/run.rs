@@ -18,7 +18,7 @@ pub struct SimulateOptions {
     pub okta: SocketAddr,
     /// Where the cluster listens; 127.0.0.1:4802 by default.
     pub elasticsearch: SocketAddr,
-    /// Seed of events, cursors, ids and faults.
+    /// Seed of events, cursors and ids.
     pub seed: u64,
     /// Events generated; 1,000 by default.
     pub events: usize,
@@ -40,6 +40,8 @@ pub struct SimulateOptions {
     pub tls: Option<PathBuf>,
     /// Share of requests that fail, 0 to 1.
     pub fault_rate: f64,
+    /// Seed of the faults; the other seed where absent.
+    pub fault_seed: Option<u64>,
     /// Which product the cluster is.
     pub flavour: Flavour,
     /// Requests a minute of the Okta organisation; a principal gets half.
@@ -62,6 +64,7 @@ impl Default for SimulateOptions {
             clients: Vec::new(),
             tls: None,
             fault_rate: 0.0,
+            fault_seed: None,
             flavour: Flavour::default(),
             org_limit: 120,
         }
@@ -121,7 +124,7 @@ pub async fn run(options: SimulateOptions) -> Result<Simulation, SimulatorError>
         ..Generate::new(options.seed, options.events, options.spread)
     });
     let faults = (options.fault_rate > 0.0).then(|| RandomFaults {
-        seed: options.seed,
+        seed: options.fault_seed.unwrap_or(options.seed),
         rate: options.fault_rate,
         kinds: Vec::new(),
         path: String::new(),

@@ -333,6 +333,9 @@ fn a_lost_answer_leaves_its_documents_stored() {
     assert_eq!(bulk(&cluster, lines(&["a"])).fault, Some(BodyFault::DropBeforeAnswer));
     assert_eq!(cluster.created(), 1);
     assert_eq!(statuses(&bulk(&cluster, lines(&["a"]))), [409]);
+    cluster.push_fault(ScriptedFault::next("_bulk", Fault::DropUnprocessed));
+    assert_eq!(bulk(&cluster, lines(&["b"])).fault, Some(BodyFault::DropBeforeAnswer));
+    assert_eq!(statuses(&bulk(&cluster, lines(&["b"]))), [201], "this one was not stored");
 }
 
 #[test]
@@ -468,6 +471,51 @@ fn templates_and_policies_are_stored_and_listed() {
         400,
         "no ILM on serverless"
     );
+}
+
+#[test]
+fn field_types_of_the_templates_hold_from_the_next_backing_index_on() {
+    let cluster = healthy();
+    let put = |path: &str, body: Value| {
+        cluster
+            .handle(&Request::put(path).body(Bytes::from(body.to_string())).unwrap(), now())
+            .status
+            .as_u16()
+    };
+    let flat = |value: Value| {
+        let mut changed = document();
+        changed["okta"] = json!({"debug_data": value});
+        changed.to_string()
+    };
+    assert_eq!(statuses(&bulk(&cluster, line("a", &flat(json!("text"))))), [201], "no template, no type");
+    let component = json!({"template": {"mappings": {"properties": {"okta": {"properties": {"debug_data": {"type": "flattened"}}}}}}});
+    assert_eq!(put("/_component_template/tidegate-okta@mappings", component), 200);
+    let template = json!({
+        "index_patterns": ["logs-okta.*"], "priority": 200, "data_stream": {}, "composed_of": ["tidegate-okta@mappings"],
+    });
+    assert_eq!(put("/_index_template/tidegate-okta", template), 200);
+    assert_eq!(
+        statuses(&bulk(&cluster, line("b", &flat(json!("text"))))),
+        [201],
+        "the old backing index goes on"
+    );
+    assert!(cluster.rollover(STREAM));
+    let answer = bulk(&cluster, line("c", &flat(json!("text"))) + &line("d", &flat(json!({"a": "x"}))));
+    assert_eq!(statuses(&answer), [400, 201]);
+    assert!(
+        body(&answer)["items"][0]["create"]["error"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("[okta.debug_data] of type [flattened]")
+    );
+}
+
+#[test]
+fn an_address_that_is_none_condemns_its_document() {
+    let mut wrong = document();
+    wrong["source"] = json!({"ip": "null"});
+    let answer = bulk(&healthy(), line("a", &wrong.to_string()) + &lines(&["b"]));
+    assert_eq!(statuses(&answer), [400, 201]);
 }
 
 #[test]

@@ -685,3 +685,44 @@ fn the_control_api_tells_what_existed_and_takes_orders() {
     assert!(!log.to_string().contains("simulated-token"), "no secrets in the log");
     assert_eq!(post("/_sim/nothing", json!({})), 404);
 }
+
+#[test]
+fn links_name_the_host_that_the_client_called() {
+    let okta = Okta::new(OktaConfig { base_url: None, ..roomy() });
+    let called = |uri: &str, host: &str| {
+        let mut request = request(uri);
+        request.headers_mut().insert("host", host.parse().unwrap());
+        link(&okta.handle(&request, start()), "self").unwrap()
+    };
+    assert_eq!(called("/api/v1/logs", "localhost:4801"), "http://localhost:4801/api/v1/logs");
+    assert_eq!(called("https://acme.example.com/api/v1/logs", "x"), "https://acme.example.com/api/v1/logs");
+    tidegate_simulator::Handler::set_base_url(&okta, "https://127.0.0.1:4801");
+    assert_eq!(called("/api/v1/logs", "localhost:4801"), "https://localhost:4801/api/v1/logs");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+
+    /// Whatever the seed, the page size and the moments of asking, also when every page is asked twice.
+    #[test]
+    fn a_chain_misses_nothing_and_repeats_nothing(
+        seed in 0_u64..1_000,
+        limit in 1_usize..60,
+        steps in proptest::collection::vec(0_i64..400, 1..40),
+    ) {
+        let generate = Generate { late: 10, ..Generate::new(seed, 120, TimeDelta::hours(1)) };
+        let okta = Okta::new(OktaConfig { seed, generate: Some(generate), ..roomy() });
+        let mut url = format!("/api/v1/logs?since=2026-01-15T10:00:00.000Z&limit={limit}");
+        let (mut found, mut now) = (Vec::new(), start());
+        for step in steps.iter().chain(std::iter::repeat_n(&7_200, 130)) {
+            now += TimeDelta::seconds(*step);
+            let first = ids(&ask(&okta, &url, now));
+            let answer = ask(&okta, &url, now);
+            proptest::prop_assert_eq!(&first, &ids(&answer));
+            found.extend(first);
+            url = link(&answer, "next").unwrap();
+        }
+        let expected: Vec<String> = okta.events().into_iter().map(|event| event.id).collect();
+        proptest::prop_assert_eq!(found, expected);
+    }
+}

@@ -6,6 +6,7 @@
 mod bulk;
 mod config;
 mod filter_path;
+mod mapping;
 mod strict;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -26,9 +27,8 @@ use crate::answer::{Answer, Handler, accepts_gzip, http_date};
 use crate::control::{Desk, Notices, RequestEntry, done, lock, no_such_control, parse};
 use crate::faults::{Fault, RandomFaults, ScriptedFault};
 use bulk::Action;
+use mapping::{Judge, Mapping, is_date};
 
-/// Lucene's longest term, in bytes.
-const LONGEST_TERM: usize = 32_766;
 const LOGS_PATTERN: &str = "logs-*-*";
 
 /// A cluster. Clones are the same cluster.
@@ -71,6 +71,8 @@ struct Target {
     generation: u64,
     /// Ids of the write index.
     ids: HashSet<String>,
+    /// Field types of the write index.
+    mapping: Mapping,
     documents: u64,
 }
 
@@ -212,14 +214,12 @@ impl Elasticsearch {
     /// Starts a new backing index. Whether there is such a target.
     pub fn rollover(&self, target: &str) -> bool {
         let mut inner = lock(&self.shared.inner);
-        inner
-            .targets
-            .get_mut(target)
-            .map(|target| {
-                target.generation += 1;
-                target.ids.clear();
-            })
-            .is_some()
+        let mapping = self.mapping(&inner, target);
+        let Some(target) = inner.targets.get_mut(target) else { return false };
+        target.generation += 1;
+        target.ids.clear();
+        target.mapping = mapping;
+        true
     }
 
     /// Every id that was ever sent, in order of ids.
@@ -661,25 +661,32 @@ impl Elasticsearch {
             let reason = "Validation Failed: 1: this action would add [2] shards, but this cluster currently has [3000]/[3000] maximum normal shards open;";
             return refuse(400, kind, reason.to_owned());
         }
-        let target = inner.targets.entry(index.clone()).or_insert_with(|| Target {
-            data_stream,
-            generation: 1,
-            ids: HashSet::new(),
-            documents: 0,
-        });
         let document = match document {
             Ok(document) => document,
             Err(problem) => {
                 return unmapped("document_parsing_exception", format!("[1:1] failed to parse: {problem}"));
             }
         };
-        if let Some(trouble) = self.mapping_trouble(&document, data_stream.then_some(index.as_str())) {
+        if exists.is_none() {
+            let mapping = self.mapping(inner, index);
+            let target = Target { data_stream, generation: 1, ids: HashSet::new(), mapping, documents: 0 };
+            inner.targets.insert(index.clone(), target);
+        }
+        let Some(target) = inner.targets.get_mut(index) else { return Verdict::Conflict };
+        if let Some(trouble) =
+            self.mapping_trouble(&document, data_stream.then_some(index.as_str()), &mut target.mapping)
+        {
             return trouble;
         }
         if target.ids.contains(id) { Verdict::Conflict } else { Verdict::Create }
     }
 
-    fn mapping_trouble(&self, document: &Value, stream: Option<&str>) -> Option<Verdict> {
+    fn mapping_trouble(
+        &self,
+        document: &Value,
+        stream: Option<&str>,
+        mapping: &mut Mapping,
+    ) -> Option<Verdict> {
         // Before 8.8, and in OpenSearch, the exception has its old name.
         let parsing = if self.shared.config.flavour.is_opensearch() {
             "mapper_parsing_exception"
@@ -720,12 +727,27 @@ impl Elasticsearch {
                 format!("[1:1] failed to parse: field name cannot be an empty string or blank [{name}]"),
             ));
         }
-        immense(document, &self.shared.config.immense_terms).map(|field| {
-            unmapped(
-                "illegal_argument_exception",
-                format!("Document contains at least one immense term in field=\"{field}\" (whose UTF8 encoding is longer than the max length {LONGEST_TERM}), all of which were skipped."),
-            )
-        })
+        let judge = Judge { immense: &self.shared.config.immense_terms, parsing };
+        mapping.admit(document, judge).err().map(|trouble| unmapped(trouble.kind, trouble.reason))
+    }
+
+    /// Field types that the templates give a new backing index.
+    fn mapping(&self, inner: &Inner, index: &str) -> Mapping {
+        let config = &self.shared.config;
+        let mut mapping = Mapping::new(!config.flavour.is_opensearch());
+        let Some(template) = index_template(inner, index) else { return mapping };
+        let components = template.get("composed_of").and_then(Value::as_array);
+        for name in components.into_iter().flatten().filter_map(Value::as_str) {
+            let key = ("_component_template".to_owned(), name.to_owned());
+            if let Some(mappings) = inner.assets.get(&key).and_then(|body| body.pointer("/template/mappings"))
+            {
+                mapping.declare(mappings);
+            }
+        }
+        if let Some(mappings) = template.pointer("/template/mappings") {
+            mapping.declare(mappings);
+        }
+        mapping
     }
 
     fn store(&self, inner: &mut Inner, action: &Action, id: &str, failure_store: bool) -> Value {
@@ -977,6 +999,7 @@ fn instead(fault: &Fault) -> Option<Answer> {
             "blocked by: [SERVICE_UNAVAILABLE/1/state not recovered];",
         ),
         Fault::BadGateway => Answer::html(StatusCode::BAD_GATEWAY),
+        Fault::DropUnprocessed => Answer::dropped(),
         Fault::HtmlPage => Answer::html(StatusCode::OK),
         _ => return None,
     })
@@ -1009,23 +1032,21 @@ fn legal_name(index: &str) -> bool {
         && !index.contains(['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':'])
 }
 
-/// Whether the strongest template for this name makes it a data stream.
-fn stream_template(inner: &Inner, index: &str) -> bool {
-    let mut best: Option<(i64, bool)> = None;
-    for ((kind, _), body) in &inner.assets {
+/// The strongest template for this name.
+fn index_template<'i>(inner: &'i Inner, index: &str) -> Option<&'i Value> {
+    let matches = |body: &Value| {
         let patterns = body.get("index_patterns").and_then(Value::as_array);
-        let matches = kind == "_index_template"
-            && patterns.is_some_and(|patterns| {
-                patterns.iter().filter_map(Value::as_str).any(|pattern| wildcard(pattern, index))
-            });
-        if matches {
-            let priority = body.get("priority").and_then(Value::as_i64).unwrap_or(0);
-            if best.is_none_or(|(strongest, _)| priority > strongest) {
-                best = Some((priority, body.get("data_stream").is_some()));
-            }
-        }
-    }
-    best.is_some_and(|(_, data_stream)| data_stream)
+        patterns.into_iter().flatten().filter_map(Value::as_str).any(|pattern| wildcard(pattern, index))
+    };
+    let templates =
+        inner.assets.iter().filter(|((kind, _), body)| kind == "_index_template" && matches(body));
+    let priority = |body: &Value| body.get("priority").and_then(Value::as_i64).unwrap_or(0);
+    templates.map(|(_, body)| body).max_by_key(|body| priority(body))
+}
+
+/// Whether its template makes it a data stream.
+fn stream_template(inner: &Inner, index: &str) -> bool {
+    index_template(inner, index).is_some_and(|template| template.get("data_stream").is_some())
 }
 
 /// `*` stands for any text.
@@ -1076,14 +1097,6 @@ fn at<'v>(document: &'v Value, path: &str) -> Option<&'v Value> {
     })
 }
 
-fn is_date(value: &Value) -> bool {
-    match value {
-        Value::Number(number) => number.is_i64() || number.is_u64(),
-        Value::String(text) => DateTime::parse_from_rfc3339(text).is_ok() || text.parse::<i64>().is_ok(),
-        _ => false,
-    }
-}
-
 fn empty_name(value: &Value) -> Option<String> {
     match value {
         Value::Object(members) => members.iter().find_map(|(name, inner)| {
@@ -1094,39 +1107,6 @@ fn empty_name(value: &Value) -> Option<String> {
             }
         }),
         Value::Array(elements) => elements.iter().find_map(empty_name),
-        _ => None,
-    }
-}
-
-/// The first field that holds a string too long to be a term.
-fn immense(document: &Value, rule: &ImmenseTerms) -> Option<String> {
-    if *rule == ImmenseTerms::Accepted {
-        return None;
-    }
-    let mut path = Vec::new();
-    immense_in(document, rule, &mut path)
-}
-
-fn immense_in<'v>(value: &'v Value, rule: &ImmenseTerms, path: &mut Vec<&'v str>) -> Option<String> {
-    match value {
-        Value::String(text) if text.len() > LONGEST_TERM => {
-            let field = path.join(".");
-            let refused = match rule {
-                ImmenseTerms::Accepted => false,
-                ImmenseTerms::AnywhereBut { fields, ignore_above } => {
-                    !fields.contains(&field) && ignore_above.is_none_or(|most| text.chars().count() <= most)
-                }
-                ImmenseTerms::In(fields) => fields.contains(&field),
-            };
-            refused.then_some(field)
-        }
-        Value::Object(members) => members.iter().find_map(|(name, inner)| {
-            path.push(name);
-            let found = immense_in(inner, rule, path);
-            path.pop();
-            found
-        }),
-        Value::Array(elements) => elements.iter().find_map(|element| immense_in(element, rule, path)),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::faults::{RandomFaults, ScriptedFault};
 pub struct OktaConfig {
     /// Seed of cursors, nonces, ids.
     pub seed: u64,
-    /// Scheme and host of links and audiences; by default what the server binds, else what the client calls.
+    /// Scheme and host of links and audiences; by default as the client calls it.
     pub base_url: Option<String>,
     /// Events made from a seed.
     pub generate: Option<Generate>,

@@ -284,6 +284,7 @@ impl Okta {
                 error(StatusCode::SERVICE_UNAVAILABLE, "E0000010", "Service is in read only mode", &[])
             }
             Fault::BadGateway => Answer::html(StatusCode::BAD_GATEWAY),
+            Fault::DropUnprocessed => Answer::dropped(),
             Fault::HtmlPage => Answer::html(StatusCode::OK),
             _ => return None,
         })
@@ -532,9 +533,7 @@ impl Handler for Okta {
     }
 
     fn set_base_url(&self, url: &str) {
-        if self.shared.config.base_url.is_none() {
-            self.shared.desk.set_base(url);
-        }
+        self.shared.desk.set_base(url);
     }
 
     fn notices(&self) -> &Notices {
