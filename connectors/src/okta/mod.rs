@@ -1,0 +1,364 @@
+//! Okta: the System Log of an organisation.
+//!
+//! `client` asks, `auth` and `key` prove who asks, `normalize` says what the answer means. See `README.md`.
+
+mod auth;
+mod client;
+mod event_types;
+mod fields;
+mod key;
+mod normalize;
+
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use auth::{App, Auth, ClientProof, Dpop};
+use chrono::TimeDelta;
+use client::Log;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::event::Emit;
+use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::json::Value;
+use tidegate_core::quota::Budget;
+use tidegate_core::secret::{SecretError, SecretRef};
+use tidegate_core::source::{
+    Connector, Findings, Identity, Names, NormalizeError, Page, Place, PollError, Settings, SettingsError,
+    Source, Stream, StreamKind,
+};
+use url::{Host, Url};
+
+/// What schemas must know of the System Log.
+pub const NAMES: Names = Names {
+    dataset: "okta.system",
+    namespace: "okta",
+    vendor: "Okta",
+    product: "Okta",
+    sourcetype: "OktaIM2:log",
+    leef: ("Okta", "System Log"),
+};
+
+/// The only stream.
+pub const STREAMS: &[Stream] = &[Stream {
+    name: "system_log",
+    kind: StreamKind::Feed,
+    default: true,
+    immutable: true,
+    retention: Duration::from_secs(90 * 86_400),
+    poll: Duration::from_secs(60),
+    names: &NAMES,
+}];
+
+/// Requests a minute that the smallest organisation has (developer edition, August 2026); every answer says better.
+const BUDGET: Budget = Budget { limit: 20, span: Duration::from_secs(60) };
+
+/// A clock that is off by more makes proofs fail.
+const CLOCK_WARNING: TimeDelta = TimeDelta::seconds(30);
+
+/// Okta's keys of a `source` table.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Config {
+    /// The organisation's address, such as `https://acme.okta.com` or its custom domain; never the `-admin` host.
+    url: Option<String>,
+    /// The credential.
+    auth: Option<AuthConfig>,
+    /// A System Log filter (SCIM expression) that Okta applies; default: everything. After a change:
+    /// `tidegate source reset`.
+    filter: Option<String>,
+    /// Records a page, 1 to 1000; default 1000.
+    limit: Option<u32>,
+    /// Requests a minute that the whole organisation has. Set it where a credential may use all that it is told:
+    /// Okta's header names the credential's own part (half of the organisation's, by default), of which we use half.
+    org_limit: Option<u32>,
+}
+
+/// `{ token }`, or `{ client_id, private_key }`, or `{ client_id, client_secret }`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct AuthConfig {
+    /// An API token (SSWS).
+    token: Option<SecretRef>,
+    /// A service app's client id.
+    client_id: Option<String>,
+    /// The app's private key: PEM (PKCS#8, PKCS#1, SEC 1) or JWK; RSA, P-256 or P-384.
+    private_key: Option<SecretRef>,
+    /// The `kid` of the key, where the app has several; default: the JWK's own.
+    key_id: Option<String>,
+    /// The app's client secret (apps of Okta's integration network).
+    client_secret: Option<SecretRef>,
+    /// Proof of possession: `true`, `false` or `"auto"` (the default: when Okta asks). `true` saves a refused call, and
+    /// its entry in the log, at every start.
+    dpop: Option<DpopConfig>,
+}
+
+/// `true`, `false` or `"auto"`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum DpopConfig {
+    /// Always or never.
+    Fixed(bool),
+    /// When Okta asks.
+    Word(DpopWord),
+}
+
+/// The only word.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum DpopWord {
+    /// When Okta asks.
+    Auto,
+}
+
+/// The connector.
+#[derive(Clone, Copy, Debug)]
+pub struct Okta;
+
+impl Connector for Okta {
+    fn name(&self) -> &'static str {
+        "okta"
+    }
+
+    fn title(&self) -> &'static str {
+        "Okta"
+    }
+
+    fn streams(&self) -> &'static [Stream] {
+        STREAMS
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Config)
+    }
+
+    fn open(&self, settings: Settings) -> Result<Arc<dyn Source>, SettingsError> {
+        let config = config(&settings.table)?;
+        let url = organisation(config.url.as_deref())?;
+        let limit = config.limit.unwrap_or(1000);
+        if !(1..=1000).contains(&limit) {
+            return Err(SettingsError::new(
+                "limit",
+                format!("{limit} records a page; accepted are 1 to 1000"),
+            ));
+        }
+        if config.org_limit == Some(0) {
+            return Err(SettingsError::new(
+                "org_limit",
+                "0 requests a minute; leave it out or name the real limit",
+            ));
+        }
+        if config.filter.as_deref().is_some_and(|filter| filter.trim().is_empty()) {
+            return Err(SettingsError::new("filter", "empty; leave it out to collect everything"));
+        }
+        let auth = auth(config.auth.unwrap_or_default(), &url)?;
+        if let Some(quota) = settings.http.quota() {
+            quota.configure(BUDGET, config.org_limit);
+        }
+        Ok(Arc::new(OktaSource(Log { url, http: settings.http, auth, filter: config.filter, limit })))
+    }
+
+    fn organisation(&self, table: &Map<String, Json>) -> Result<String, SettingsError> {
+        let url = match table.get("url") {
+            None => None,
+            Some(Json::String(url)) => Some(url.as_str()),
+            Some(_) => return Err(SettingsError::new("url", "not text; write \"https://acme.okta.com\"")),
+        };
+        organisation(url).map(|url| client::origin(&url))
+    }
+
+    fn identity<'r>(&self, _stream: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
+        normalize::identity(record)
+    }
+
+    fn normalize<'r>(
+        &self,
+        _stream: &Stream,
+        record: Value<'_, 'r>,
+        emit: &mut Emit<'_, 'r>,
+    ) -> Result<(), NormalizeError> {
+        normalize::normalize(record, emit)
+    }
+}
+
+fn config(table: &Map<String, Json>) -> Result<Config, SettingsError> {
+    // serde's message for a wrong type prints the value, which under `auth` may be a secret.
+    if table.get("auth").is_some_and(|auth| !auth.is_object()) {
+        return Err(SettingsError::new("auth", format!("not a table; {AUTH}")));
+    }
+    read(table).map_err(|mut error| {
+        if error.key == "auth"
+            && let Some(Json::Object(auth)) = table.get("auth")
+            && let Err(inner) = read::<AuthConfig>(auth)
+        {
+            error = SettingsError::new(format!("auth.{}", inner.key), inner.message);
+        }
+        error
+    })
+}
+
+/// Reads a table, and on an error finds the key that it is about: the one that cannot be read alone.
+fn read<T: DeserializeOwned>(table: &Map<String, Json>) -> Result<T, SettingsError> {
+    let error = match serde_json::from_value(Json::Object(table.clone())) {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    for (key, value) in table {
+        let alone = Json::Object(Map::from_iter([(key.clone(), value.clone())]));
+        if let Err(error) = serde_json::from_value::<T>(alone) {
+            let message = if key == "dpop" { DPOP.to_owned() } else { error.to_string() };
+            return Err(SettingsError::new(key.as_str(), message));
+        }
+    }
+    Err(SettingsError::new("", error.to_string()))
+}
+
+const DPOP: &str = "accepted are true, false and \"auto\"";
+
+const AUTH: &str = "accepted are { token = \"env:NAME\" }, { client_id = \"…\", private_key = \"file:PATH\" } and \
+                    { client_id = \"…\", client_secret = \"env:NAME\" }";
+
+/// The organisation's address, checked: our credentials go there.
+fn organisation(url: Option<&str>) -> Result<Url, SettingsError> {
+    let wrong = |message: String| SettingsError::new("url", message);
+    let text = url.ok_or_else(|| wrong("missing; write \"https://acme.okta.com\"".to_owned()))?;
+    let mut url =
+        Url::parse(text).map_err(|error| wrong(format!("{error}; write \"https://acme.okta.com\"")))?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("names a user; write only https:// and the host".to_owned()));
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if here => {}
+        "http" => return Err(wrong(format!("unencrypted; write \"https://{host}\""))),
+        _ => return Err(wrong("the scheme is not https".to_owned())),
+    }
+    if let Some((name, domain)) = host.split_once("-admin.okta") {
+        return Err(wrong(format!("the admin console has no log; write \"https://{name}.okta{domain}\"")));
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong(format!("has a path or a query; write \"{}\"", client::origin(&url))));
+    }
+    url.set_path("/");
+    Ok(url)
+}
+
+fn auth(config: AuthConfig, url: &Url) -> Result<Auth, SettingsError> {
+    let wrong = |key: &str, message: &str| SettingsError::new(key, message);
+    let AuthConfig { token, client_id, private_key, key_id, client_secret, dpop } = config;
+    for (key, secret) in
+        [("auth.token", &token), ("auth.private_key", &private_key), ("auth.client_secret", &client_secret)]
+    {
+        // A variable that is not set stays so until a restart; a file may still come.
+        if let Some(Err(error @ SecretError::NotSet(_))) = secret.as_ref().map(SecretRef::read) {
+            return Err(SettingsError::new(key, error.to_string()));
+        }
+    }
+    let dpop_mode = match dpop {
+        None | Some(DpopConfig::Word(DpopWord::Auto)) => Dpop::Auto,
+        Some(DpopConfig::Fixed(true)) => Dpop::Always,
+        Some(DpopConfig::Fixed(false)) => Dpop::Never,
+    };
+    let app = |id: String, proof| -> Result<Auth, SettingsError> {
+        if id.trim().is_empty() {
+            return Err(wrong("auth.client_id", "empty"));
+        }
+        let token_url =
+            url.join("oauth2/v1/token").map_err(|error| SettingsError::new("url", error.to_string()))?;
+        Ok(Auth::App(Box::new(App::new(id, proof, dpop_mode, token_url))))
+    };
+    match (token, client_id, private_key, client_secret) {
+        (Some(token), None, None, None) => {
+            if dpop.is_some() || key_id.is_some() {
+                return Err(wrong("auth", "dpop and key_id belong to client_id, not to token"));
+            }
+            Ok(Auth::Token(token))
+        }
+        (None, Some(id), Some(key), None) => app(id, ClientProof::Key { key, id: key_id }),
+        (None, Some(id), None, Some(secret)) => {
+            if key_id.is_some() {
+                return Err(wrong("auth.key_id", "belongs to private_key, not to client_secret"));
+            }
+            app(id, ClientProof::Secret(secret))
+        }
+        (None, Some(_), None, None) => Err(wrong("auth", "client_id needs private_key or client_secret")),
+        (None, None, None, None) => Err(SettingsError::new("auth", format!("missing; {AUTH}"))),
+        _ => Err(SettingsError::new("auth", format!("these keys do not go together; {AUTH}"))),
+    }
+}
+
+/// One organisation.
+struct OktaSource(Log);
+
+#[async_trait]
+impl Source for OktaSource {
+    async fn poll(&self, stream: &Stream, place: &Place) -> Result<Page, PollError> {
+        self.0.page(stream, place).await
+    }
+
+    async fn check(&self) -> Findings {
+        let log = &self.0;
+        let mut findings = Findings::default();
+        match log.probe().await {
+            Ok(_) => {
+                findings.lines.push(match log.auth.scopes().await {
+                    None => format!("{}: the API token is accepted", client::origin(&log.url)),
+                    Some((bound, scope)) => format!(
+                        "{}: the app has a token ({}), scope {}",
+                        client::origin(&log.url),
+                        if bound { "DPoP" } else { "bearer" },
+                        scope.as_deref().unwrap_or(auth::SCOPE),
+                    ),
+                });
+                findings.lines.push("the system log can be read".to_owned());
+            }
+            Err(error) => {
+                let mut fault = error.cause().clone();
+                if fault.kind == FaultKind::Credential && fault.remedy.is_none() {
+                    fault.remedy = Some(self.remedy());
+                }
+                findings.faults.push(fault);
+            }
+        }
+        if let Some(skew) = log.http.skew() {
+            let seconds = skew.num_seconds();
+            findings.lines.push(match seconds {
+                0 => "this machine's clock agrees with Okta's".to_owned(),
+                1.. => format!("this machine's clock is {seconds} s ahead of Okta's"),
+                _ => format!("this machine's clock is {} s behind Okta's", -seconds),
+            });
+            if skew.abs() > CLOCK_WARNING {
+                findings.faults.push(
+                    Fault::new(FaultKind::Configuration, "this machine's clock differs from Okta's")
+                        .remedy("synchronise the clock (NTP)"),
+                );
+            }
+        }
+        if let Some(quota) = log.http.quota() {
+            let status = quota.status(log.http.clock().now());
+            if let (true, Some(used)) = (status.seen, status.used) {
+                findings.lines.push(format!(
+                    "rate limit: {} of {} requests a minute left",
+                    status.limit.saturating_sub(used),
+                    status.limit
+                ));
+            }
+        }
+        findings
+    }
+
+    fn remedy(&self) -> String {
+        self.0.auth.remedy()
+    }
+}
