@@ -3,6 +3,9 @@
 //! A sink frames documents and delivers batches of them; it keeps no queue, does not retry and does not sleep
 //! (see [`tidegate_core::sink`]). A destination is a folder here and one line in [`ALL`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests"))]
+
+pub mod elasticsearch;
 pub mod file;
 mod settings;
 
@@ -10,7 +13,7 @@ use tidegate_core::sink::{Batch, Render, SinkKind};
 use tidegate_core::source::NormalizeError;
 
 /// All kinds of sinks, by `kind = "…"`.
-pub const ALL: &[&dyn SinkKind] = &[&file::Kind];
+pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind];
 
 /// The bytes of a batch's documents, in order.
 fn payload(batch: &Batch) -> Vec<u8> {

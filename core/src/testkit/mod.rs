@@ -2,4 +2,5 @@
 
 pub mod journal;
 pub mod script;
+pub mod sink;
 pub mod source;

@@ -56,8 +56,8 @@ impl SinkKind for Kind {
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
-        let SinkSettings { tenant, sink, table, .. } = settings;
-        Ok(Arc::new(FileSink::build(&tenant, &sink, &table, Clock::system())?))
+        let SinkSettings { tenant, sink, table, http } = settings;
+        Ok(Arc::new(FileSink::build(&tenant, &sink, &table, http.clock().clone())?))
     }
 }
 

@@ -2,18 +2,7 @@ use super::writer::{WriteError, Writer};
 use super::*;
 use std::fs;
 use std::path::Path;
-
-fn names() -> &'static tidegate_core::source::Names {
-    static NAMES: tidegate_core::source::Names = tidegate_core::source::Names {
-        dataset: "okta.system",
-        namespace: "okta",
-        vendor: "Okta",
-        product: "Okta",
-        sourcetype: "OktaIM2:log",
-        leef: ("Okta", "Okta"),
-    };
-    &NAMES
-}
+use tidegate_core::testkit::sink as kit;
 
 fn sink(dir: &Path, more: &str) -> FileSink {
     let text = format!(r#"{{"dir":{}{more}}}"#, serde_json::to_string(dir).unwrap());
@@ -21,24 +10,9 @@ fn sink(dir: &Path, more: &str) -> FileSink {
 }
 
 fn batch(sink: &FileSink, documents: &[&str]) -> Batch {
-    let mut batch = Batch::default();
-    for (n, text) in documents.iter().enumerate() {
-        let meta = Meta {
-            id: format!("id-{n}"),
-            tenant: "acme".into(),
-            source: "okta".into(),
-            names: names(),
-            time: chrono::DateTime::UNIX_EPOCH,
-        };
-        let from = batch.body.len();
-        sink.frame(&mut batch.body, &meta, &mut |buf: &mut Vec<u8>| {
-            buf.extend_from_slice(text.as_bytes());
-            Ok(())
-        })
-        .unwrap();
-        batch.documents.push((from..batch.body.len(), meta));
-    }
-    batch
+    let documents: Vec<_> =
+        documents.iter().enumerate().map(|(n, text)| (format!("id-{n}"), (*text).to_owned())).collect();
+    kit::batch(sink, &kit::NAMES, &documents)
 }
 
 /// All files of a directory, by name: contents.
@@ -54,6 +28,13 @@ fn files(dir: &Path) -> Vec<(String, String)> {
 
 fn contents(dir: &Path) -> String {
     files(dir).into_iter().map(|(_, text)| text).collect()
+}
+
+#[tokio::test]
+async fn conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    kit::takes_what_it_is_given(&sink(dir.path(), "")).await;
+    assert_eq!(contents(dir.path()).lines().count(), 21);
 }
 
 #[tokio::test]
