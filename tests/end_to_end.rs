@@ -21,7 +21,7 @@ fn okta(generate: Generate) -> OktaConfig {
 }
 
 fn scripted(fault: Fault) -> ScriptedFault {
-    serde_json::from_value(serde_json::json!({ "path": "/api/v1/logs", "fault": fault })).unwrap()
+    ScriptedFault::next("logs", fault)
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,9 +218,7 @@ async fn a_backfill_meets_the_live_chain_and_doubles_nothing() {
 async fn a_full_journal_pauses_polling_and_nothing_undelivered_goes() {
     let spread = TimeDelta::hours(3);
     let generate = Generate { start: base() - spread, ..Generate::new(61, 9_000, spread) };
-    let down = ScriptedFault::default();
     let rig = Rig::with(okta(generate), ElasticsearchConfig::default(), "\n[tenant.acme.journal]\nbudget = \"1MiB\"\n");
-    let _ = down;
     rig.elastic.set_random_faults(Some(RandomFaults { seed: 1, rate: 1.0, kinds: vec![Fault::Unavailable], path: String::new() }));
     let mut tenant = rig.start().await;
     tokio::time::sleep(30 * MINUTE).await;
