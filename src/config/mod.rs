@@ -1,7 +1,7 @@
 //! The configuration: `pipeline.toml`, one file a tenant, and the environment over both.
 //!
-//! Two levels. What the files say is one tree that remembers where each value came from ([`tree`]) and is read key by
-//! key ([`raw`], [`values`]); what comes out is a [`Config`], whose values cannot be wrong. Everything that is wrong is
+//! Two levels. What the files say is one tree that remembers where each value came from (`tree`) and is read key by
+//! key (`raw`, `values`); what comes out is a [`Config`], whose values cannot be wrong. Everything that is wrong is
 //! reported at once ([`ConfigErrors`]), with file and line or variable, tenant, source or sink, key and accepted values.
 //!
 //! A value of a source, the nearest first: environment · the tenant's file or table · its template ·

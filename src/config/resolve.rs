@@ -6,7 +6,7 @@ use super::raw::{
     TenantKeys,
 };
 use super::tree::{self, Kind, Node, Origin};
-use super::values::{Given, is_name};
+use super::values::{Given, Size, is_name};
 use super::{Config, Filter, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, SourceConfig, Tenant};
 use super::{own, placeholders, streams};
 use serde_json::Value as Json;
@@ -22,6 +22,10 @@ pub(super) const SOURCE_DEFAULTS: &[&str] =
 
 /// More often than this no stream is asked, whatever the file says.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+/// Less than this holds no page of any vendor.
+const SMALLEST_BUDGET: Size = Size(64 << 10);
+const SMALLEST_BODY: Size = Size(64 << 10);
 
 /// What is built in, as a tree like any other.
 pub(super) fn built_in() -> Node {
@@ -44,9 +48,12 @@ pub(super) fn load(
     let mut resolver = Resolver { connectors, sinks, built_in: built_in(), errors };
     let config = resolver.root(&root, files);
     let mut errors = resolver.errors;
-    // A template's or a shared sink's mistake is found again with every tenant.
+    // What a template, a shared sink or [http] has wrong is found again with every tenant.
     let mut seen = std::collections::BTreeSet::new();
-    errors.retain(|error| seen.insert((error.origin.clone(), error.key.clone(), error.message.clone())));
+    errors.retain(|error| {
+        let key = error.key.rsplit('.').next().unwrap_or_default().to_owned();
+        seen.insert((error.origin.clone(), key, error.message.clone()))
+    });
     match config {
         Some(config) if errors.is_empty() => Ok(config),
         _ => {
@@ -152,7 +159,10 @@ fn included(
             continue;
         }
         if !name.contains('*') {
-            files.push(whole);
+            match std::fs::metadata(&whole) {
+                Ok(_) => files.push(whole),
+                Err(error) => errors.push(refuse(format!("{} cannot be read: {error}", whole.display()))),
+            }
             continue;
         }
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
@@ -304,6 +314,18 @@ impl Resolver<'_> {
         }
     }
 
+    /// A key that must be there and has one of these names.
+    fn choice(&mut self, at: At<'_>, key: &str, given: Given<String>, names: &[&str]) -> Option<String> {
+        let message = match given {
+            Given::Value(name) if names.contains(&name.as_str()) => return Some(name),
+            Given::Value(name) => unknown(key, &name, names),
+            Given::Absent => format!("the key is missing; accepted: {}", names.join(", ")),
+            Given::Wrong(_) => format!("this is no name; accepted: {}", names.join(", ")),
+        };
+        self.errors.push(at.error(key, message));
+        None
+    }
+
     fn refuse_unknown(&mut self, at: At<'_>, accepted: &[String]) {
         let accepted: Vec<&str> = accepted.iter().map(String::as_str).collect();
         for (key, _) in at.node.children() {
@@ -357,7 +379,16 @@ impl Resolver<'_> {
                 "placeholders have no meaning here; each tenant has a directory of its own in this one";
             self.errors.push(at.error("dir", message));
         }
+        self.at_least(at, "budget", budget, SMALLEST_BUDGET);
         Some(JournalConfig { dir: dir?, budget: budget?, keep: keep? })
+    }
+
+    fn at_least(&mut self, at: At<'_>, key: &str, size: Option<Size>, least: Size) {
+        if size.is_some_and(|size| size < least) {
+            self.errors.push(
+                at.error(key, format!("this is too little; accepted: \"{}KiB\" or more", least.0 >> 10)),
+            );
+        }
     }
 
     fn http(&mut self, node: &Node) -> Option<HttpConfig> {
@@ -371,6 +402,7 @@ impl Resolver<'_> {
         let timeout = self.take(at, "timeout", keys.timeout);
         let max_body = self.take(at, "max_body", keys.max_body);
         let page_slots = self.take(at, "page_slots", keys.page_slots);
+        self.at_least(at, "max_body", max_body, SMALLEST_BODY);
         for (key, value) in
             [("connect_timeout", connect_timeout), ("read_timeout", read_timeout), ("timeout", timeout)]
         {
@@ -413,6 +445,7 @@ impl Resolver<'_> {
         if !self.name(at, "tenant", name) {
             return None;
         }
+        let before = self.errors.len();
         let keys: TenantKeys = self.keys(at)?;
         self.refuse_unknown(at, &raw::names::<TenantKeys>());
         let template = self.take(at, "template", keys.template);
@@ -431,7 +464,6 @@ impl Resolver<'_> {
         let (journal, journal_node) = self.tenant_journal(name, &whole, shared);
         effective.insert("journal", journal_node);
         effective.insert("http", shared.http.clone());
-        let before = self.errors.len();
         let (sources, source_nodes) = self.sources(name, &whole, shared, &fill);
         effective.insert("source", source_nodes);
         if sources.is_empty() && self.errors.len() == before {
@@ -500,6 +532,7 @@ impl Resolver<'_> {
         let dir = self.take(at, "dir", keys.dir);
         let budget = self.take(at, "budget", keys.budget);
         let keep = self.take(at, "keep", keys.keep);
+        self.at_least(at, "budget", budget, SMALLEST_BUDGET);
         let config = (|| Some(JournalConfig { dir: dir?.join(tenant), budget: budget?, keep: keep? }))();
         (config, node)
     }
@@ -535,13 +568,13 @@ impl Resolver<'_> {
             if let Some(other) = organisations.get(&organisation) {
                 let key = if own.get("url").is_some() { "url" } else { "" };
                 let message = format!(
-                    "source {other} collects from {} already; one source a vendor organisation, since it owns the \
-                     quota there",
+                    "source {other} collects from {} already; a vendor organisation has one source, since that owns \
+                     the quota there",
                     organisation.1
                 );
                 self.errors.push(At { path: &path, node: &node }.error(key, message));
             } else {
-                organisations.insert(organisation, name.to_owned());
+                organisations.insert(organisation, format!("{name} ({})", own.origin));
             }
             sources.insert(name.to_owned(), source);
             effective.insert(name, node);
@@ -572,7 +605,8 @@ impl Resolver<'_> {
         let at = At { path, node };
         let keys: SourceKeys = self.keys(at)?;
         let common = raw::names::<SourceKeys>();
-        let connector = self.take(at, "connector", keys.connector);
+        let names: Vec<&str> = self.connectors.iter().map(|connector| connector.name()).collect();
+        let name = self.choice(at, "connector", keys.connector, &names);
         let patterns = self.take(at, "streams", keys.streams);
         let start = self.take(at, "start", keys.start);
         let poll = self.take(at, "poll", keys.poll);
@@ -586,19 +620,8 @@ impl Resolver<'_> {
         if poll.is_some_and(|poll| poll < SHORTEST_POLL) {
             self.errors.push(at.error("poll", "this is too often; accepted: \"100ms\" or more"));
         }
-        let names: Vec<&str> = self.connectors.iter().map(|connector| connector.name()).collect();
-        let Some(name) = connector else {
-            if at.node.get("connector").is_none() {
-                let message = format!("the key is missing; accepted: {}", names.join(", "));
-                self.errors.push(at.error("connector", message));
-            }
-            return None;
-        };
-        let Some(connector) = self.connectors.iter().copied().find(|connector| connector.name() == name)
-        else {
-            self.errors.push(at.error("connector", unknown("connector", &name, &names)));
-            return None;
-        };
+        let name = name?;
+        let connector = self.connectors.iter().copied().find(|connector| connector.name() == name)?;
         let own = without(at.node, &common);
         own::check(connector.schema().as_value(), &common, path, &own, &mut self.errors);
         let streams = match streams::of_source(connector, patterns.as_deref()) {
@@ -747,7 +770,8 @@ impl Resolver<'_> {
         }
         let keys: SinkKeys = self.keys(at)?;
         let common = raw::names::<SinkKeys>();
-        let kind = self.take(at, "kind", keys.kind);
+        let names: Vec<&str> = self.sinks.iter().map(|kind| kind.name()).collect();
+        let kind = self.choice(at, "kind", keys.kind, &names);
         let schema = self.take(at, "schema", keys.schema);
         let patterns = self.take(at, "streams", keys.streams);
         let start = self.take(at, "start", keys.start);
@@ -767,18 +791,8 @@ impl Resolver<'_> {
             }
             None => None,
         };
-        let names: Vec<&str> = self.sinks.iter().map(|kind| kind.name()).collect();
-        let Some(kind) = kind else {
-            if node.get("kind").is_none() {
-                let message = format!("the key is missing; accepted: {}", names.join(", "));
-                self.errors.push(at.error("kind", message));
-            }
-            return None;
-        };
-        let Some(kind) = self.sinks.iter().copied().find(|known| known.name() == kind) else {
-            self.errors.push(at.error("kind", unknown("kind", &kind, &names)));
-            return None;
-        };
+        let kind = kind?;
+        let kind = self.sinks.iter().copied().find(|known| known.name() == kind)?;
         let own = without(node, &common);
         own::check(kind.schema().as_value(), &common, path, &own, &mut self.errors);
         let Json::Object(table) = own.json() else { return None };
