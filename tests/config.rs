@@ -160,6 +160,35 @@ fn every_message_names_its_place_and_what_is_accepted() {
 }
 
 #[test]
+fn a_missing_file_is_told_with_what_to_do() {
+    let told = read(Path::new("tests/nowhere.toml"), &[]).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "tests/nowhere.toml: the file cannot be read: No such file or directory (os error 2); name another with \
+         --config, or write one: tidegate init okta --output FILE"
+    );
+    let told = read(Path::new("tests"), &[]).unwrap_err().to_string();
+    assert!(told.starts_with("tests: the file cannot be read: "), "{told}");
+}
+
+#[test]
+fn a_file_that_is_not_text_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipeline.toml");
+    fs::write(&path, b"\xff\xfe[journal]").unwrap();
+    assert!(read(&path, &[]).unwrap_err().to_string().ends_with("pipeline.toml: the file is not UTF-8 text"));
+}
+
+#[test]
+fn a_file_that_two_patterns_name_is_read_once() {
+    let text =
+        "include = [\"tenants/*.toml\", \"tenants/acme.toml\"]\n[sink.files]\nkind = \"file\"\ndir = \"x\"\n";
+    let acme = "[source.okta]\nconnector = \"okta\"\nurl = \"https://acme.okta.com\"\nauth = { token = \"env:T\" }\n";
+    let config = files(&[("pipeline.toml", text), ("tenants/acme.toml", acme)], &[]).unwrap();
+    assert_eq!((config.tenants.len(), config.files.len()), (1, 2));
+}
+
+#[test]
 fn a_small_file_gets_every_default() {
     let config = one(ACME).unwrap();
     assert_eq!(config.journal.dir, Path::new("var/journal"));

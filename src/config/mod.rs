@@ -296,8 +296,16 @@ impl Config {
     }
 }
 
-/// Reads a configuration. `env` is the whole environment (`std::env::vars()`); of it, what begins with `TIDEGATE__` sets
-/// keys.
+/// The variables of this process that set keys. One that is not UTF-8 is read as far as it is.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    // `std::env::vars` panics over any variable that is not UTF-8, also one that is none of ours.
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, _)| name.starts_with(tree::PREFIX))
+}
+
+/// Reads a configuration. `env` is the whole environment or what [`environment`] takes of it: what begins with
+/// `TIDEGATE__` sets keys.
 ///
 /// # Errors
 /// Everything that is wrong.

@@ -124,7 +124,13 @@ fn read_file(path: &Path, errors: &mut Vec<ConfigError>) -> Option<Node> {
             return None;
         }
         Err(error) => {
-            errors.push(ConfigError::file(name, format!("the file cannot be read: {error}")));
+            let next = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "; name another with --config, or write one: tidegate init okta --output FILE"
+                }
+                _ => "",
+            };
+            errors.push(ConfigError::file(name, format!("the file cannot be read: {error}{next}")));
             return None;
         }
     };
