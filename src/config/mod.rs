@@ -10,6 +10,7 @@
 //! literal secrets refused; what they mean is checked where they are opened.
 
 mod error;
+mod files;
 mod own;
 mod placeholders;
 mod raw;
