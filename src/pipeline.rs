@@ -4,14 +4,15 @@
 //! a keeper that gives signs of life, carries out operators' requests and takes away what every sink has. Nothing else
 //! connects the two sides. Tenants share nothing but the process: page slots, threads, the configuration's file.
 
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
+use chrono::TimeDelta;
 use crate::world::{World, journal_dir};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::board::Board;
 use tidegate_core::collect::Collector;
-use tidegate_core::deliver::Deliverer;
+use tidegate_core::deliver::{Deliverer, GiveUp};
 use tidegate_core::journal::{Action, Change, FileJournal, Fingerprint, Handle, JournalError, Keep, OpenOptions};
 use tidegate_core::source::Source;
 use tidegate_core::stop::{Phase, Signal};
@@ -22,6 +23,9 @@ use tokio::task::JoinSet;
 const KEEPER: Duration = Duration::from_millis(400);
 /// What every sink has is taken away this often.
 const TRIM: Duration = Duration::from_secs(60);
+
+/// Keys of hours that no vendor can send again are forgotten this often.
+const FORGET: Duration = Duration::from_secs(3600);
 
 /// Why a tenant could not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +97,10 @@ impl Tenant {
                 clock: world.clock.clone(),
                 board: board.clone(),
                 start: sink.start,
+                give_up: GiveUp {
+                    after: sink.give_up_after,
+                    when_full: (!sink.required).then(|| full.subscribe()),
+                },
                 stop: deliver.watch(),
                 bell,
             };
@@ -129,6 +137,7 @@ impl Tenant {
             full,
             bells,
             reload: Arc::clone(&world.reload),
+            forget: forget(config, tenant),
             stop: keep.watch(),
         };
         keeping.spawn(keeper.run());
@@ -204,6 +213,25 @@ async fn finish(tasks: &mut JoinSet<Result<(), JournalError>>) -> Option<Journal
     failed
 }
 
+/// How long each stream's keys are remembered: as long as the vendor can send a record again, or as configured.
+fn forget(config: &Config, tenant: &str) -> Vec<(String, &'static str, Duration)> {
+    let sources = config.tenants.get(tenant).into_iter().flat_map(|ours| &ours.sources);
+    let streams = |(key, source): (&String, &SourceConfig)| {
+        let after = source.forget_after;
+        let key = key.clone();
+        source.streams.iter().map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention + FORGET * 24))).collect()
+    };
+    sources.flat_map(|source| -> Vec<_> { streams(source) }).collect()
+}
+
+fn due(last: &mut Option<tokio::time::Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= every);
+    if due {
+        *last = Some(tokio::time::Instant::now());
+    }
+    due
+}
+
 struct Keeper {
     journal: Handle,
     clock: tidegate_core::clock::Clock,
@@ -211,12 +239,13 @@ struct Keeper {
     full: watch::Sender<bool>,
     bells: Vec<Arc<Notify>>,
     reload: Arc<Notify>,
+    forget: Vec<(String, &'static str, Duration)>,
     stop: tidegate_core::stop::Stop,
 }
 
 impl Keeper {
     async fn run(mut self) -> Result<(), JournalError> {
-        let mut trimmed = tokio::time::Instant::now() - TRIM;
+        let (mut trimmed, mut forgotten) = (None, None);
         loop {
             let requests = self.journal.heartbeat(self.clock.now()).await?;
             for request in requests {
@@ -227,8 +256,13 @@ impl Keeper {
                     self.reload.notify_one();
                 }
             }
-            if trimmed.elapsed() >= TRIM {
-                trimmed = tokio::time::Instant::now();
+            if due(&mut forgotten, FORGET) {
+                for (source, stream, after) in &self.forget {
+                    let before = self.clock.now() - TimeDelta::from_std(*after).unwrap_or(TimeDelta::MAX);
+                    self.journal.forget(source, stream, before.timestamp().div_euclid(3600)).await?;
+                }
+            }
+            if due(&mut trimmed, TRIM) {
                 let trim = self.journal.trim(self.keep, self.clock.now()).await?;
                 self.full.send_replace(trim.full);
             }

@@ -114,6 +114,17 @@ fn asks(world: &World, config: &Config, name: &str, tenant: &Tenant, args: &Args
     {
         return Err(format!("source {key} does not run stream {stream:?}; it runs {}", streams.join(", ")));
     }
+    let forgotten = state.forgotten.iter().find(|(source, stream, hour)| {
+        source == key && streams.contains(stream) && from.timestamp().div_euclid(3600) < *hour
+    });
+    if let (Some((_, stream, hour)), false) = (forgotten, args.again) {
+        let since = DateTime::from_timestamp(hour.saturating_mul(3600), 0).unwrap_or(now);
+        return Err(format!(
+            "the ids of {stream} before {} are forgotten, so that records of that time would be taken for new and be \
+             delivered again; --again does it all the same",
+            since.format("%Y-%m-%d %H:%MZ")
+        ));
+    }
     let streams = streams.into_iter().filter(|stream| args.stream.as_ref().is_none_or(|only| only == stream));
     Ok(streams
         .filter(|stream| args.again || !covered(&state, key, stream, from, to, now))

@@ -42,6 +42,12 @@ pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<C
     for tenant in config.tenants.keys() {
         guard(world, &config, tenant, &mut tenants, &mut tasks);
     }
+    if let Some(address) = config.listen
+        && let Err(error) = crate::serve::serve(address, world.boards.clone()).await
+    {
+        super::complain(&format!("listen: {address} cannot be bound: {error}"));
+        return 20;
+    }
     tracing::info!(tenants = tenants.len(), "running");
     let mut interrupt = Box::pin(super::interrupted());
     loop {
@@ -104,6 +110,7 @@ async fn keep_going(world: &World, config: &Config, tenant: &str, mut stop: Stop
     loop {
         match Tenant::start(world, config, tenant, "run").await {
             Ok(mut running) => {
+                world.boards.put(tenant, running.board.clone());
                 let stopped = tokio::select! {
                     () = stop.reached(Phase::Stop) => true,
                     () = running.broken() => false,

@@ -4,7 +4,7 @@ use super::report::Summary;
 use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
 use crate::world::World;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub async fn run(world: &World, config: &Arc<Config>, args: &Args) -> u8 {
     }
     while let Some(ended) = tasks.join_next().await {
         match ended {
-            Ok(ended) => book(&mut summary, config, ended),
+            Ok(ended) => book(&mut summary, config, ended, world.clock.now()),
             Err(error) => summary.refused("tidegate", "internal", &error.to_string(), 70),
         }
     }
@@ -117,14 +117,14 @@ async fn one(world: &World, config: &Config, tenant: &str, mut stop: tokio::sync
     Ended { tenant: Ok(running), name, complete, backlog }
 }
 
-fn book(summary: &mut Summary, config: &Config, ended: Ended) {
+fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>) {
     match ended.tenant {
         Ok(tenant) => {
             let retention = retention(config, &tenant.name);
             summary.tenant(&tenant, &retention, ended.complete, ended.backlog);
         }
         Err(StartError::Journal(JournalError::Held { holder, .. })) => {
-            let age = Utc::now() - holder.heartbeat;
+            let age = now - holder.heartbeat;
             let alive = age < ALIVE;
             let text = format!(
                 "by `tidegate {}` (pid {}) since {}, last sign of life {} s ago{}",

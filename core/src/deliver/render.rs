@@ -76,6 +76,8 @@ pub struct Built {
     pub dead: Vec<DeadLetter>,
     /// Everything before this place is in this batch or an earlier one.
     pub to: Cursor,
+    /// When the oldest of its pages was fetched.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// What is known of a source whose pages are rendered.
@@ -175,6 +177,7 @@ struct Building<'a> {
     batch: Batch,
     origins: Vec<Origin>,
     dead: Vec<DeadLetter>,
+    oldest: Option<DateTime<Utc>>,
 }
 
 impl<'a> Building<'a> {
@@ -187,7 +190,7 @@ impl<'a> Building<'a> {
         limits: Limits,
     ) -> Self {
         let (tape, batch) = (Tape::default(), Batch::default());
-        Self { renderer, sink, key, mark, now, limits, tape, batch, origins: Vec::new(), dead: Vec::new() }
+        Self { renderer, sink, key, mark, now, limits, tape, batch, origins: Vec::new(), dead: Vec::new(), oldest: None }
     }
 
     fn full(&self) -> bool {
@@ -200,6 +203,7 @@ impl<'a> Building<'a> {
             origins: std::mem::take(&mut self.origins),
             dead: std::mem::take(&mut self.dead),
             to,
+            oldest: self.oldest.take(),
         }
     }
 
@@ -210,6 +214,7 @@ impl<'a> Building<'a> {
         if origin.stored.revision.is_some() && !route.revisions {
             return;
         }
+        self.oldest = Some(self.oldest.map_or(fetched, |oldest| oldest.min(fetched)));
         let (bytes, documents) = (self.batch.body.len(), self.batch.documents.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, lane, fetched)));
         let (kind, cause) = match done {
