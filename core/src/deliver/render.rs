@@ -4,11 +4,11 @@
 //! panic in a connector or a schema is caught around that one record.
 
 use crate::fault::Fault;
-use crate::journal::{DeadLetter, Lane, PageId, StoredPage, StoredRecord};
-use crate::json::{self, Tape};
-use crate::schema::{Context, Schema};
+use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage, StoredRecord};
+use crate::json::Tape;
+use crate::schema::{Context, Marks, Schema};
 use crate::sink::{Batch, Limits, Meta, Sink};
-use crate::source::{Connector, NormalizeError, Stream};
+use crate::source::{Connector, Identity, NormalizeError, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
@@ -244,8 +244,9 @@ impl<'a> Building<'a> {
         let record =
             tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
-        let late = (lane == Lane::Sweep).then(|| identity.time.map(|time| fetched - time)).flatten();
-        let id = document_id(&identity, &origin.stored, *mark);
+        let late = identity.time.filter(|_| lane == Lane::Sweep);
+        let late_seconds = late.and_then(|time| u64::try_from((fetched - time).num_seconds()).ok());
+        let (bare, id) = document_id(&identity, &origin.stored, *mark);
         let mut events = Vec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
         let several = events.len() > 1;
@@ -267,13 +268,17 @@ impl<'a> Building<'a> {
                 names: stream.names,
                 ingested: *now,
                 fetched,
+                id: Some(&meta.id),
                 original: renderer.original,
-                late,
-                revises: origin.stored.revision.is_some(),
-                mark: *mark,
+                marks: Marks {
+                    late_seconds,
+                    revises: origin.stored.revision.map(|_| bare.as_str()),
+                    replay: *mark,
+                    reread: false,
+                },
             };
             let from = batch.body.len();
-            sink.frame(&mut batch.body, &meta, &mut |out| renderer.schema.render(event, &context, out))?;
+            sink.frame(&mut batch.body, &meta, &mut |out| renderer.schema.render(event, &context, out).map(|_| ()))?;
             batch.documents.push((from..batch.body.len(), meta));
             origins.push(Origin { event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)), ..origin.clone() });
         }
@@ -283,11 +288,13 @@ impl<'a> Building<'a> {
 
 /// The first meaning of a record keeps the vendor's bare id, so that a trial beside another shipper does not double;
 /// every later one is id + meaning hash. A record without an id is known by its content and its place in its second.
-fn document_id(identity: &crate::source::Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> String {
-    let mut id = match &identity.id {
+/// The bare id and the document's.
+fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> (String, String) {
+    let bare = match &identity.id {
         Some(id) => id.clone().into_owned(),
-        None => format!("{:032x}-{}", json::content_hash(&stored.bytes), stored.occurrence),
+        None => format!("{:032x}-{}", Key::of_content(&stored.bytes), stored.occurrence),
     };
+    let mut id = bare.clone();
     if let Some(meaning) = stored.revision {
         id.push_str(&format!("-{meaning:016x}"));
     }
@@ -295,5 +302,5 @@ fn document_id(identity: &crate::source::Identity<'_>, stored: &StoredRecord, ma
         id.push('-');
         id.push_str(mark);
     }
-    id
+    (bare, id)
 }
