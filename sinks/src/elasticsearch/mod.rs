@@ -4,12 +4,15 @@
 //! exactly once within a backing index, at least once across a rollover. Every item has its own verdict
 //! ([`verdict`]); a request without a full receipt counts as not answered. See `README.md` for the keys.
 
-pub mod assets;
+mod assets;
 mod bulk;
 mod config;
 mod flavour;
+mod install;
 mod nodes;
 mod verdict;
+
+pub use self::install::{InstallError, Installed, install};
 
 use self::config::{Auth, Config, Mode, Options, RequireDataStream};
 use self::flavour::Flavour;
