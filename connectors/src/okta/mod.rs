@@ -10,6 +10,7 @@ mod key;
 mod normalize;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests;
 
 use async_trait::async_trait;

@@ -234,6 +234,7 @@ pub fn kind(verdict: Verdict, status: StatusCode) -> FaultKind {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
     use bytes::Bytes;
