@@ -170,6 +170,14 @@ pub trait Sink: Send + Sync {
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliverError>;
     /// Tries address, credentials and rights without writing anything.
     async fn check(&self) -> crate::source::Findings;
+    /// Installs what the destination should have (templates; with `policies` also lifecycle policies), and says what it
+    /// did, a line each.
+    ///
+    /// # Errors
+    /// What the destination said.
+    async fn install(&self, _policies: bool) -> Result<Vec<String>, Fault> {
+        Ok(vec!["nothing to install".to_owned()])
+    }
     /// Finishes what is open (for files: closes and renames). Called once, after the last delivery.
     async fn close(&self) {}
 }
