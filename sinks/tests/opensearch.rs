@@ -89,9 +89,9 @@ fn okta() -> serde_json::Value {
 #[tokio::test]
 async fn templates_are_taken_and_documents_go_in_once() {
     let Some(real) = Real::find("once") else { return };
-    let installed = elasticsearch::install(real.settings(), false).await.unwrap();
-    assert!(installed.iter().all(|asset| asset.left.is_none()), "{installed:?}");
     let sink = real.sink();
+    let lines = sink.install(false).await.unwrap();
+    assert_eq!(lines.len(), 4, "{lines:?}");
     assert_eq!(sink.check().await.lines, ["answers: OpenSearch 2.19"]);
     let batch = kit::batch(&*sink, &NAMES, &real.documents(50, &okta()));
     let delivery = sink.deliver(&batch).await.unwrap();
@@ -114,8 +114,8 @@ async fn templates_are_taken_and_documents_go_in_once() {
 #[tokio::test]
 async fn after_a_rollover_an_id_goes_in_again() {
     let Some(real) = Real::find("rollover") else { return };
-    elasticsearch::install(real.settings(), false).await.unwrap();
     let sink = real.sink();
+    sink.install(false).await.unwrap();
     let batch = kit::batch(&*sink, &NAMES, &real.documents(3, &okta()));
     assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 3);
     real.ask("POST", &format!("logs-okta.system-{}/_rollover", real.namespace)).await;
@@ -127,8 +127,8 @@ async fn after_a_rollover_an_id_goes_in_again() {
 #[tokio::test]
 async fn c46_8192_emoji_sink_no_companion() {
     let Some(real) = Real::find("emoji") else { return };
-    elasticsearch::install(real.settings(), false).await.unwrap();
     let sink = real.sink();
+    sink.install(false).await.unwrap();
     let emoji = "\u{1F600}".repeat(8_192);
     for (place, odd) in [
         ("keyword", serde_json::json!({ "debug_context": { "debug_data": { "example": emoji } } })),
@@ -155,8 +155,8 @@ async fn c46_8192_emoji_sink_no_companion() {
 #[tokio::test]
 async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter() {
     let Some(real) = Real::find("shape") else { return };
-    elasticsearch::install(real.settings(), false).await.unwrap();
     let sink = real.sink();
+    sink.install(false).await.unwrap();
     let mut documents = real.documents(3, &okta());
     documents[0].1 =
         real.documents(1, &serde_json::json!({ "client": { "ip": "not an address" } }))[0].1.clone();
@@ -170,8 +170,8 @@ async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter() {
 #[tokio::test]
 async fn a_document_that_is_no_json_and_a_long_id() {
     let Some(real) = Real::find("strict") else { return };
-    elasticsearch::install(real.settings(), false).await.unwrap();
     let sink = real.sink();
+    sink.install(false).await.unwrap();
     let mut documents = real.documents(3, &okta());
     documents[0].0 = "x".repeat(600);
     documents[1].1 = r#"{"@timestamp":"2026-01-15T10:00:00Z","user":{"full_name":"Kim \ud83d"}}"#.to_owned();
@@ -203,7 +203,8 @@ async fn a_missing_template_is_told() {
 #[tokio::test]
 async fn c44_out_of_shards() {
     let Some(real) = Real::find("shards") else { return };
-    elasticsearch::install(real.settings(), false).await.unwrap();
+    let sink = real.sink();
+    sink.install(false).await.unwrap();
     let limit = |shards: &str| {
         let body = format!(r#"{{"persistent":{{"cluster.max_shards_per_node":{shards}}}}}"#);
         let request = http::Request::put(format!("{}/_cluster/settings", real.url))
@@ -211,7 +212,6 @@ async fn c44_out_of_shards() {
             .body(Bytes::from(body));
         real.http.send(request.unwrap())
     };
-    let sink = real.sink();
     let batch: Batch = kit::batch(&*sink, &NAMES, &real.documents(5, &okta()));
     limit("1").await.unwrap();
     let outcome = sink.deliver(&batch).await;
