@@ -143,7 +143,8 @@ impl Log {
 
     /// What happens next, and what a person can do about it.
     fn refusal(&self, target: &Target, response: &Response, verdict: Verdict, secret: &Secret) -> PollError {
-        let code = answer_code(&response.body);
+        // A code that repeats the credential is no code; what is redacted is dropped.
+        let code = answer_code(&response.body).map(|code| secret.redact(&code));
         let fault = |kind, message: String| response.fault(kind, message, code.as_deref(), REQUEST_ID);
         let said = text(&response.body, Some(secret));
         let cause = match verdict {

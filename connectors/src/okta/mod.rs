@@ -4,14 +4,14 @@
 
 mod auth;
 mod client;
-mod event_types;
-mod fields;
+pub mod event_types;
+pub mod fields;
 mod key;
-mod normalize;
+pub mod normalize;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-mod tests;
+mod collection_tests;
 
 use async_trait::async_trait;
 use auth::{App, Auth, ClientProof, Dpop};

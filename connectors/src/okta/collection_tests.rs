@@ -457,6 +457,21 @@ async fn trap_11_the_status_decides_and_not_the_code() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn trap_15_a_refusal_in_the_middle_of_a_drain_costs_one_page_and_not_the_drain() {
+    let script = Script::start();
+    let source = with_token(script.client());
+    let middle = after(&link("after=7&limit=1000"));
+    script.push(limits(refusal(429, "E0000047", "x"), 60, 0, script.clock().now().timestamp() + 20));
+    let error = source.poll(system_log(), &middle).await.unwrap_err();
+    let PollError::Retry { after: Some(wait), .. } = error else { panic!("{error:?}") };
+    tokio::time::sleep(wait).await;
+    script.push(page(1, &link("after=8&limit=1000")));
+    source.poll(system_log(), &middle).await.unwrap();
+    let asked = script.asked();
+    assert_eq!((asked.len(), asked.first()), (2, asked.last()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn trap_17_times_carry_milliseconds_and_z() {
     let script = Script::start();
     script.push(page(0, &link("after=1")));
@@ -938,6 +953,25 @@ async fn a_nonce_that_the_api_asks_for_is_used_without_a_new_token() {
     script
         .push(refusal(400, "E0000001", "x").header("www-authenticate", "DPoP error=\"invalid_dpop_proof\""));
     source.poll(system_log(), &after(&link("after=1"))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_code_that_repeats_the_credential_is_dropped() {
+    let script = Script::start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    std::fs::write(&path, "00hunter2").unwrap();
+    let auth = json!({ "token": format!("file:{}", path.display()) });
+    let source = open(script.client(), json!({ "url": ORG, "auth": auth })).unwrap();
+    script.push(refusal(400, "00hunter2", "bad 00hunter2"));
+    let error = source.poll(system_log(), &from_start()).await.unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    let app = json!({ "client_id": "0oaCLIENT", "client_secret": format!("file:{}", path.display()) });
+    let source = open(script.client(), json!({ "url": ORG, "auth": app })).unwrap();
+    let body = json!({ "error": "invalid_client", "error_description": "00hunter2 is wrong" });
+    script.push(Reply::json(401, body.to_string()));
+    let error = source.poll(system_log(), &from_start()).await.unwrap_err();
+    assert_eq!(error.to_string(), "okta refused the app 0oaCLIENT: [redacted] is wrong (401 invalid_client)");
 }
 
 // Configuration.
