@@ -1,1 +1,3 @@
-//! (in work)
+//! One folder a vendor.
+
+pub mod okta;
