@@ -5,15 +5,17 @@
 //! connects the two sides. Tenants share nothing but the process: page slots, threads, the configuration's file.
 
 use crate::config::{Config, SourceConfig};
-use chrono::TimeDelta;
 use crate::world::{World, journal_dir};
+use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::board::Board;
 use tidegate_core::collect::Collector;
 use tidegate_core::deliver::{Deliverer, GiveUp};
-use tidegate_core::journal::{Action, Change, FileJournal, Fingerprint, Handle, JournalError, Keep, OpenOptions};
+use tidegate_core::journal::{
+    Action, Change, FileJournal, Fingerprint, Handle, JournalError, Keep, OpenOptions,
+};
 use tidegate_core::source::Source;
 use tidegate_core::stop::{Phase, Signal};
 use tokio::sync::{Notify, watch};
@@ -69,7 +71,8 @@ impl Tenant {
         let now = world.clock.now();
         let options = OpenOptions { budget: Some(bounds.budget.0), ..OpenOptions::new(verb.clone(), now) };
         let opened = tokio::task::spawn_blocking(move || FileJournal::open(&dir, options)).await;
-        let opened = opened.map_err(|error| StartError::Config(format!("opening the journal failed: {error}")))??;
+        let opened =
+            opened.map_err(|error| StartError::Config(format!("opening the journal failed: {error}")))??;
         let journal = Handle::new(Arc::new(opened));
 
         let state = journal.load().await?;
@@ -191,7 +194,11 @@ fn claim(tenant: &str, known: &[Fingerprint], ours: &Fingerprint) -> Result<Opti
             "tenant {tenant}, source {source}: the journal holds {} of {}, the configuration says {} of {}\n  \
              If it is the same organisation under a new address: tidegate source reset {tenant} {source}\n  \
              If the old data belongs to another key: tidegate source rename {tenant} {source} NEW",
-            known.connector, known.organisation, ours.connector, ours.organisation, source = ours.source,
+            known.connector,
+            known.organisation,
+            ours.connector,
+            ours.organisation,
+            source = ours.source,
         ))),
     }
 }
@@ -219,7 +226,11 @@ fn forget(config: &Config, tenant: &str) -> Vec<(String, &'static str, Duration)
     let streams = |(key, source): (&String, &SourceConfig)| {
         let after = source.forget_after;
         let key = key.clone();
-        source.streams.iter().map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention + FORGET * 24))).collect()
+        source
+            .streams
+            .iter()
+            .map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention + FORGET * 24)))
+            .collect()
     };
     sources.flat_map(|source| -> Vec<_> { streams(source) }).collect()
 }

@@ -114,7 +114,8 @@ impl World {
     /// # Errors
     /// Everything that is wrong with it, for a person.
     pub fn load(&self, path: &Path) -> Result<Config, String> {
-        config::load(path, config::environment(), &self.connectors, self.kinds).map_err(|errors| errors.to_string())
+        config::load(path, config::environment(), &self.connectors, self.kinds)
+            .map_err(|errors| errors.to_string())
     }
 
     /// A tenant's sources that are not declared off.
@@ -126,9 +127,13 @@ impl World {
         let now = self.clock.now();
         let mut out = Vec::new();
         for (key, source) in ours.sources.iter().filter(|(_, source)| source.off.is_none()) {
-            let wrong = |error: SettingsError| StartError::Config(config.source_error(tenant, key, &error).to_string());
-            if source.settle.is_some() && source.streams.iter().all(|stream| stream.kind == StreamKind::Feed) {
-                let message = "this source's streams are feeds, which need no second reading; leave the key out";
+            let wrong = |error: SettingsError| {
+                StartError::Config(config.source_error(tenant, key, &error).to_string())
+            };
+            if source.settle.is_some() && source.streams.iter().all(|stream| stream.kind == StreamKind::Feed)
+            {
+                let message =
+                    "this source's streams are feeds, which need no second reading; leave the key out";
                 return Err(wrong(SettingsError::new("settle", message)));
             }
             let http = self.client(config, &source.reach, true).map_err(wrong)?;
@@ -169,7 +174,8 @@ impl World {
         let Some(ours) = config.tenants.get(tenant) else { return Ok(Vec::new()) };
         let mut out = Vec::new();
         for (key, sink) in &ours.sinks {
-            let wrong = |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
+            let wrong =
+                |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
             let settings = SinkSettings {
                 tenant: tenant.to_owned(),
                 sink: key.clone(),
@@ -222,8 +228,8 @@ impl World {
             (None, None) => {
                 let proxy = reach.proxy.as_deref().map(proxy_url).transpose()?;
                 let settings = TransportSettings { proxy, ca_file: reach.ca_file.clone(), connect };
-                let made: Arc<dyn Transport> = Reqwest::new(&settings)
-                    .map_err(|error| SettingsError::new(error.key, error.message))?;
+                let made: Arc<dyn Transport> =
+                    Reqwest::new(&settings).map_err(|error| SettingsError::new(error.key, error.message))?;
                 outward.transports.push((reach.clone(), connect, Arc::clone(&made)));
                 made
             }
@@ -240,7 +246,9 @@ impl World {
 }
 
 fn share(source: &SourceConfig) -> Result<Share, StartError> {
-    format!("{}%", source.quota.value()).parse().map_err(|error| StartError::Config(format!("quota: {error}")))
+    format!("{}%", source.quota.value())
+        .parse()
+        .map_err(|error| StartError::Config(format!("quota: {error}")))
 }
 
 /// A proxy's URL, which may hold credentials and then stands behind a reference.

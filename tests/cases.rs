@@ -43,8 +43,13 @@ fn oauth_rig(dpop: bool, wrong_by: TimeDelta) -> Rig {
 }
 
 fn token_calls(rig: &Rig) -> (usize, usize) {
-    let calls: Vec<u16> =
-        rig.okta.requests().iter().filter(|r| r.path.contains("/oauth2/v1/token")).map(|r| r.status).collect();
+    let calls: Vec<u16> = rig
+        .okta
+        .requests()
+        .iter()
+        .filter(|r| r.path.contains("/oauth2/v1/token"))
+        .map(|r| r.status)
+        .collect();
     (calls.len(), calls.iter().filter(|status| **status == 401).count())
 }
 
@@ -55,7 +60,10 @@ async fn c29_a_clock_two_seconds_or_ninety_fast_or_slow_still_gets_a_token() {
         let (tenant, complete) = rig.sync(10 * MINUTE).await;
         assert!(complete, "{seconds} s: {:?}", tenant.board.sources());
         let (calls, refused) = token_calls(&rig);
-        assert!(refused <= usize::from(seconds == 90), "{seconds} s: {refused} of {calls} token calls were refused");
+        assert!(
+            refused <= usize::from(seconds == 90),
+            "{seconds} s: {refused} of {calls} token calls were refused"
+        );
         assert_exactly_once(&rig.books(), 0);
     }
 }
@@ -68,7 +76,8 @@ async fn a_client_that_must_prove_possession_does_so_and_the_nonce_is_kept() {
     assert_exactly_once(&rig.books(), 0);
     let (calls, _) = token_calls(&rig);
     assert!(calls <= 3, "found out that a proof is wanted, got a nonce, got a token: {calls} calls");
-    let pages = rig.okta.requests().iter().filter(|r| r.path.contains("/api/v1/logs") && r.status == 200).count();
+    let pages =
+        rig.okta.requests().iter().filter(|r| r.path.contains("/api/v1/logs") && r.status == 200).count();
     assert!(pages >= 2);
 }
 
@@ -91,13 +100,19 @@ async fn an_access_token_that_dies_in_the_middle_is_renewed_once_and_its_page_is
 async fn c31_a_concurrency_refusal_never_becomes_the_quota() {
     for reset_s in [180, -30] {
         let rig = Rig::new(OktaConfig { generate: Some(hour(4, 2_500, 0)), ..OktaConfig::default() });
-        let refusal = ScriptedFault { path: "logs".to_owned(), after: 1, times: 1, fault: Fault::Concurrency { reset_s } };
+        let refusal = ScriptedFault {
+            path: "logs".to_owned(),
+            after: 1,
+            times: 1,
+            fault: Fault::Concurrency { reset_s },
+        };
         rig.okta.push_fault(refusal);
         let (tenant, complete) = rig.sync(10 * MINUTE).await;
         assert!(complete, "{:?}", tenant.board.sources());
         assert_exactly_once(&rig.books(), 0);
         assert_eq!(tenant.board.sources()["okta"].refused, 1);
-        let pages: Vec<_> = rig.okta.requests().into_iter().filter(|r| r.path.contains("/api/v1/logs")).collect();
+        let pages: Vec<_> =
+            rig.okta.requests().into_iter().filter(|r| r.path.contains("/api/v1/logs")).collect();
         let refused = pages.iter().position(|r| r.status == 429).unwrap();
         let (no, again) = (&pages[refused], &pages[refused + 1]);
         assert_eq!(no.path, again.path, "the same link is asked again");
@@ -109,7 +124,8 @@ async fn c31_a_concurrency_refusal_never_becomes_the_quota() {
 
 #[tokio::test(start_paused = true)]
 async fn c44_a_cluster_out_of_shards_condemns_nothing() {
-    let elastic = ElasticsearchConfig { shard_limit: Some(ShardLimit::default()), ..ElasticsearchConfig::default() };
+    let elastic =
+        ElasticsearchConfig { shard_limit: Some(ShardLimit::default()), ..ElasticsearchConfig::default() };
     let rig = Rig::with(OktaConfig { generate: Some(hour(5, 500, 0)), ..OktaConfig::default() }, elastic, "");
     let mut tenant = rig.start().await;
     tokio::time::sleep(10 * MINUTE).await;
@@ -129,7 +145,10 @@ async fn c44_a_cluster_out_of_shards_condemns_nothing() {
 async fn c46_a_value_of_too_many_bytes_costs_at_most_its_own_document() {
     let rig = Rig::with(
         OktaConfig { generate: Some(hour(6, 999, 0)), ..OktaConfig::default() },
-        ElasticsearchConfig { immense_terms: ImmenseTerms::All, ..ElasticsearchConfig::default() },
+        ElasticsearchConfig {
+            immense_terms: ImmenseTerms::AnywhereBut { fields: Vec::new(), ignore_above: None },
+            ..ElasticsearchConfig::default()
+        },
         "",
     );
     let emoji = "\u{1f600}".repeat(8_192);

@@ -74,7 +74,8 @@ async fn fifty_kills_at_seeded_requests_lose_nothing_and_double_nothing() {
         let output = stage.tidegate(&["sync", "--max-duration", "60s"]).await;
         assert!(output.status.success(), "{}", text(&output));
         // The window: two batches of 50 in flight at each kill; a batch for each answer that never came.
-        let lost = stage.simulation.elasticsearch.requests().iter().filter(|r| r.fault.is_some()).count() as u64;
+        let lost =
+            stage.simulation.elasticsearch.requests().iter().filter(|r| r.fault.is_some()).count() as u64;
         let books = stage.books();
         assert_exactly_once(&books, here * 100 + lost * 50);
         killed += here;
@@ -84,7 +85,8 @@ async fn fifty_kills_at_seeded_requests_lose_nothing_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_repeat_at_most_the_batch_in_hand() {
-    let options = SimulateOptions { events: 1_500, late: 10, org_limit: 60_000, ..SimulateOptions::default() };
+    let options =
+        SimulateOptions { events: 1_500, late: 10, org_limit: 60_000, ..SimulateOptions::default() };
     let stage = Stage::with(options, "limit = 100\n").await;
     let out = stage.dir.path().join("out");
     stage.configure(&format!(

@@ -10,7 +10,8 @@ use tidegate_simulator::okta::{Token, TokenState};
 use tidegate_simulator::{Fault, RandomFaults, ScriptedFault, SimulateOptions};
 
 async fn stage() -> Stage {
-    Stage::new(SimulateOptions { events: 300, late: 2, org_limit: 60_000, ..SimulateOptions::default() }).await
+    Stage::new(SimulateOptions { events: 300, late: 2, org_limit: 60_000, ..SimulateOptions::default() })
+        .await
 }
 
 fn always(kind: Fault) -> Option<RandomFaults> {
@@ -57,7 +58,10 @@ async fn one_refused_credential_of_two_sources_is_10_and_of_all_is_21() {
     assert_eq!(output.status.code(), Some(10), "{}", text(&output));
     let summary = json(&output);
     let failed = &summary["failed"][0];
-    assert_eq!((failed["source"].as_str(), failed["kind"].as_str()), (Some("globex/okta"), Some("credential")));
+    assert_eq!(
+        (failed["source"].as_str(), failed["kind"].as_str()),
+        (Some("globex/okta"), Some("credential"))
+    );
     assert!(failed["since"].is_string() && failed["data_at_risk_from"].is_string(), "{failed}");
     let said = text(&output);
     assert!(said.contains("globex/okta  REFUSED  401 E0000011 (request"), "{said}");
@@ -104,7 +108,11 @@ async fn all_sinks_down_is_40_and_everything_is_kept() {
     let output = sync(&stage, &["--max-duration", "3s"]).await;
     assert_eq!(output.status.code(), Some(40), "{}", text(&output));
     let summary = json(&output);
-    assert_eq!((summary["fetched"].as_u64(), summary["backlog"].as_u64()), (Some(300), Some(300)), "{summary}");
+    assert_eq!(
+        (summary["fetched"].as_u64(), summary["backlog"].as_u64()),
+        (Some(300), Some(300)),
+        "{summary}"
+    );
     stage.simulation.elasticsearch.set_random_faults(None);
     let output = sync(&stage, &[]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -139,7 +147,11 @@ async fn another_organisation_under_the_same_key_is_refused_with_20_until_it_is_
     let stage = stage().await;
     assert_eq!(sync(&stage, &[]).await.status.code(), Some(0));
     let text_of = std::fs::read_to_string(&stage.file).unwrap();
-    std::fs::write(&stage.file, text_of.replace(&stage.simulation.okta_url, "https://other.okta.example.com")).unwrap();
+    std::fs::write(
+        &stage.file,
+        text_of.replace(&stage.simulation.okta_url, "https://other.okta.example.com"),
+    )
+    .unwrap();
     let output = sync(&stage, &["--max-duration", "2s"]).await;
     assert_eq!(output.status.code(), Some(20), "{}", text(&output));
     assert!(text(&output).contains("tidegate source reset acme okta"), "{}", text(&output));
@@ -157,12 +169,17 @@ async fn a_journal_that_is_a_file_is_50() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_overlapping_runs_one_works_and_the_other_says_who() {
     let stage = stage().await;
-    let mut running = tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
+    let mut running =
+        tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
     wait_for_delivery(&stage, 300).await;
     let second = sync(&stage, &[]).await;
     assert_eq!(second.status.code(), Some(0), "{}", text(&second));
     assert_eq!(json(&second)["tenants"]["skipped"], 1);
-    assert!(text(&second).contains(&format!("`tidegate run` (pid {})", running.id().unwrap())), "{}", text(&second));
+    assert!(
+        text(&second).contains(&format!("`tidegate run` (pid {})", running.id().unwrap())),
+        "{}",
+        text(&second)
+    );
     let refused = stage.tidegate(&["run"]).await;
     assert_eq!(refused.status.code(), Some(50), "{}", text(&refused));
     terminate(&mut running).await;
@@ -186,19 +203,32 @@ async fn terminate(child: &mut tokio::process::Child) -> Option<i32> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run_ends_cleanly_on_sigterm_and_the_next_one_goes_on() {
     let stage = stage().await;
-    let mut running = tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
+    let mut running =
+        tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
     wait_for_delivery(&stage, 300).await;
     assert_eq!(terminate(&mut running).await, Some(0));
     let output = sync(&stage, &[]).await;
-    assert_eq!((json(&output)["fetched"].as_u64(), stage.books().conflicts), (Some(0), 0), "{}", text(&output));
+    assert_eq!(
+        (json(&output)["fetched"].as_u64(), stage.books().conflicts),
+        (Some(0), 0),
+        "{}",
+        text(&output)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_commands_beside_a_running_run_take_effect() {
-    let stage = Stage::new(SimulateOptions { events: 200, late: 0, spread: chrono::TimeDelta::days(50), ..SimulateOptions::default() }).await;
+    let stage = Stage::new(SimulateOptions {
+        events: 200,
+        late: 0,
+        spread: chrono::TimeDelta::days(50),
+        ..SimulateOptions::default()
+    })
+    .await;
     let text_of = std::fs::read_to_string(&stage.file).unwrap();
     std::fs::write(&stage.file, text_of.replace("start = \"30d\"", "start = \"5d\"")).unwrap();
-    let mut running = tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
+    let mut running =
+        tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
     wait_for_delivery(&stage, 5).await;
     let began = std::time::Instant::now();
     let asked = stage.tidegate(&["backfill", "acme", "--from", "80d"]).await;
@@ -225,10 +255,16 @@ async fn operators_commands_beside_a_running_run_take_effect() {
 async fn dead_letters_are_kept_listed_sent_again_and_dropped() {
     let stage = stage().await;
     let id = stage.simulation.okta.events()[7].id.clone();
-    stage.simulation.elasticsearch.push_item_rule(tidegate_simulator::elasticsearch::ItemRule::ids(&[&id], 400));
+    stage
+        .simulation
+        .elasticsearch
+        .push_item_rule(tidegate_simulator::elasticsearch::ItemRule::ids(&[&id], 400));
     let output = sync(&stage, &[]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert_eq!((json(&output)["dead"].as_u64(), json(&output)["delivered"]["elastic"].as_u64()), (Some(1), Some(299)));
+    assert_eq!(
+        (json(&output)["dead"].as_u64(), json(&output)["delivered"]["elastic"].as_u64()),
+        (Some(1), Some(299))
+    );
     let list = stage.tidegate(&["dead-letters", "list", "acme", "--json"]).await;
     let letter = json(&list);
     assert_eq!((letter["sink"].as_str(), letter["kind"].as_str()), (Some("elastic"), Some("rejected")));

@@ -14,8 +14,11 @@ fn options(events: usize, seed: u64) -> SimulateOptions {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_sink_a_revoked_token_and_a_burst_change_nothing_for_the_fourth() {
     let stage = Stage::new(options(400, 1)).await;
-    let (dead_sink, revoked, burst) =
-        (Stage::new(options(200, 2)).await, Stage::new(options(200, 3)).await, Stage::new(options(20_000, 4)).await);
+    let (dead_sink, revoked, burst) = (
+        Stage::new(options(200, 2)).await,
+        Stage::new(options(200, 3)).await,
+        Stage::new(options(20_000, 4)).await,
+    );
     dead_sink.simulation.elasticsearch.set_random_faults(Some(RandomFaults {
         seed: 1,
         rate: 1.0,
@@ -30,11 +33,14 @@ async fn a_dead_sink_a_revoked_token_and_a_burst_change_nothing_for_the_fourth()
              auth = {{ token = \"file:{dir}/token\" }}\n[tenant.{name}.sink.elastic]\nurls = [\"{elastic}\"]\n"
         )
     };
-    stage.configure(&[
-        tenant("deadsink", &dead_sink.simulation.okta_url, &dead_sink.simulation.elasticsearch_url),
-        tenant("revoked", &revoked.simulation.okta_url, &revoked.simulation.elasticsearch_url),
-        tenant("burst", &burst.simulation.okta_url, &burst.simulation.elasticsearch_url),
-    ].concat());
+    stage.configure(
+        &[
+            tenant("deadsink", &dead_sink.simulation.okta_url, &dead_sink.simulation.elasticsearch_url),
+            tenant("revoked", &revoked.simulation.okta_url, &revoked.simulation.elasticsearch_url),
+            tenant("burst", &burst.simulation.okta_url, &burst.simulation.elasticsearch_url),
+        ]
+        .concat(),
+    );
     let output = stage.tidegate(&["sync", "--json", "--max-duration", "25s"]).await;
     let summary = json(&output);
     assert_eq!(stage.books().missing, Vec::<String>::new(), "{}", text(&output));
@@ -47,7 +53,8 @@ async fn a_dead_sink_a_revoked_token_and_a_burst_change_nothing_for_the_fourth()
     assert!(!failed.iter().any(|source| source.starts_with("acme")), "{summary}");
     // Nothing was lost for the others either.
     dead_sink.simulation.elasticsearch.set_random_faults(None);
-    let output = stage.tidegate(&["sync", "--json", "--max-duration", "60s", "--tenant", "deadsink,burst"]).await;
+    let output =
+        stage.tidegate(&["sync", "--json", "--max-duration", "60s", "--tenant", "deadsink,burst"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert_eq!(dead_sink.books().missing, Vec::<String>::new());
     assert_eq!(burst.books().missing, Vec::<String>::new());

@@ -2,8 +2,8 @@
 
 use crate::world::World;
 use std::io::{BufRead, BufWriter, Write};
-use tidegate_core::json::Tape;
 use tidegate_core::event::Event;
+use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Explained, Marks};
 use tidegate_core::source::{Connector, Stream};
 
@@ -40,7 +40,11 @@ pub struct Args {
 pub fn run(world: &World, args: &Args) -> u8 {
     let Some(connector) = world.connectors.iter().find(|c| c.name() == args.connector) else {
         let known: Vec<&str> = world.connectors.iter().map(|c| c.name()).collect();
-        super::complain(&format!("--connector {}: not known; known are {}", args.connector, known.join(", ")));
+        super::complain(&format!(
+            "--connector {}: not known; known are {}",
+            args.connector,
+            known.join(", ")
+        ));
         return 20;
     };
     let Some(stream) = connector.streams().iter().find(|s| s.name == args.stream) else {
@@ -49,7 +53,11 @@ pub fn run(world: &World, args: &Args) -> u8 {
         return 20;
     };
     let Some(schema) = schema::by_name(&args.schema) else {
-        super::complain(&format!("--schema {}: not known; known are {}", args.schema, schema::ALL.map(|schema| schema.name()).join(", ")));
+        super::complain(&format!(
+            "--schema {}: not known; known are {}",
+            args.schema,
+            schema::ALL.map(|schema| schema.name()).join(", ")
+        ));
         return 20;
     };
     let mapper = Mapper { world, args, connector: *connector, stream, schema };
@@ -118,7 +126,9 @@ impl Mapper<'_> {
             marks: Marks::default(),
         };
         let mut events = Vec::new();
-        self.connector.normalize(self.stream, record, &mut |event| events.push(event)).map_err(|error| error.0)?;
+        self.connector
+            .normalize(self.stream, record, &mut |event| events.push(event))
+            .map_err(|error| error.0)?;
         for event in &events {
             if self.args.explain {
                 let lines = schema::explain(self.schema, event, &context).map_err(|error| error.0)?;
@@ -134,7 +144,10 @@ impl Mapper<'_> {
 
 /// For a person: what the event means, then each field with the record field that it came from.
 fn explained(event: &Event<'_>, lines: &[Explained]) -> String {
-    let mut text = format!("{}\n", event.summary());
+    let mut text = String::new();
+    for (what, meaning) in event.summary() {
+        text.push_str(&format!("{what}: {meaning}\n"));
+    }
     for line in lines {
         let from = line.from.as_deref().unwrap_or("(tidegate)");
         text.push_str(&format!("  {} = {}  ← {from}\n", line.path, line.value));

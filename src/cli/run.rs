@@ -148,7 +148,12 @@ fn same(old: &Config, new: &Config, tenant: &str) -> bool {
 }
 
 /// Stops what is gone or changed, starts what is new or changed.
-fn restart(world: &World, new: &Arc<Config>, tenants: &mut BTreeMap<String, Guarded>, tasks: &mut JoinSet<(String, u8)>) {
+fn restart(
+    world: &World,
+    new: &Arc<Config>,
+    tenants: &mut BTreeMap<String, Guarded>,
+    tasks: &mut JoinSet<(String, u8)>,
+) {
     let gone: Vec<String> = tenants
         .iter()
         .filter(|(name, old)| !same(&old.config, new, name))
@@ -166,5 +171,10 @@ fn restart(world: &World, new: &Arc<Config>, tenants: &mut BTreeMap<String, Guar
             guard(world, new, tenant, tenants, tasks);
         }
     }
-    tracing::info!(stopped = gone.len(), started, unchanged = tenants.len() - started, "configuration read again");
+    tracing::info!(
+        stopped = gone.len(),
+        started,
+        unchanged = tenants.len() - started,
+        "configuration read again"
+    );
 }

@@ -102,7 +102,12 @@ fn tokio_stop(
     receiver
 }
 
-async fn one(world: &World, config: &Config, tenant: &str, mut stop: tokio::sync::watch::Receiver<bool>) -> Ended {
+async fn one(
+    world: &World,
+    config: &Config,
+    tenant: &str,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) -> Ended {
     let name = tenant.to_owned();
     let mut running = match Tenant::start(world, config, tenant, "sync").await {
         Ok(running) => running,
@@ -144,6 +149,7 @@ fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>
 /// The vendor's retention of each source: the shortest of its streams.
 fn retention(config: &Config, tenant: &str) -> BTreeMap<String, Duration> {
     let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
-    let shortest = |source: &crate::config::SourceConfig| source.streams.iter().map(|stream| stream.retention).min();
+    let shortest =
+        |source: &crate::config::SourceConfig| source.streams.iter().map(|stream| stream.retention).min();
     tenant.sources.iter().filter_map(|(key, source)| Some((key.clone(), shortest(source)?))).collect()
 }

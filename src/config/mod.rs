@@ -324,5 +324,7 @@ pub fn load(
 /// # Errors
 /// Says which forms are accepted.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    values::duration(text).ok_or_else(|| format!("{text:?} is no duration; accepted are a number and a unit, such as 90s, 4m, 24h, 30d"))
+    values::duration(text).ok_or_else(|| {
+        format!("{text:?} is no duration; accepted are a number and a unit, such as 90s, 4m, 24h, 30d")
+    })
 }

@@ -8,6 +8,8 @@ pub mod event_types;
 pub mod fields;
 mod key;
 pub mod normalize;
+#[cfg(test)]
+mod tests;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -179,7 +181,7 @@ impl Connector for Okta {
     fn normalize<'r>(
         &self,
         _stream: &Stream,
-        record: Value<'_, 'r>,
+        record: Value<'r, 'r>,
         emit: &mut Emit<'_, 'r>,
     ) -> Result<(), NormalizeError> {
         normalize::normalize(record, emit)

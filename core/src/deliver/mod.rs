@@ -12,7 +12,9 @@ mod send;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
-use crate::journal::{Action, Change, DeadLetter, Handle, JournalError, Lane, Outcome, PageId, Range, Span, State};
+use crate::journal::{
+    Action, Change, DeadLetter, Handle, JournalError, Lane, Outcome, PageId, Range, Span, State,
+};
 use crate::sink::Sink;
 use crate::stop::{Phase, Stop};
 use chrono::{DateTime, Utc};
@@ -170,8 +172,10 @@ impl Deliverer {
     pub async fn claim(&self) -> Result<Vec<Span>, JournalError> {
         let state = self.journal.load().await?;
         let mut spans: Vec<Span> = state.spans.iter().filter(|span| span.sink == self.key).cloned().collect();
-        let missing: Vec<Lane> =
-            Lane::ALL.into_iter().filter(|lane| !spans.iter().any(|s| s.lane == *lane && s.to.is_none())).collect();
+        let missing: Vec<Lane> = Lane::ALL
+            .into_iter()
+            .filter(|lane| !spans.iter().any(|s| s.lane == *lane && s.to.is_none()))
+            .collect();
         if !missing.is_empty() {
             let from = self.first_page(&state).await?;
             for lane in missing {
@@ -334,7 +338,10 @@ impl Deliverer {
             };
             let now = self.clock.now();
             if sent.given_up > 0 {
-                let detail = format!("sink {} gave up {} documents before page {}", self.key, sent.given_up, ack.to.page);
+                let detail = format!(
+                    "sink {} gave up {} documents before page {}",
+                    self.key, sent.given_up, ack.to.page
+                );
                 tracing::error!(sink = %self.key, documents = sent.given_up, "given up");
                 changes.push(Change::Action(Action { at: now, what: "gave_up".to_owned(), detail }));
             }

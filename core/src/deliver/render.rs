@@ -190,7 +190,19 @@ impl<'a> Building<'a> {
         limits: Limits,
     ) -> Self {
         let (tape, batch) = (Tape::default(), Batch::default());
-        Self { renderer, sink, key, mark, now, limits, tape, batch, origins: Vec::new(), dead: Vec::new(), oldest: None }
+        Self {
+            renderer,
+            sink,
+            key,
+            mark,
+            now,
+            limits,
+            tape,
+            batch,
+            origins: Vec::new(),
+            dead: Vec::new(),
+            oldest: None,
+        }
     }
 
     fn full(&self) -> bool {
@@ -210,7 +222,9 @@ impl<'a> Building<'a> {
     /// Adds all documents of a record, or none of them and a dead letter.
     fn add(&mut self, origin: &Origin, lane: Lane, fetched: DateTime<Utc>) {
         let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else { return };
-        let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else { return };
+        let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else {
+            return;
+        };
         if origin.stored.revision.is_some() && !route.revisions {
             return;
         }
@@ -222,7 +236,10 @@ impl<'a> Building<'a> {
             Ok(Err(error)) => ("normalize", error.0),
             Err(_) => {
                 self.tape = Tape::default();
-                ("internal", "a panic while this record was rendered; this is a defect of tidegate".to_owned())
+                (
+                    "internal",
+                    "a panic while this record was rendered; this is a defect of tidegate".to_owned(),
+                )
             }
         };
         self.batch.body.truncate(bytes);
@@ -278,9 +295,14 @@ impl<'a> Building<'a> {
                 },
             };
             let from = batch.body.len();
-            sink.frame(&mut batch.body, &meta, &mut |out| renderer.schema.render(event, &context, out).map(|_| ()))?;
+            sink.frame(&mut batch.body, &meta, &mut |out| {
+                renderer.schema.render(event, &context, out).map(|_| ())
+            })?;
             batch.documents.push((from..batch.body.len(), meta));
-            origins.push(Origin { event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)), ..origin.clone() });
+            origins.push(Origin {
+                event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)),
+                ..origin.clone()
+            });
         }
         Ok(())
     }

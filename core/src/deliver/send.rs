@@ -97,7 +97,11 @@ impl Sender {
                 Err(DeliverError::Split { cause }) => {
                     if part.batch.documents.len() == 1 {
                         // The contract forbids it; a document that cannot be halved can never go in.
-                        sent.dead.extend(part.origins.into_iter().map(|o| o.dead(&self.key, "rejected", &cause, self.clock.now())));
+                        sent.dead.extend(
+                            part.origins
+                                .into_iter()
+                                .map(|o| o.dead(&self.key, "rejected", &cause, self.clock.now())),
+                        );
                         continue;
                     }
                     let (left, right) = part.halves();
@@ -140,7 +144,8 @@ impl Sender {
                 sent.dead.push(origin.dead(&self.key, "rejected", cause, now));
             }
         }
-        let mut again: Vec<usize> = delivery.retry.iter().chain(&delivery.fault).map(|(index, _)| *index).collect();
+        let mut again: Vec<usize> =
+            delivery.retry.iter().chain(&delivery.fault).map(|(index, _)| *index).collect();
         if again.is_empty() {
             return (None, Duration::ZERO);
         }
@@ -173,7 +178,8 @@ impl Part {
     fn only(&self, indices: &[usize]) -> Self {
         let mut rest = Self { batch: Batch::default(), origins: Vec::with_capacity(indices.len()) };
         for index in indices {
-            let (Some((span, meta)), Some(origin)) = (self.batch.documents.get(*index), self.origins.get(*index))
+            let (Some((span, meta)), Some(origin)) =
+                (self.batch.documents.get(*index), self.origins.get(*index))
             else {
                 continue;
             };
