@@ -176,7 +176,12 @@ typed! {
 }
 
 fn records() -> Vec<Vec<u8>> {
-    let types = ["user.session.start", "user.authentication.auth_via_mfa", "user.authentication.sso", "policy.evaluate_sign_on"];
+    let types = [
+        "user.session.start",
+        "user.authentication.auth_via_mfa",
+        "user.authentication.sso",
+        "policy.evaluate_sign_on",
+    ];
     (0..64)
         .map(|n| {
             let event_type = types[n % types.len()];
@@ -255,7 +260,12 @@ fn main() {
     let n = records.len();
     let per = |time: Duration| time.as_nanos() as f64 / n as f64;
     let [serde, cut, event, whole] = times.each_mut().map(|all| per(median(all)));
-    println!("records of {} bytes, documents of {} bytes, medians of {} rounds", bytes / n, written / n, times[0].len());
+    println!(
+        "records of {} bytes, documents of {} bytes, medians of {} rounds",
+        bytes / n,
+        written / n,
+        times[0].len()
+    );
     println!("serde, typed, no output   {serde:8.0} ns   1.00");
     println!("tape                      {cut:8.0} ns   {:.2}", cut / serde);
     println!("tape, event               {event:8.0} ns   {:.2}", event / serde);

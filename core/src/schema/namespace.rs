@@ -3,7 +3,6 @@
 use super::Writer;
 use crate::event::{Event, Field, Risk, RiskLevel, Shape, integer, is_ip, known, pairs, truth};
 use crate::json::{Kind, Tape, Text, Value, write_string};
-use std::borrow::Cow;
 
 /// Elasticsearch refuses flattened values nested deeper than 20, and mappings too.
 const DEEPEST: usize = 12;
@@ -471,17 +470,19 @@ impl Writer<'_> {
     }
 
     fn pairs_of(&mut self, text: &str) {
-        let found = pairs(text);
+        let mut found: Vec<(&str, &str)> = Vec::with_capacity(8);
+        found.extend(pairs(text));
         for (at, (name, value)) in found.iter().enumerate() {
-            let key = underscored(name);
-            let again =
-                found.get(at + 1..).unwrap_or_default().iter().any(|(other, _)| underscored(other) == key);
+            let later = found.get(at + 1..).unwrap_or_default();
+            let again = later.iter().any(|(other, _)| {
+                other.len() == name.len() && other.bytes().map(underscored).eq(name.bytes().map(underscored))
+            });
             if again || value.is_empty() {
                 continue;
             }
-            self.put(",");
-            self.plain(&key);
-            self.put(":");
+            self.put(",\"");
+            self.buf.extend(name.bytes().map(underscored));
+            self.put("\":");
             self.plain(value);
         }
     }
@@ -549,15 +550,8 @@ fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'
 }
 
 /// `New Geo-Location` → `New_Geo_Location`, as the integration's field names have it.
-fn underscored(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Cow::Borrowed(name);
-    }
-    Cow::Owned(
-        name.chars()
-            .map(|letter| if letter.is_alphanumeric() || letter == ':' { letter } else { '_' })
-            .collect(),
-    )
+fn underscored(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() || byte == b':' || !byte.is_ascii() { byte } else { b'_' }
 }
 
 /// `userBehaviors`, `IPAddress`, `New City` → `user_behaviors`, `ip_address`, `new_city`.
