@@ -184,7 +184,12 @@ macro_rules! bits {
 
             /// ECS's words for what is in it.
             pub fn words(self) -> impl Iterator<Item = &'static str> {
-                Self::WORDS.iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0).map(|(_, word)| *word)
+                let mut rest = self.0;
+                std::iter::from_fn(move || {
+                    let at = rest.trailing_zeros() as usize;
+                    rest &= rest.wrapping_sub(1);
+                    Self::WORDS.get(at).copied()
+                })
             }
         }
     };

@@ -66,6 +66,7 @@ impl<'r> Text<'r> {
     }
 
     /// The string itself, where it can be had without unescaping.
+    #[inline]
     #[must_use]
     pub fn as_plain(&self) -> Option<&str> {
         match &self.0 {
@@ -106,6 +107,7 @@ impl<'r> Text<'r> {
     }
 
     /// The slice of the record with its quotes, where it is fit for any JSON document.
+    #[inline]
     #[must_use]
     pub fn verbatim(&self) -> Option<&'r str> {
         match self.0 {
@@ -115,6 +117,7 @@ impl<'r> Text<'r> {
     }
 
     /// An upper bound of the string's length in bytes.
+    #[inline]
     #[must_use]
     pub fn len_at_most(&self) -> usize {
         match &self.0 {
@@ -126,19 +129,22 @@ impl<'r> Text<'r> {
     }
 
     /// Whether it is empty or only white space.
+    #[inline]
     #[must_use]
     pub fn is_blank(&self) -> bool {
+        if let Form::Clean(quoted) = self.0
+            && let Some(b'!' | b'#'..=b'~') = quoted.as_bytes().get(1)
+        {
+            return false;
+        }
         match self.as_plain() {
-            Some(plain) => match plain.as_bytes().first() {
-                None => true,
-                Some(b'!'..=b'~') => false,
-                Some(_) => plain.trim().is_empty(),
-            },
+            Some(plain) => plain.trim().is_empty(),
             None => self.decode().trim().is_empty(),
         }
     }
 
     /// Appends it as a JSON string, valid whatever the record said.
+    #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
         match &self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) => out.extend_from_slice(quoted.as_bytes()),
@@ -153,6 +159,12 @@ impl<'r> Text<'r> {
 pub fn write_string(word: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = word.as_bytes();
+    let odd = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if !bytes.iter().fold(false, |any, &byte| any | odd(byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut from = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         let escape: &[u8] = match byte {

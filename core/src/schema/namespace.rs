@@ -481,7 +481,11 @@ impl Writer<'_> {
                 continue;
             }
             self.put(",\"");
-            self.buf.extend(name.bytes().map(underscored));
+            let from = self.len();
+            self.put(name);
+            for byte in self.buf.get_mut(from..).unwrap_or_default() {
+                *byte = underscored(*byte);
+            }
             self.put("\":");
             self.plain(value);
         }
@@ -489,23 +493,19 @@ impl Writer<'_> {
 
     /// A key as it is; `false` and nothing written if no store takes it.
     fn key(&mut self, key: &Text<'_>, dots: bool) -> bool {
-        let plain = key.as_plain().filter(|plain| {
-            plain.len() <= 256
-                && plain.bytes().all(|byte| byte > b' ' && (byte != b'.' || !dots) && byte != 0x7f)
-        });
-        if let (Some(plain), Some(quoted)) = (plain, key.verbatim()) {
-            if plain.is_empty() {
-                return false;
-            }
+        if key.is_blank() {
+            return false;
+        }
+        if let (Some(plain), Some(quoted)) = (key.as_plain(), key.verbatim())
+            && plain.len() <= 256
+            && !(dots && memchr::memchr(b'.', plain.as_bytes()).is_some())
+        {
             self.put(",");
             self.put(quoted);
             self.put(":");
             return true;
         }
         let decoded = key.decode();
-        if decoded.trim().is_empty() {
-            return false;
-        }
         let mut name: String = decoded
             .chars()
             .map(|letter| if letter == '\0' || (dots && letter == '.') { '_' } else { letter })
@@ -539,6 +539,12 @@ fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'
             &*decoded
         }
     };
+    if let Some(field) = fields.get(*hint)
+        && field.key == plain
+    {
+        *hint += 1;
+        return Some(field);
+    }
     let (before, after) = fields.split_at_checked(*hint)?;
     if let Some(at) = after.iter().position(|field| field.key == plain) {
         *hint += at + 1;
