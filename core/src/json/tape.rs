@@ -390,9 +390,15 @@ fn special(word: u64) -> u64 {
 #[inline]
 fn filter(bytes: &[u8], start: usize, end: usize) -> u64 {
     let len = end - start;
-    let word = |at: usize| {
-        let chunk = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>());
-        chunk.map_or(0, |chunk| u64::from_le_bytes(*chunk))
+    let word = |at: usize| match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        // The last bytes of the record: what a whole chunk would begin with.
+        None => bytes
+            .get(at..)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
     };
     let mixed = if len >= 8 {
         word(start).rotate_left(23) ^ word(end - 8)

@@ -171,7 +171,10 @@ impl Writer<'_> {
             }
             (Shape::Pairs, _) => {
                 let open = self.open(field.label);
-                if !self.pairs(value) && !self.flat(value, depth) {
+                let at = self.len();
+                if self.pairs(value) {
+                    self.note_at(at, value.raw());
+                } else if !self.flat(value, depth) {
                     self.cut_label(open);
                 }
             }
