@@ -166,7 +166,9 @@ fn target_kind(word: &str) -> TargetKind {
 
 fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r>) {
     event.targets = Vec::new();
-    for element in value.elements() {
+    // One where a list was expected is still a target.
+    let alone = (value.kind() == Json::Object).then_some(value);
+    for element in value.elements().chain(alone) {
         let mut found = Named { word: None, account: Account::default() };
         let mut detail = None;
         for (key, value) in element.members() {
