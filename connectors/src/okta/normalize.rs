@@ -166,7 +166,9 @@ fn target_kind(word: &str) -> TargetKind {
 
 fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r>) {
     event.targets = Vec::new();
-    for element in value.elements() {
+    // One where a list was expected is still a target.
+    let alone = (value.kind() == Json::Object).then_some(value);
+    for element in value.elements().chain(alone) {
         let mut found = Named { word: None, account: Account::default() };
         let mut detail = None;
         for (key, value) in element.members() {
@@ -309,14 +311,29 @@ fn security<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
 fn reasons<'r>(value: Value<'_, 'r>) -> Vec<Text<'r>> {
     match value.kind() {
         Json::Array => value.elements().filter_map(text).collect(),
-        Json::String => value.as_text().map(|text| listed(&text.decode())).unwrap_or_default(),
+        Json::String => value.as_text().map(|text| listed(&text)).unwrap_or_default(),
         _ => Vec::new(),
     }
 }
 
 /// `a, b` as a list.
-fn listed<'r>(text: &str) -> Vec<Text<'r>> {
-    text.split(", ").map(str::trim).filter(|word| !word.is_empty()).map(Text::owned).collect()
+fn listed<'r>(text: &Text<'r>) -> Vec<Text<'r>> {
+    fn pieces(text: &str) -> impl Iterator<Item = &str> {
+        text.split(", ").map(str::trim).filter(|word| !word.is_empty())
+    }
+    match text.as_slice() {
+        Some(slice) => pieces(slice).map(Text::piece).collect(),
+        None => pieces(&text.decode()).map(Text::owned).collect(),
+    }
+}
+
+/// A part of a text: a piece of the record where the text is one.
+fn part<'r>(whole: &Text<'r>, part: &str) -> Text<'r> {
+    let piece = whole.as_slice().and_then(|whole| {
+        let from = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
+        whole.get(from..from + part.len()).filter(|piece| *piece == part)
+    });
+    piece.map_or_else(|| Text::owned(part), Text::piece)
 }
 
 fn authentication<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
@@ -426,8 +443,10 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
         if let Some(text) = risk.as_text() {
             for (name, value) in pairs(&text.decode()) {
                 match name {
-                    "level" => debug.risk.word = level_word(value),
-                    "reasons" if debug.risk.reasons.is_empty() => debug.risk.reasons = listed(value),
+                    "level" => debug.risk.word = Some(part(&text, value)),
+                    "reasons" if debug.risk.reasons.is_empty() => {
+                        debug.risk.reasons = listed(&part(&text, value))
+                    }
                     _ => {}
                 }
             }
@@ -440,7 +459,7 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
             let Some(text) = piece.as_text() else { continue };
             for (name, verdict) in pairs(&text.decode()) {
                 if verdict == "POSITIVE" {
-                    debug.risk.behaviors.push(Text::owned(name));
+                    debug.risk.behaviors.push(part(&text, name));
                 }
             }
         }
@@ -471,7 +490,10 @@ fn risk_object(object: Value<'_, '_>, risk: &mut Risk<'_>) {
             Json::Array => {
                 found.elements().filter_map(text).map(|word| Text::owned(word.decode().as_ref())).collect()
             }
-            _ => found.as_text().map(|text| listed(&text.decode())).unwrap_or_default(),
+            _ => {
+                let listed = found.as_text().map(|text| listed(&text)).unwrap_or_default();
+                listed.into_iter().map(|word| Text::owned(word.decode().as_ref())).collect()
+            }
         };
     }
 }

@@ -36,9 +36,12 @@ impl<'a> Product<'a> {
         let Some(rest) = agent.strip_prefix("Mozilla/5.0 (") else {
             // `curl/8.5.0`, `python-requests/2.31`, `okhttp/4.9`: the first token names the program.
             if let Some((name, rest)) = agent.split_once('/') {
-                if !name.is_empty() && name.len() <= 64 && !name.contains(' ') {
-                    product.name = Some(name);
-                    product.version = version(rest);
+                if name.len() <= 64
+                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+                {
+                    let name = Some(name).filter(|name| !name.is_empty());
+                    product.version = name.and(version(rest));
+                    product.name = name;
                 }
             }
             return product;
@@ -47,14 +50,15 @@ impl<'a> Product<'a> {
         product.platform(platform);
         let mut last = None;
         let mut safari = None;
-        for token in rest.split(' ') {
+        for token in rest.as_bytes().split(|byte| *byte == b' ') {
+            // Most tokens say nothing; the first letter tells.
+            let Some(b'C' | b'E' | b'F' | b'H' | b'O' | b'S' | b'V') = token.first() else { continue };
+            let Ok(token) = std::str::from_utf8(token) else { continue };
             let Some((name, value)) = token.split_once('/') else { continue };
             let name = match name {
-                "Chrome" | "CriOS" | "HeadlessChrome" | "Firefox" | "FxiOS" => match name {
-                    "CriOS" => "Chrome Mobile iOS",
-                    "FxiOS" => "Firefox iOS",
-                    other => other,
-                },
+                "Chrome" | "HeadlessChrome" | "Firefox" => name,
+                "CriOS" => "Chrome Mobile iOS",
+                "FxiOS" => "Firefox iOS",
                 "Edg" | "EdgA" | "EdgiOS" | "Edge" => "Edge",
                 "OPR" => "Opera",
                 "Version" => {

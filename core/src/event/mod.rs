@@ -184,7 +184,12 @@ macro_rules! bits {
 
             /// ECS's words for what is in it.
             pub fn words(self) -> impl Iterator<Item = &'static str> {
-                Self::WORDS.iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0).map(|(_, word)| *word)
+                let mut rest = self.0;
+                std::iter::from_fn(move || {
+                    let at = rest.trailing_zeros() as usize;
+                    rest &= rest.wrapping_sub(1);
+                    Self::WORDS.get(at).copied()
+                })
             }
         }
     };
@@ -495,21 +500,24 @@ pub struct Change<'r> {
 }
 
 /// What vendors write where they know nothing. Such a word is no id, no name and no address.
-const NOTHING: [&str; 10] =
-    ["null", "unknown", "UNKNOWN", "Unknown", "None", "none", "NULL", "-", "N/A", "n/a"];
+fn says_nothing(word: &str) -> bool {
+    match word.as_bytes() {
+        [b'n' | b'N' | b'u' | b'U' | b'-', ..] => matches!(
+            word,
+            "null" | "NULL" | "unknown" | "Unknown" | "UNKNOWN" | "none" | "None" | "n/a" | "N/A" | "-"
+        ),
+        _ => false,
+    }
+}
 
 /// A string that says something: not blank, and none of the words that vendors write where they know nothing.
 #[must_use]
 pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    let text = value.as_text()?;
-    let bytes = value.raw().as_bytes();
-    if bytes.len() <= 9 {
-        let word = text.as_plain()?;
-        if NOTHING.contains(&word) {
-            return None;
-        }
+    let text = text(value)?;
+    if value.span().len() <= 9 && says_nothing(text.as_plain().unwrap_or_default()) {
+        return None;
     }
-    (!text.is_blank()).then_some(text)
+    Some(text)
 }
 
 /// A string that is not blank.

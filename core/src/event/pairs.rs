@@ -5,43 +5,57 @@ const VERDICTS: [&str; 4] = ["POSITIVE", "NEGATIVE", "UNKNOWN", "BAD_REQUEST"];
 
 /// The pairs of such a text, in order. Values may hold commas (`{reasons=far, fast, level=HIGH}`), and so may names that
 /// stand before one of the verdict words. Text that is no such map has no pairs.
-#[must_use]
-pub fn pairs(text: &str) -> Vec<(&str, &str)> {
+pub fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let text = text.trim();
     let text = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
-    let mut found: Vec<(&str, &str)> = Vec::new();
-    // Where the name of the coming pair begins, if a piece without `=` may belong to it.
-    let mut name_from: Option<usize> = None;
-    let mut at = 0;
-    while at < text.len() {
-        let end = text.get(at..).and_then(|rest| rest.find(", ")).map_or(text.len(), |step| at + step);
-        let piece = text.get(at..end).unwrap_or_default();
-        let split = match piece.rsplit_once('=') {
-            Some((_, value)) if VERDICTS.contains(&value) => Some(end - value.len() - 1),
-            Some(_) => piece.find('=').map(|step| at + step),
-            None => None,
-        };
-        match (split, found.last_mut()) {
-            (Some(split), _) => {
-                let name = text.get(name_from.take().unwrap_or(at)..split).unwrap_or_default();
-                found.push((name.trim(), text.get(split + 1..end).unwrap_or_default().trim()));
+    Pairs { rest: text }.filter(|(name, _)| !name.is_empty())
+}
+
+struct Pairs<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest;
+        let mut equals = memchr::memchr(b'=', rest.as_bytes())?;
+        loop {
+            let value = rest.get(equals + 1..).unwrap_or_default();
+            let verdict = VERDICTS.into_iter().find(|verdict| {
+                value.strip_prefix(verdict).is_some_and(|rest| rest.is_empty() || rest.starts_with(", "))
+            });
+            if let Some(verdict) = verdict {
+                return self.found(equals, equals + 1 + verdict.len());
             }
-            (None, Some((_, value))) if !VERDICTS.contains(value) => {
-                // The value goes on behind the comma.
-                let from = value.as_ptr() as usize - text.as_ptr() as usize;
-                *value = text.get(from..end).unwrap_or(value);
+            // The value goes on to the comma before the next name.
+            let Some(step) = memchr::memchr(b'=', value.as_bytes()) else {
+                return self.found(equals, rest.len());
+            };
+            match value.get(..step).and_then(|value| value.rfind(", ")) {
+                Some(comma) => return self.found(equals, equals + 1 + comma),
+                // No comma: the sign belonged to the name.
+                None => equals += 1 + step,
             }
-            (None, _) => name_from = name_from.or(Some(at)),
         }
-        at = end + 2;
     }
-    found.retain(|(name, _)| !name.is_empty());
-    found
+}
+
+impl<'a> Pairs<'a> {
+    fn found(&mut self, equals: usize, end: usize) -> Option<(&'a str, &'a str)> {
+        let name = self.rest.get(..equals).unwrap_or_default();
+        let value = self.rest.get(equals + 1..end).unwrap_or_default();
+        self.rest = self.rest.get(end + 2..).unwrap_or_default();
+        Some((name.trim(), value.trim()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::pairs;
+    fn pairs(text: &str) -> Vec<(&str, &str)> {
+        super::pairs(text).collect()
+    }
 
     #[test]
     fn splits_at_verdicts_not_at_commas_or_colons() {

@@ -7,7 +7,7 @@
 //! reads as U+FFFD, and is never written out as it stands. Equal keys in one object: the last wins, as in a map.
 //!
 //! **Format.** Entries lie in document order. A member is its key's entry followed by its value's; a container knows
-//! the entry behind its last descendant, so that a reader skips what it does not want.
+//! how many entries it and its descendants are, so that a reader skips what it does not want.
 
 mod meaning;
 mod tape;

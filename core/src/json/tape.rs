@@ -12,8 +12,8 @@ pub(super) struct Entry {
     pub(super) start: u32,
     /// Byte after the last one.
     pub(super) end: u32,
-    /// Entry behind this one and all that it contains.
-    pub(super) next: u32,
+    /// How many entries this one and all that it contains are.
+    pub(super) size: u32,
     /// What it is.
     pub(super) tag: Tag,
     /// An earlier member with a key that comes again: no reader sees it.
@@ -86,7 +86,7 @@ impl Tape {
         self.entries.clear();
         self.frames.clear();
         Cutter { bytes: record, text, at: 0, tape: self }.run()?;
-        Ok(Value::new(&self.entries, text, 0))
+        Ok(Value::new(&self.entries, text))
     }
 }
 
@@ -172,15 +172,14 @@ impl Cutter<'_> {
     }
 
     fn push(&mut self, start: usize, end: usize, tag: Tag) {
-        let next = self.tape.entries.len() as u32 + 1;
-        self.tape.entries.push(Entry { start: start as u32, end: end as u32, next, tag, shadowed: false });
+        self.tape.entries.push(Entry { start: start as u32, end: end as u32, size: 1, tag, shadowed: false });
     }
 
     fn close(&mut self, frame: Frame) -> Frame {
-        let next = self.tape.entries.len() as u32;
+        let behind = self.tape.entries.len() as u32;
         if let Some(entry) = self.tape.entries.get_mut(frame.entry as usize) {
             entry.end = self.at as u32;
-            entry.next = next;
+            entry.size = behind.wrapping_sub(frame.entry);
         }
         self.tape.frames.pop().unwrap_or(frame)
     }
@@ -206,8 +205,7 @@ impl Cutter<'_> {
         if tag != Tag::Clean {
             frame.escaped = true;
         }
-        let bit =
-            if frame.escaped { u64::MAX } else { filter(self.bytes.get(start..end).unwrap_or_default()) };
+        let bit = if frame.escaped { u64::MAX } else { filter(self.bytes, start, end) };
         if frame.keys & bit != 0 {
             self.shadow(*frame, start, end, tag);
         }
@@ -234,7 +232,7 @@ impl Cutter<'_> {
                 }
             }
             match self.tape.entries.get(at + 1) {
-                Some(value) => at = value.next as usize,
+                Some(value) => at += 1 + value.size as usize,
                 None => return,
             }
         }
@@ -388,15 +386,26 @@ fn special(word: u64) -> u64 {
     (quote | slash | control) & (ONES * 0x80)
 }
 
-/// One of 64 bits for a key. Keys of one object that share it are compared in full.
+/// One of 64 bits for a key, its quotes included. Keys of one object that share it are compared in full.
 #[inline]
-fn filter(quoted: &[u8]) -> u64 {
-    let third = quoted.get(3).copied().unwrap_or(0) as u64;
-    let first = quoted.get(1).copied().unwrap_or(0) as u64;
-    let last = quoted.get(quoted.len().wrapping_sub(2)).copied().unwrap_or(0) as u64;
-    let mixed =
-        (first | last << 8 | third << 16 | (quoted.len() as u64) << 24).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    1 << (mixed >> 58)
+fn filter(bytes: &[u8], start: usize, end: usize) -> u64 {
+    let len = end - start;
+    let word = |at: usize| match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        Some(chunk) => u64::from_le_bytes(*chunk),
+        // The last bytes of the record: what a whole chunk would begin with.
+        None => bytes
+            .get(at..)
+            .unwrap_or_default()
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    let mixed = if len >= 8 {
+        word(start).rotate_left(23) ^ word(end - 8)
+    } else {
+        word(start) << (64 - 8 * len as u32)
+    };
+    1 << (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
 }
 
 /// The UTF-16 unit that four hexadecimal digits stand for.

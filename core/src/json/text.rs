@@ -15,6 +15,8 @@ enum Form<'r> {
     Escaped(&'r str),
     /// With its quotes and escapes, one of which is half a surrogate pair: never written as it stands.
     Lone(&'r str),
+    /// A piece of a clean string, without quotes.
+    Piece(&'r str),
     /// Without quotes.
     Static(&'static str),
     /// Without quotes.
@@ -40,6 +42,23 @@ impl<'r> Text<'r> {
         Self(Form::Static(word))
     }
 
+    /// A piece of a record's string, or any other text that lives as long.
+    #[must_use]
+    pub const fn piece(piece: &'r str) -> Self {
+        Self(Form::Piece(piece))
+    }
+
+    /// The string itself for as long as the record lives, where it can be had without unescaping.
+    #[must_use]
+    pub fn as_slice(&self) -> Option<&'r str> {
+        match self.0 {
+            Form::Clean(quoted) => Some(inner(quoted)),
+            Form::Piece(piece) => Some(piece),
+            Form::Static(word) => Some(word),
+            Form::Escaped(_) | Form::Lone(_) | Form::Owned(_) => None,
+        }
+    }
+
     /// A string of our own.
     #[must_use]
     pub fn owned(word: impl Into<Box<str>>) -> Self {
@@ -47,11 +66,12 @@ impl<'r> Text<'r> {
     }
 
     /// The string itself, where it can be had without unescaping.
+    #[inline]
     #[must_use]
     pub fn as_plain(&self) -> Option<&str> {
         match &self.0 {
             Form::Clean(quoted) => Some(inner(quoted)),
-            Form::Static(word) => Some(word),
+            Form::Static(word) | Form::Piece(word) => Some(word),
             Form::Owned(word) => Some(word),
             Form::Escaped(_) | Form::Lone(_) => None,
         }
@@ -71,61 +91,65 @@ impl<'r> Text<'r> {
     pub fn into_cow(self) -> Cow<'r, str> {
         match self.0 {
             Form::Clean(quoted) => Cow::Borrowed(inner(quoted)),
-            Form::Static(word) => Cow::Borrowed(word),
+            Form::Static(word) | Form::Piece(word) => Cow::Borrowed(word),
             Form::Owned(word) => Cow::Owned(word.into_string()),
             Form::Escaped(quoted) | Form::Lone(quoted) => Cow::Owned(unescape(inner(quoted))),
         }
     }
 
-    /// The slice of the record with its quotes: where the string comes from.
+    /// The slice of the record with its quotes: where the whole string comes from.
     #[must_use]
     pub fn source(&self) -> Option<&'r str> {
         match self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) | Form::Lone(quoted) => Some(quoted),
-            Form::Static(_) | Form::Owned(_) => None,
+            Form::Piece(_) | Form::Static(_) | Form::Owned(_) => None,
         }
     }
 
     /// The slice of the record with its quotes, where it is fit for any JSON document.
+    #[inline]
     #[must_use]
     pub fn verbatim(&self) -> Option<&'r str> {
         match self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) => Some(quoted),
-            Form::Lone(_) | Form::Static(_) | Form::Owned(_) => None,
+            Form::Lone(_) | Form::Piece(_) | Form::Static(_) | Form::Owned(_) => None,
         }
     }
 
     /// An upper bound of the string's length in bytes.
+    #[inline]
     #[must_use]
     pub fn len_at_most(&self) -> usize {
         match &self.0 {
-            Form::Clean(quoted) | Form::Escaped(quoted) => quoted.len(),
             // Six bytes `\ud83d` become the three of U+FFFD.
-            Form::Lone(quoted) => quoted.len(),
-            Form::Static(word) => word.len(),
+            Form::Clean(quoted) | Form::Escaped(quoted) | Form::Lone(quoted) => quoted.len(),
+            Form::Static(word) | Form::Piece(word) => word.len(),
             Form::Owned(word) => word.len(),
         }
     }
 
     /// Whether it is empty or only white space.
+    #[inline]
     #[must_use]
     pub fn is_blank(&self) -> bool {
+        if let Form::Clean(quoted) = self.0
+            && let Some(b'!' | b'#'..=b'~') = quoted.as_bytes().get(1)
+        {
+            return false;
+        }
         match self.as_plain() {
-            Some(plain) => match plain.as_bytes().first() {
-                None => true,
-                Some(b'!'..=b'~') => false,
-                Some(_) => plain.trim().is_empty(),
-            },
+            Some(plain) => plain.trim().is_empty(),
             None => self.decode().trim().is_empty(),
         }
     }
 
     /// Appends it as a JSON string, valid whatever the record said.
+    #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
         match &self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) => out.extend_from_slice(quoted.as_bytes()),
             Form::Lone(quoted) => write_string(&unescape(inner(quoted)), out),
-            Form::Static(word) => write_string(word, out),
+            Form::Static(word) | Form::Piece(word) => write_string(word, out),
             Form::Owned(word) => write_string(word, out),
         }
     }
@@ -135,6 +159,12 @@ impl<'r> Text<'r> {
 pub fn write_string(word: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = word.as_bytes();
+    let odd = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    if !bytes.iter().fold(false, |any, &byte| any | odd(byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut from = 0;
     for (at, &byte) in bytes.iter().enumerate() {
         let escape: &[u8] = match byte {

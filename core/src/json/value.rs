@@ -24,25 +24,36 @@ pub enum Kind {
 /// A place in a cut record: `'t` is the tape's, `'r` the record's lifetime.
 #[derive(Clone, Copy)]
 pub struct Value<'t, 'r> {
+    /// The entries of this value, and no others.
     tape: &'t [Entry],
     record: &'r str,
-    at: u32,
-    entry: Entry,
 }
 
 impl<'t, 'r> Value<'t, 'r> {
     #[inline]
-    pub(super) fn new(tape: &'t [Entry], record: &'r str, at: u32) -> Self {
-        const NOTHING: Entry = Entry { start: 0, end: 0, next: 0, tag: Tag::Null, shadowed: false };
-        let entry = tape.get(at as usize).copied().unwrap_or(NOTHING);
-        Self { tape, record, at, entry }
+    pub(super) fn new(tape: &'t [Entry], record: &'r str) -> Self {
+        Self { tape, record }
+    }
+
+    #[inline]
+    fn entry(&self) -> &'t Entry {
+        const NOTHING: &Entry = &Entry { start: 0, end: 0, size: 1, tag: Tag::Null, shadowed: false };
+        self.tape.first().unwrap_or(NOTHING)
+    }
+
+    #[inline]
+    fn inside(&self, tag: Tag) -> &'t [Entry] {
+        match self.tape.split_first() {
+            Some((entry, inside)) if entry.tag == tag => inside,
+            _ => &[],
+        }
     }
 
     /// What it is.
     #[inline]
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.entry.tag {
+        match self.entry().tag {
             Tag::Null => Kind::Null,
             Tag::True | Tag::False => Kind::Bool,
             Tag::Number => Kind::Number,
@@ -55,13 +66,13 @@ impl<'t, 'r> Value<'t, 'r> {
     /// Whether it is `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        self.entry.tag == Tag::Null
+        self.entry().tag == Tag::Null
     }
 
     /// Where it stands in the record; strings with their quotes.
     #[must_use]
     pub fn span(&self) -> Range<usize> {
-        self.entry.start as usize..self.entry.end as usize
+        self.entry().start as usize..self.entry().end as usize
     }
 
     /// Its text in the record; strings with their quotes.
@@ -81,8 +92,8 @@ impl<'t, 'r> Value<'t, 'r> {
     #[inline]
     #[must_use]
     pub fn as_text(&self) -> Option<Text<'r>> {
-        match self.entry.tag {
-            Tag::Clean | Tag::Escaped | Tag::Lone => Some(Text::quoted(self.raw(), self.entry.tag)),
+        match self.entry().tag {
+            Tag::Clean | Tag::Escaped | Tag::Lone => Some(Text::quoted(self.raw(), self.entry().tag)),
             _ => None,
         }
     }
@@ -90,7 +101,7 @@ impl<'t, 'r> Value<'t, 'r> {
     /// A boolean.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
-        match self.entry.tag {
+        match self.entry().tag {
             Tag::True => Some(true),
             Tag::False => Some(false),
             _ => None,
@@ -100,7 +111,7 @@ impl<'t, 'r> Value<'t, 'r> {
     /// A number's text.
     #[must_use]
     pub fn as_number(&self) -> Option<&'r str> {
-        (self.entry.tag == Tag::Number).then(|| self.raw())
+        (self.entry().tag == Tag::Number).then(|| self.raw())
     }
 
     /// A whole number without fraction or exponent.
@@ -131,16 +142,14 @@ impl<'t, 'r> Value<'t, 'r> {
     #[inline]
     #[must_use]
     pub fn members(&self) -> Members<'t, 'r> {
-        let end = if self.entry.tag == Tag::Object { self.entry.next } else { 0 };
-        Members { tape: self.tape, record: self.record, at: self.at + 1, end }
+        Members { tape: self.inside(Tag::Object), record: self.record }
     }
 
     /// An array's elements in order. Nothing else has any.
     #[inline]
     #[must_use]
     pub fn elements(&self) -> Elements<'t, 'r> {
-        let end = if self.entry.tag == Tag::Array { self.entry.next } else { 0 };
-        Elements { tape: self.tape, record: self.record, at: self.at + 1, end }
+        Elements { tape: self.inside(Tag::Array), record: self.record }
     }
 
     /// The path of the innermost value that a byte of the record belongs to, such as `target[0].id`.
@@ -182,8 +191,6 @@ impl std::fmt::Debug for Value<'_, '_> {
 pub struct Members<'t, 'r> {
     tape: &'t [Entry],
     record: &'r str,
-    at: u32,
-    end: u32,
 }
 
 impl<'t, 'r> Iterator for Members<'t, 'r> {
@@ -191,16 +198,15 @@ impl<'t, 'r> Iterator for Members<'t, 'r> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        while self.at < self.end {
-            let key = self.tape.get(self.at as usize)?;
-            let value = Value::new(self.tape, self.record, self.at + 1);
-            self.at = value.entry.next;
+        loop {
+            let (key, rest) = self.tape.split_first()?;
+            let (value, rest) = rest.split_at_checked(rest.first()?.size as usize)?;
+            self.tape = rest;
             if !key.shadowed {
                 let quoted = self.record.get(key.start as usize..key.end as usize).unwrap_or_default();
-                return Some((Text::quoted(quoted, key.tag), value));
+                return Some((Text::quoted(quoted, key.tag), Value::new(value, self.record)));
             }
         }
-        None
     }
 }
 
@@ -209,8 +215,6 @@ impl<'t, 'r> Iterator for Members<'t, 'r> {
 pub struct Elements<'t, 'r> {
     tape: &'t [Entry],
     record: &'r str,
-    at: u32,
-    end: u32,
 }
 
 impl<'t, 'r> Iterator for Elements<'t, 'r> {
@@ -218,11 +222,8 @@ impl<'t, 'r> Iterator for Elements<'t, 'r> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.at >= self.end {
-            return None;
-        }
-        let value = Value::new(self.tape, self.record, self.at);
-        self.at = value.entry.next;
-        Some(value)
+        let (value, rest) = self.tape.split_at_checked(self.tape.first()?.size as usize)?;
+        self.tape = rest;
+        Some(Value::new(value, self.record))
     }
 }

@@ -123,26 +123,30 @@ pub fn explain(
     let mut tape = Tape::new();
     let document = tape.cut(&bytes).map_err(|error| NormalizeError(error.to_string()))?;
     let mut lines = Vec::new();
-    let mut todo = vec![(String::new(), document)];
-    while let Some((path, value)) = todo.pop() {
+    let mut todo = vec![(String::new(), document, None)];
+    while let Some((path, value, above)) = todo.pop() {
+        // What was read out of a text comes from that text as a whole.
+        let noted = notes.iter().find(|(at, _)| *at == value.span().start).map(|(_, offset)| *offset);
+        let from: Option<usize> = noted.or(above);
         let before = todo.len();
         for (key, member) in value.members() {
             let dot = if path.is_empty() { "" } else { "." };
-            todo.push((format!("{path}{dot}{key}"), member));
+            todo.push((format!("{path}{dot}{key}"), member, from));
         }
         for (at, element) in value.elements().enumerate() {
-            todo.push((format!("{path}[{at}]"), element));
+            todo.push((format!("{path}[{at}]"), element, from));
         }
         if todo.len() > before {
             // The last one is taken first.
             todo.get_mut(before..).unwrap_or_default().reverse();
             continue;
         }
-        let from = notes.iter().find(|(at, _)| *at == value.span().start).and_then(|(_, offset)| {
-            let record = event.record?;
-            Some(record.path_of(*offset)).filter(|path| !path.is_empty())
+        let from = event.record.zip(from).map(|(record, offset)| record.path_of(offset));
+        lines.push(Explained {
+            path,
+            from: from.filter(|path| !path.is_empty()),
+            value: value.raw().to_owned(),
         });
-        lines.push(Explained { path, from, value: value.raw().to_owned() });
     }
     Ok(lines)
 }

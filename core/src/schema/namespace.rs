@@ -3,7 +3,6 @@
 use super::Writer;
 use crate::event::{Event, Field, Risk, RiskLevel, Shape, integer, is_ip, known, pairs, truth};
 use crate::json::{Kind, Tape, Text, Value, write_string};
-use std::borrow::Cow;
 
 /// Elasticsearch refuses flattened values nested deeper than 20, and mappings too.
 const DEEPEST: usize = 12;
@@ -172,7 +171,10 @@ impl Writer<'_> {
             }
             (Shape::Pairs, _) => {
                 let open = self.open(field.label);
-                if !self.pairs(value) && !self.flat(value, depth) {
+                let at = self.len();
+                if self.pairs(value) {
+                    self.note_at(at, value.raw());
+                } else if !self.flat(value, depth) {
                     self.cut_label(open);
                 }
             }
@@ -471,40 +473,42 @@ impl Writer<'_> {
     }
 
     fn pairs_of(&mut self, text: &str) {
-        let found = pairs(text);
+        let mut found: Vec<(&str, &str)> = Vec::with_capacity(8);
+        found.extend(pairs(text));
         for (at, (name, value)) in found.iter().enumerate() {
-            let key = underscored(name);
-            let again =
-                found.get(at + 1..).unwrap_or_default().iter().any(|(other, _)| underscored(other) == key);
+            let later = found.get(at + 1..).unwrap_or_default();
+            let again = later.iter().any(|(other, _)| {
+                other.len() == name.len() && other.bytes().map(underscored).eq(name.bytes().map(underscored))
+            });
             if again || value.is_empty() {
                 continue;
             }
-            self.put(",");
-            self.plain(&key);
-            self.put(":");
+            self.put(",\"");
+            let from = self.len();
+            self.put(name);
+            for byte in self.buf.get_mut(from..).unwrap_or_default() {
+                *byte = underscored(*byte);
+            }
+            self.put("\":");
             self.plain(value);
         }
     }
 
     /// A key as it is; `false` and nothing written if no store takes it.
     fn key(&mut self, key: &Text<'_>, dots: bool) -> bool {
-        let plain = key.as_plain().filter(|plain| {
-            plain.len() <= 256
-                && plain.bytes().all(|byte| byte > b' ' && (byte != b'.' || !dots) && byte != 0x7f)
-        });
-        if let (Some(plain), Some(quoted)) = (plain, key.verbatim()) {
-            if plain.is_empty() {
-                return false;
-            }
+        if key.is_blank() {
+            return false;
+        }
+        if let (Some(plain), Some(quoted)) = (key.as_plain(), key.verbatim())
+            && plain.len() <= 256
+            && !(dots && memchr::memchr(b'.', plain.as_bytes()).is_some())
+        {
             self.put(",");
             self.put(quoted);
             self.put(":");
             return true;
         }
         let decoded = key.decode();
-        if decoded.trim().is_empty() {
-            return false;
-        }
         let mut name: String = decoded
             .chars()
             .map(|letter| if letter == '\0' || (dots && letter == '.') { '_' } else { letter })
@@ -538,6 +542,12 @@ fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'
             &*decoded
         }
     };
+    if let Some(field) = fields.get(*hint)
+        && field.key == plain
+    {
+        *hint += 1;
+        return Some(field);
+    }
     let (before, after) = fields.split_at_checked(*hint)?;
     if let Some(at) = after.iter().position(|field| field.key == plain) {
         *hint += at + 1;
@@ -549,15 +559,8 @@ fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'
 }
 
 /// `New Geo-Location` → `New_Geo_Location`, as the integration's field names have it.
-fn underscored(name: &str) -> Cow<'_, str> {
-    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        return Cow::Borrowed(name);
-    }
-    Cow::Owned(
-        name.chars()
-            .map(|letter| if letter.is_alphanumeric() || letter == ':' { letter } else { '_' })
-            .collect(),
-    )
+fn underscored(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() || byte == b':' || !byte.is_ascii() { byte } else { b'_' }
 }
 
 /// `userBehaviors`, `IPAddress`, `New City` → `user_behaviors`, `ip_address`, `new_city`.

@@ -76,7 +76,7 @@ impl<'b> Writer<'b> {
         match text.verbatim() {
             Some(slice) => self.copy(slice),
             None => {
-                if let Some(slice) = text.source() {
+                if let Some(slice) = text.source().or_else(|| text.as_slice()) {
                     self.note(slice);
                 }
                 text.write(self.buf);
