@@ -473,6 +473,37 @@ fn refuses_a_newer_format() {
     }
 }
 
+#[test]
+#[ignore = "needs a file system of a few MiB in $TIDEGATE_SMALL_DISK"]
+fn goes_on_after_a_full_disk() {
+    let disk = std::env::var("TIDEGATE_SMALL_DISK").unwrap();
+    let dir = tempfile::tempdir_in(disk).unwrap();
+    let ballast = dir.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 300 << 10]).unwrap();
+    let journal = open(dir.path());
+    let mut n = 0;
+    let (refused, e) = loop {
+        let changes = nth(n);
+        match journal.commit(&changes) {
+            Ok(_) => n += 1,
+            Err(e) => break (changes, e),
+        }
+    };
+    assert!(
+        matches!(&e, JournalError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull),
+        "{e}"
+    );
+    assert!(e.to_string().contains(dir.path().to_str().unwrap()), "{e}");
+    assert_eq!(commits(&journal), n);
+    std::fs::remove_file(ballast).unwrap();
+    journal.commit(&refused).unwrap();
+    drop(journal);
+    let journal = open(dir.path());
+    assert_eq!(commits(&journal), n + 1);
+    verify(dir.path()).unwrap();
+    assert_eq!(ids(&journal).iter().collect::<BTreeSet<_>>().len() as u64, (n + 1) * 20);
+}
+
 // ---- damage
 
 /// All files of a journal, to see that nothing was changed.
