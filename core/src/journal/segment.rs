@@ -27,6 +27,13 @@ const OCCURRENCE: u8 = 2;
 /// Bytes of records that a page may have. A body is 64 MiB at most.
 const LARGEST: usize = 1 << 30;
 
+/// A record on its way into a page.
+pub(super) struct Line<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) revision: Option<u64>,
+    pub(super) occurrence: u32,
+}
+
 /// What `encode` needs to know of a page.
 pub(super) struct Parts<'a> {
     pub(super) id: PageId,
@@ -35,7 +42,7 @@ pub(super) struct Parts<'a> {
     pub(super) lane: Lane,
     pub(super) at: DateTime<Utc>,
     pub(super) previous: Digest,
-    pub(super) records: &'a [StoredRecord],
+    pub(super) records: &'a [Line<'a>],
 }
 
 /// Writes pages; keeps its zstd context and buffers.
@@ -65,7 +72,7 @@ impl Encoder {
         }
         let mut lines = Vec::with_capacity(raw);
         for record in page.records {
-            lines.extend_from_slice(&record.bytes);
+            lines.extend_from_slice(record.bytes);
             lines.push(b'\n');
         }
         self.frame.clear();
@@ -341,6 +348,10 @@ mod tests {
             })
             .collect();
         let mut out = Vec::new();
+        let lines: Vec<_> = records
+            .iter()
+            .map(|r| Line { bytes: &r.bytes, revision: r.revision, occurrence: r.occurrence })
+            .collect();
         let parts = Parts {
             id: 3,
             source: "okta",
@@ -348,7 +359,7 @@ mod tests {
             lane: Lane::Sweep,
             at: DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap(),
             previous: [7; 32],
-            records: &records,
+            records: &lines,
         };
         let (digest, kept) = Encoder::new().unwrap().encode(&parts, &mut out).unwrap();
         let back = decode(&out, &mut Decompressor::new().unwrap()).ok().unwrap();

@@ -392,6 +392,19 @@ impl Db {
     }
 }
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+impl Db {
+    /// Does what this program never would.
+    pub(super) fn pretend(&self, sql: &str) {
+        self.db.execute(sql, []).unwrap();
+    }
+
+    pub(super) fn count(&self, sql: &str) -> i64 {
+        self.db.query_row(sql, [], |r| r.get(0)).unwrap()
+    }
+}
+
 /// A transaction that writes.
 pub(super) struct Tx<'a> {
     path: &'a Path,

@@ -2,11 +2,11 @@
 
 use super::keys::{self, Cache, Verdict};
 use super::lock::{self, Lock};
-use super::segment::{self, Digest, Encoder, Files, Parts, Place};
+use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
 use super::state::{Db, Tx};
 use super::{
     Appended, Change, DeadLetter, Journal, JournalError, Keep, NewPage, Outcome, PageId, Range, Request,
-    State, StoredPage, StoredRecord, Trimmed, whole,
+    State, StoredPage, Trimmed, whole,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, VecDeque};
@@ -543,11 +543,7 @@ impl Batch<'_, '_> {
                 }
             };
             keys::pack(blobs.entry(key.hour).or_default(), key);
-            records.push(StoredRecord {
-                bytes: record.bytes.clone(),
-                revision,
-                occurrence: record.occurrence,
-            });
+            records.push(Line { bytes: &record.bytes, revision, occurrence: record.occurrence });
         }
         if records.is_empty() {
             return Ok(done);

@@ -9,11 +9,12 @@
 
 use crate::journal::{
     Action, Appended, Change, DeadLetter, Fingerprint, Grade, Interval, Journal, JournalError, Keep, Key,
-    Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, QuotaRow, Range, Span, StoredPage, Work,
+    Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, QuotaRow, Range, Span, Steps, StoredPage, Work,
 };
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Opens (or makes) the journal that belongs to a directory. All state must be found again at the next opening.
@@ -716,4 +717,143 @@ fn epochs_rise(factory: Factory<'_>, dir: &Path) {
     let first = open(factory, dir).epoch();
     let second = open(factory, dir).epoch();
     assert!(second > first);
+}
+
+/// A journal's directory as a crash or a power cut would have left it.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The step at which it was taken.
+    pub step: &'static str,
+    /// What a power cut took besides: bytes that were not synced.
+    pub torn: Option<&'static str>,
+    /// Where it lies.
+    pub dir: PathBuf,
+}
+
+/// Takes crash images of a directory at every named step; give [`CrashImages::steps`] to the journal's options.
+pub struct CrashImages {
+    of: PathBuf,
+    into: tempfile::TempDir,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    images: Vec<Image>,
+    count: usize,
+    /// Lengths that were synced, by file name.
+    synced: std::collections::HashMap<PathBuf, u64>,
+}
+
+impl CrashImages {
+    /// Of this directory, which need not be there yet.
+    #[must_use]
+    pub fn of(dir: impl Into<PathBuf>) -> Arc<Self> {
+        Arc::new(Self { of: dir.into(), into: tempfile::tempdir().unwrap(), taken: Mutex::default() })
+    }
+
+    /// The hook.
+    #[must_use]
+    pub fn steps(self: &Arc<Self>) -> Steps {
+        let this = Arc::clone(self);
+        Arc::new(move |step| {
+            this.image(step);
+            Ok(())
+        })
+    }
+
+    /// The images since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<Image> {
+        std::mem::take(&mut self.taken.lock().unwrap().images)
+    }
+
+    fn image(&self, step: &'static str) {
+        let mut taken = self.taken.lock().unwrap();
+        taken.add(&self.of, self.into.path(), step, None);
+        let files = files(&self.of);
+        match step {
+            // Between here and the sync any part of what was appended may reach the disk.
+            "appended" => {
+                for (file, len) in &files {
+                    let before = taken.synced.get(file).copied().unwrap_or(0);
+                    if file.extension().is_some_and(|e| e == "zst") && *len > before {
+                        taken.tear(&self.of, self.into.path(), step, file, before, *len);
+                    }
+                }
+            }
+            // The transaction's own sync: before it any part of the WAL may be there.
+            "committed" | "trim committed" => {
+                let wal = PathBuf::from("state.db-wal");
+                let before = taken.synced.get(&wal).copied().unwrap_or(0);
+                if let Some((_, len)) = files.iter().find(|(file, len)| *file == wal && *len > before) {
+                    taken.tear(&self.of, self.into.path(), step, &wal, before, *len);
+                }
+            }
+            _ => {}
+        }
+        if step != "appended" {
+            taken.synced = files.into_iter().collect();
+        }
+    }
+}
+
+impl Taken {
+    fn add(&mut self, of: &Path, into: &Path, step: &'static str, torn: Option<&'static str>) -> PathBuf {
+        let dir = into.join(format!("{}-{}", self.count, step.replace(' ', "-")));
+        self.count += 1;
+        copy(of, &dir);
+        self.images.push(Image { step, torn, dir: dir.clone() });
+        dir
+    }
+
+    fn tear(&mut self, of: &Path, into: &Path, step: &'static str, file: &Path, before: u64, len: u64) {
+        let cuts = [
+            ("to nothing", before),
+            ("to a byte", before + 1),
+            ("in the middle", before + (len - before) / 2),
+            ("to all but a byte", len - 1),
+        ];
+        for (torn, cut) in cuts {
+            let dir = self.add(of, into, step, Some(torn));
+            std::fs::File::options().write(true).open(dir.join(file)).unwrap().set_len(cut).unwrap();
+        }
+        // The length reached the disk and the bytes did not.
+        let dir = self.add(of, into, step, Some("to zeros"));
+        let torn = std::fs::File::options().write(true).open(dir.join(file)).unwrap();
+        torn.set_len(before).unwrap();
+        torn.set_len(len).unwrap();
+    }
+}
+
+/// Names and lengths of the files that a journal keeps.
+fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
+    let list = |sub: &str| -> Vec<(PathBuf, u64)> {
+        std::fs::read_dir(dir.join(sub))
+            .into_iter()
+            .flatten()
+            .map(Result::unwrap)
+            .filter(|e| e.file_type().unwrap().is_file())
+            // The shared index of the WAL is memory, not data; the lock dies with its process.
+            .filter(|e| e.file_name() != "state.db-shm" && e.file_name() != "lock")
+            .map(|e| (Path::new(sub).join(e.file_name()), e.metadata().unwrap().len()))
+            .collect()
+    };
+    let mut all = list("");
+    all.extend(list("pages"));
+    all
+}
+
+/// Copies a journal's directory as a crash would leave it.
+///
+/// # Panics
+/// If it cannot.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    if from.join("pages").is_dir() {
+        std::fs::create_dir_all(to.join("pages")).unwrap();
+    }
+    for (file, _) in files(from) {
+        std::fs::copy(from.join(&file), to.join(&file)).unwrap();
+    }
 }
