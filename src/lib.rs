@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod pipeline;
 pub mod requests;
+pub mod serve;
 pub mod world;
 
 use std::process::ExitCode;

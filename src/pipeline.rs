@@ -4,15 +4,18 @@
 //! a keeper that gives signs of life, carries out operators' requests and takes away what every sink has. Nothing else
 //! connects the two sides. Tenants share nothing but the process: page slots, threads, the configuration's file.
 
-use crate::config::Config;
+use crate::config::{Config, SourceConfig};
 use crate::world::{World, journal_dir};
+use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::board::Board;
 use tidegate_core::collect::Collector;
-use tidegate_core::deliver::Deliverer;
-use tidegate_core::journal::{Action, Change, FileJournal, Fingerprint, Handle, JournalError, Keep, OpenOptions};
+use tidegate_core::deliver::{Deliverer, GiveUp};
+use tidegate_core::journal::{
+    Action, Change, FileJournal, Fingerprint, Handle, JournalError, Keep, OpenOptions,
+};
 use tidegate_core::source::Source;
 use tidegate_core::stop::{Phase, Signal};
 use tokio::sync::{Notify, watch};
@@ -22,6 +25,9 @@ use tokio::task::JoinSet;
 const KEEPER: Duration = Duration::from_millis(400);
 /// What every sink has is taken away this often.
 const TRIM: Duration = Duration::from_secs(60);
+
+/// Keys of hours that no vendor can send again are forgotten this often.
+const FORGET: Duration = Duration::from_secs(3600);
 
 /// Why a tenant could not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +71,8 @@ impl Tenant {
         let now = world.clock.now();
         let options = OpenOptions { budget: Some(bounds.budget.0), ..OpenOptions::new(verb.clone(), now) };
         let opened = tokio::task::spawn_blocking(move || FileJournal::open(&dir, options)).await;
-        let opened = opened.map_err(|error| StartError::Config(format!("opening the journal failed: {error}")))??;
+        let opened =
+            opened.map_err(|error| StartError::Config(format!("opening the journal failed: {error}")))??;
         let journal = Handle::new(Arc::new(opened));
 
         let state = journal.load().await?;
@@ -93,6 +100,10 @@ impl Tenant {
                 clock: world.clock.clone(),
                 board: board.clone(),
                 start: sink.start,
+                give_up: GiveUp {
+                    after: sink.give_up_after,
+                    when_full: (!sink.required).then(|| full.subscribe()),
+                },
                 stop: deliver.watch(),
                 bell,
             };
@@ -129,6 +140,7 @@ impl Tenant {
             full,
             bells,
             reload: Arc::clone(&world.reload),
+            forget: forget(config, tenant),
             stop: keep.watch(),
         };
         keeping.spawn(keeper.run());
@@ -182,7 +194,11 @@ fn claim(tenant: &str, known: &[Fingerprint], ours: &Fingerprint) -> Result<Opti
             "tenant {tenant}, source {source}: the journal holds {} of {}, the configuration says {} of {}\n  \
              If it is the same organisation under a new address: tidegate source reset {tenant} {source}\n  \
              If the old data belongs to another key: tidegate source rename {tenant} {source} NEW",
-            known.connector, known.organisation, ours.connector, ours.organisation, source = ours.source,
+            known.connector,
+            known.organisation,
+            ours.connector,
+            ours.organisation,
+            source = ours.source,
         ))),
     }
 }
@@ -204,6 +220,29 @@ async fn finish(tasks: &mut JoinSet<Result<(), JournalError>>) -> Option<Journal
     failed
 }
 
+/// How long each stream's keys are remembered: as long as the vendor can send a record again, or as configured.
+fn forget(config: &Config, tenant: &str) -> Vec<(String, &'static str, Duration)> {
+    let sources = config.tenants.get(tenant).into_iter().flat_map(|ours| &ours.sources);
+    let streams = |(key, source): (&String, &SourceConfig)| {
+        let after = source.forget_after;
+        let key = key.clone();
+        source
+            .streams
+            .iter()
+            .map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention + FORGET * 24)))
+            .collect()
+    };
+    sources.flat_map(|source| -> Vec<_> { streams(source) }).collect()
+}
+
+fn due(last: &mut Option<tokio::time::Instant>, every: Duration) -> bool {
+    let due = last.is_none_or(|last| last.elapsed() >= every);
+    if due {
+        *last = Some(tokio::time::Instant::now());
+    }
+    due
+}
+
 struct Keeper {
     journal: Handle,
     clock: tidegate_core::clock::Clock,
@@ -211,12 +250,13 @@ struct Keeper {
     full: watch::Sender<bool>,
     bells: Vec<Arc<Notify>>,
     reload: Arc<Notify>,
+    forget: Vec<(String, &'static str, Duration)>,
     stop: tidegate_core::stop::Stop,
 }
 
 impl Keeper {
     async fn run(mut self) -> Result<(), JournalError> {
-        let mut trimmed = tokio::time::Instant::now() - TRIM;
+        let (mut trimmed, mut forgotten) = (None, None);
         loop {
             let requests = self.journal.heartbeat(self.clock.now()).await?;
             for request in requests {
@@ -227,8 +267,13 @@ impl Keeper {
                     self.reload.notify_one();
                 }
             }
-            if trimmed.elapsed() >= TRIM {
-                trimmed = tokio::time::Instant::now();
+            if due(&mut forgotten, FORGET) {
+                for (source, stream, after) in &self.forget {
+                    let before = self.clock.now() - TimeDelta::from_std(*after).unwrap_or(TimeDelta::MAX);
+                    self.journal.forget(source, stream, before.timestamp().div_euclid(3600)).await?;
+                }
+            }
+            if due(&mut trimmed, TRIM) {
                 let trim = self.journal.trim(self.keep, self.clock.now()).await?;
                 self.full.send_replace(trim.full);
             }

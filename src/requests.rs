@@ -58,7 +58,12 @@ impl Ask {
             Self::DeadLettersDrop { .. } => "dead_letters_drop",
             Self::Reload => "reload",
         };
-        Request { id: 0, at, verb: verb.to_owned(), arguments: serde_json::to_string(self).unwrap_or_default() }
+        Request {
+            id: 0,
+            at,
+            verb: verb.to_owned(),
+            arguments: serde_json::to_string(self).unwrap_or_default(),
+        }
     }
 }
 

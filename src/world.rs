@@ -17,7 +17,7 @@ use tidegate_core::quota::{Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
 use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
-use tidegate_core::source::{Connector, Settings, SettingsError, Source, Stream};
+use tidegate_core::source::{Connector, Settings, SettingsError, Source, Stream, StreamKind};
 use tokio::sync::{Notify, Semaphore};
 
 /// Everything that exists once a process. Cheap to clone.
@@ -31,6 +31,8 @@ pub struct World {
     pub clock: Clock,
     /// Rings when an operator asks for the configuration to be read again.
     pub reload: Arc<Notify>,
+    /// What the tenants that run say of themselves.
+    pub boards: crate::serve::Boards,
     outward: Arc<Mutex<Outward>>,
 }
 
@@ -78,6 +80,10 @@ pub struct OpenSink {
     pub renderer: Renderer,
     /// Where it begins if the journal does not know it.
     pub start: Start,
+    /// How long records wait for it.
+    pub give_up_after: Option<Duration>,
+    /// Whether a full journal waits for it.
+    pub required: bool,
 }
 
 impl World {
@@ -90,6 +96,7 @@ impl World {
             kinds: tidegate_sinks::ALL,
             clock: Clock::system(),
             reload: Arc::default(),
+            boards: crate::serve::Boards::default(),
             outward: Arc::default(),
         }
     }
@@ -107,7 +114,8 @@ impl World {
     /// # Errors
     /// Everything that is wrong with it, for a person.
     pub fn load(&self, path: &Path) -> Result<Config, String> {
-        config::load(path, std::env::vars(), &self.connectors, self.kinds).map_err(|errors| errors.to_string())
+        config::load(path, config::environment(), &self.connectors, self.kinds)
+            .map_err(|errors| errors.to_string())
     }
 
     /// A tenant's sources that are not declared off.
@@ -119,7 +127,15 @@ impl World {
         let now = self.clock.now();
         let mut out = Vec::new();
         for (key, source) in ours.sources.iter().filter(|(_, source)| source.off.is_none()) {
-            let wrong = |error: SettingsError| StartError::Config(config.source_error(tenant, key, &error).to_string());
+            let wrong = |error: SettingsError| {
+                StartError::Config(config.source_error(tenant, key, &error).to_string())
+            };
+            if source.settle.is_some() && source.streams.iter().all(|stream| stream.kind == StreamKind::Feed)
+            {
+                let message =
+                    "this source's streams are feeds, which need no second reading; leave the key out";
+                return Err(wrong(SettingsError::new("settle", message)));
+            }
             let http = self.client(config, &source.reach, true).map_err(wrong)?;
             let http = http.with_quota(Quota::new(share(source)?));
             let settings = Settings {
@@ -158,7 +174,8 @@ impl World {
         let Some(ours) = config.tenants.get(tenant) else { return Ok(Vec::new()) };
         let mut out = Vec::new();
         for (key, sink) in &ours.sinks {
-            let wrong = |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
+            let wrong =
+                |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
             let settings = SinkSettings {
                 tenant: tenant.to_owned(),
                 sink: key.clone(),
@@ -185,7 +202,16 @@ impl World {
                 SinkStart::Kept => Start::Kept,
                 SinkStart::At(time) => Start::At(time),
             };
-            out.push(OpenSink { key: key.clone(), kind: sink.kind.name(), schema: name, sink: open, renderer, start });
+            out.push(OpenSink {
+                key: key.clone(),
+                kind: sink.kind.name(),
+                schema: name,
+                sink: open,
+                renderer,
+                start,
+                give_up_after: sink.give_up_after,
+                required: sink.required,
+            });
         }
         Ok(out)
     }
@@ -202,8 +228,8 @@ impl World {
             (None, None) => {
                 let proxy = reach.proxy.as_deref().map(proxy_url).transpose()?;
                 let settings = TransportSettings { proxy, ca_file: reach.ca_file.clone(), connect };
-                let made: Arc<dyn Transport> = Reqwest::new(&settings)
-                    .map_err(|error| SettingsError::new(error.key, error.message))?;
+                let made: Arc<dyn Transport> =
+                    Reqwest::new(&settings).map_err(|error| SettingsError::new(error.key, error.message))?;
                 outward.transports.push((reach.clone(), connect, Arc::clone(&made)));
                 made
             }
@@ -220,7 +246,9 @@ impl World {
 }
 
 fn share(source: &SourceConfig) -> Result<Share, StartError> {
-    format!("{}%", source.quota.value()).parse().map_err(|error| StartError::Config(format!("quota: {error}")))
+    format!("{}%", source.quota.value())
+        .parse()
+        .map_err(|error| StartError::Config(format!("quota: {error}")))
 }
 
 /// A proxy's URL, which may hold credentials and then stands behind a reference.

@@ -201,7 +201,13 @@ async fn a_backfill_meets_the_live_chain_and_doubles_nothing() {
     rig.sync(10 * MINUTE).await;
     let first = rig.elastic.created();
     assert!(first < 1_000, "the live chain begins two days back");
-    let work = tidegate_core::collect::feed::backfill("okta", "system_log", base() - TimeDelta::days(40), None, false);
+    let work = tidegate_core::collect::feed::backfill(
+        "okta",
+        "system_log",
+        base() - TimeDelta::days(40),
+        None,
+        false,
+    );
     let mut tenant = rig.start().await;
     tenant.journal.commit(vec![tidegate_core::journal::Change::Work(work)]).await.unwrap();
     tenant.stop().await;
@@ -218,8 +224,17 @@ async fn a_backfill_meets_the_live_chain_and_doubles_nothing() {
 async fn a_full_journal_pauses_polling_and_nothing_undelivered_goes() {
     let spread = TimeDelta::hours(3);
     let generate = Generate { start: base() - spread, ..Generate::new(61, 9_000, spread) };
-    let rig = Rig::with(okta(generate), ElasticsearchConfig::default(), "\n[tenant.acme.journal]\nbudget = \"1MiB\"\n");
-    rig.elastic.set_random_faults(Some(RandomFaults { seed: 1, rate: 1.0, kinds: vec![Fault::Unavailable], path: String::new() }));
+    let rig = Rig::with(
+        okta(generate),
+        ElasticsearchConfig::default(),
+        "\n[tenant.acme.journal]\nbudget = \"1MiB\"\n",
+    );
+    rig.elastic.set_random_faults(Some(RandomFaults {
+        seed: 1,
+        rate: 1.0,
+        kinds: vec![Fault::Unavailable],
+        path: String::new(),
+    }));
     let mut tenant = rig.start().await;
     tokio::time::sleep(30 * MINUTE).await;
     let wait = tenant.board.sources()["okta"].wait.clone();

@@ -1,3 +1,10 @@
 //! One folder a vendor.
+//!
+//! A connector is a folder here and one line in [`ALL`]; somebody else's crate hands its own to `tidegate::main`.
 
 pub mod okta;
+
+use tidegate_core::source::Connector;
+
+/// All connectors of the tree, by `connector = "…"`.
+pub const ALL: &[&dyn Connector] = &[&okta::Okta];

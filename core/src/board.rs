@@ -39,6 +39,8 @@ pub struct SinkState {
     pub duplicates: u64,
     /// Documents that became dead letters.
     pub dead: u64,
+    /// Documents that were given up (`give_up_after`, `required = false`).
+    pub given_up: u64,
     /// Documents that had to be sent again.
     pub retries: u64,
     /// The trouble it is in, and since when.

@@ -285,6 +285,7 @@ impl schemars::JsonSchema for SecretRef {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -117,7 +117,7 @@ pub trait Connector: Sync {
     fn normalize<'r>(
         &self,
         stream: &Stream,
-        record: Value<'_, 'r>,
+        record: Value<'r, 'r>,
         emit: &mut Emit<'_, 'r>,
     ) -> Result<(), NormalizeError>;
 }

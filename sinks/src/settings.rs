@@ -119,6 +119,38 @@ impl JsonSchema for Span {
     }
 }
 
+/// Checks the option table of a README against the struct: `| key | default | meaning |`, the meaning word for word
+/// from the doc comment, the default one that leaves the settings as they are. `needed` are keys without a default.
+#[cfg(test)]
+pub(crate) fn check_option_table<T: DeserializeOwned + fmt::Debug>(
+    readme: &str,
+    schema: &Schema,
+    needed: serde_json::Value,
+) {
+    let keys = schema.get("properties").and_then(serde_json::Value::as_object).unwrap();
+    let rows: Vec<Vec<&str>> = readme
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let named: Vec<_> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    let mut table = needed.as_object().unwrap().clone();
+    let plain = format!("{:?}", read::<T>(&table).unwrap());
+    for row in &rows {
+        let key = row[0].trim_matches('`');
+        let meaning = keys[key]["description"].as_str().unwrap().replace('\n', " ");
+        assert_eq!(row[2], meaning, "the meaning of {key}");
+        let default = row[1].trim_matches('`');
+        if default != "–" {
+            assert!(!table.contains_key(key), "{key} is needed and has no default");
+            table.insert(key.to_owned(), serde_json::from_str(default).unwrap());
+            assert_eq!(format!("{:?}", read::<T>(&table).unwrap()), plain, "the default of {key}");
+        }
+    }
+    let missing: Vec<_> = keys.keys().filter(|key| !named.contains(&key.as_str())).collect();
+    assert!(missing.is_empty() && named.len() == keys.len(), "not in the table: {missing:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -71,11 +71,19 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
     if here { work(world, config, name).await } else { 0 }
 }
 
-fn asks(world: &World, config: &Config, name: &str, tenant: &Tenant, args: &Args) -> Result<Vec<Ask>, String> {
+fn asks(
+    world: &World,
+    config: &Config,
+    name: &str,
+    tenant: &Tenant,
+    args: &Args,
+) -> Result<Vec<Ask>, String> {
     let now = world.clock.now();
     let state = match Reader::open(journal_dir(config, name)).and_then(|mut reader| reader.load()) {
         Ok(state) => state,
-        Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => State::default(),
+        Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            State::default()
+        }
         Err(error) => return Err(error.to_string()),
     };
     if let Some(id) = args.hole {
@@ -113,6 +121,17 @@ fn asks(world: &World, config: &Config, name: &str, tenant: &Tenant, args: &Args
         && !streams.iter().any(|known| known == stream)
     {
         return Err(format!("source {key} does not run stream {stream:?}; it runs {}", streams.join(", ")));
+    }
+    let forgotten = state.forgotten.iter().find(|(source, stream, hour)| {
+        source == key && streams.contains(stream) && from.timestamp().div_euclid(3600) < *hour
+    });
+    if let (Some((_, stream, hour)), false) = (forgotten, args.again) {
+        let since = DateTime::from_timestamp(hour.saturating_mul(3600), 0).unwrap_or(now);
+        return Err(format!(
+            "the ids of {stream} before {} are forgotten, so that records of that time would be taken for new and be \
+             delivered again; --again does it all the same",
+            since.format("%Y-%m-%d %H:%MZ")
+        ));
     }
     let streams = streams.into_iter().filter(|stream| args.stream.as_ref().is_none_or(|only| only == stream));
     Ok(streams
@@ -164,7 +183,9 @@ async fn work(world: &World, config: &Config, name: &str) -> u8 {
             let fetched: u64 = board.sources().values().map(|s| s.fetched).sum();
             let known: u64 = board.sources().values().map(|s| s.duplicates).sum();
             let delivered: u64 = board.sinks().values().map(|s| s.delivered + s.duplicates).sum();
-            bar.set_message(format!("{fetched} new records, {known} known already, {delivered} documents delivered"));
+            bar.set_message(format!(
+                "{fetched} new records, {known} known already, {delivered} documents delivered"
+            ));
             tokio::time::sleep(TICK).await;
         }
     };
@@ -182,12 +203,16 @@ async fn work(world: &World, config: &Config, name: &str) -> u8 {
     }
     for (key, source) in running.board.sources() {
         if let Some((fault, _)) = source.fault {
-            super::complain(&format!("{name}/{key}: {fault}; the backfill goes on with the next run or sync"));
+            super::complain(&format!(
+                "{name}/{key}: {fault}; the backfill goes on with the next run or sync"
+            ));
             return 10;
         }
     }
     if !complete {
-        super::print(&format!("{name}: interrupted after {fetched} new records; the next run, sync or backfill goes on"));
+        super::print(&format!(
+            "{name}: interrupted after {fetched} new records; the next run, sync or backfill goes on"
+        ));
         return 12;
     }
     super::print(&format!("{name}: backfill finished, {fetched} new records"));

@@ -20,7 +20,8 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
     let mut code = 0;
     let mut objects = Vec::new();
     for (name, tenant) in &config.tenants {
-        let opened = world.sources(config, name).and_then(|sources| Ok((world.sinks(config, name)?, sources)));
+        let opened =
+            world.sources(config, name).and_then(|sources| Ok((world.sinks(config, name)?, sources)));
         let (sinks, sources) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -32,7 +33,12 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
         for source in &sources {
             let found = if args.online { source.api.check().await } else { Findings::default() };
             let streams: Vec<&str> = source.streams.iter().map(|stream| stream.name).collect();
-            let what = format!("{} of {}: {}", source.connector.title(), source.fingerprint.organisation, streams.join(", "));
+            let what = format!(
+                "{} of {}: {}",
+                source.connector.title(),
+                source.fingerprint.organisation,
+                streams.join(", ")
+            );
             code = code.max(say(args, name, &source.key, &what, &found, 21, &mut objects));
         }
         for sink in &sinks {
@@ -49,7 +55,9 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
     if args.json {
         super::print(&serde_json::Value::Array(objects).to_string());
     } else if code == 0 && !args.online {
-        super::print("The configuration is right. `tidegate check --online` tries credentials and destinations.");
+        super::print(
+            "The configuration is right. `tidegate check --online` tries credentials and destinations.",
+        );
     }
     code
 }

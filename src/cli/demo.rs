@@ -119,7 +119,9 @@ async fn stand_ins(args: &Args) -> Result<Simulation, String> {
         return Ok(simulation);
     }
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    start(SimulateOptions { okta: free, elasticsearch: free, ..options }).await.map_err(|error| error.to_string())
+    start(SimulateOptions { okta: free, elasticsearch: free, ..options })
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// A pipeline file and an empty journal. Only what an earlier demonstration made is removed.
@@ -191,7 +193,11 @@ async fn kill_once(args: &Args, simulation: &Simulation, file: &Path) -> Result<
         "path": "_bulk", "after_requests": batch, "when": "before_answer", "hold_ms": 5_000,
     });
     let control = |method: &str, path: &str, body: String| {
-        let request = http::Request::builder().method(method).uri(path).body(Bytes::from(body)).map_err(|e| e.to_string())?;
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Bytes::from(body))
+            .map_err(|e| e.to_string())?;
         Ok::<_, String>(simulation.elasticsearch.handle(&request, Utc::now()).body)
     };
     control("POST", "/_sim/notify", order.to_string())?;
@@ -204,7 +210,10 @@ async fn kill_once(args: &Args, simulation: &Simulation, file: &Path) -> Result<
         }
         if let Ok(Some(_)) = child.try_wait() {
             let ended = child.wait_with_output().await.map_err(|error| error.to_string())?;
-            return Err(format!("the pipeline ended too early: {}", String::from_utf8_lossy(&ended.stderr).trim()));
+            return Err(format!(
+                "the pipeline ended too early: {}",
+                String::from_utf8_lossy(&ended.stderr).trim()
+            ));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -229,10 +238,13 @@ fn compare(simulation: &Simulation) -> Books {
 
 fn write_one(dir: &Path, simulation: &Simulation) -> Result<Option<PathBuf>, String> {
     let first = simulation.okta.events().into_iter().next();
-    let Some(stored) = first.and_then(|event| simulation.elasticsearch.documents(&event.id).into_iter().next()) else {
+    let Some(stored) =
+        first.and_then(|event| simulation.elasticsearch.documents(&event.id).into_iter().next())
+    else {
         return Ok(None);
     };
-    let document: serde_json::Value = serde_json::from_slice(&stored.source).map_err(|error| error.to_string())?;
+    let document: serde_json::Value =
+        serde_json::from_slice(&stored.source).map_err(|error| error.to_string())?;
     let text = serde_json::to_string_pretty(&document).map_err(|error| error.to_string())?;
     let path = dir.join("doc-0001.json");
     std::fs::write(&path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;

@@ -94,7 +94,8 @@ pub async fn ask(world: &World, config: &Config, tenant: &str, ask: &Ask) -> Res
         }
         Err(JournalError::Held { holder, .. }) => {
             let row = ask.row(now);
-            let id = reader::request(&dir, &row.verb, &row.arguments, now).map_err(|error| error.to_string())?;
+            let id =
+                reader::request(&dir, &row.verb, &row.arguments, now).map_err(|error| error.to_string())?;
             let began = Instant::now();
             while began.elapsed() < PATIENCE {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -143,9 +144,23 @@ pub async fn source(world: &World, config: &Config, args: &SourceArgs) -> u8 {
             Action { at: now, what: "reset".to_owned(), detail: format!("source {source} begins anew") },
         ),
     };
-    deed(world, config, tenant, changes, action, |state| {
-        state.fingerprints.iter().map(|f| f.source.clone()).chain(state.works.iter().map(|w| w.source.clone())).collect()
-    }, ("source", key)).await
+    deed(
+        world,
+        config,
+        tenant,
+        changes,
+        action,
+        |state| {
+            state
+                .fingerprints
+                .iter()
+                .map(|f| f.source.clone())
+                .chain(state.works.iter().map(|w| w.source.clone()))
+                .collect()
+        },
+        ("source", key),
+    )
+    .await
 }
 
 /// `sinks rename|forget`; the exit code.
@@ -162,12 +177,23 @@ pub async fn sinks(world: &World, config: &Config, args: &SinksArgs) -> u8 {
             tenant,
             sink,
             vec![Change::ForgetSink(sink.clone())],
-            Action { at: now, what: "forget".to_owned(), detail: format!("sink {sink} is gone; what it lacked is its hole") },
+            Action {
+                at: now,
+                what: "forget".to_owned(),
+                detail: format!("sink {sink} is gone; what it lacked is its hole"),
+            },
         ),
     };
-    deed(world, config, tenant, changes, action, |state| {
-        state.spans.iter().map(|span| span.sink.clone()).collect()
-    }, ("sink", key)).await
+    deed(
+        world,
+        config,
+        tenant,
+        changes,
+        action,
+        |state| state.spans.iter().map(|span| span.sink.clone()).collect(),
+        ("sink", key),
+    )
+    .await
 }
 
 /// A deed that only makes sense while nobody holds the tenant: the configuration changes with it.
@@ -214,7 +240,10 @@ async fn deed(
     match done.await {
         Ok(None) => 0,
         Ok(Some(keys)) => {
-            super::complain(&format!("{tenant}: the journal knows no {kind} {key:?}; it knows {}", keys.join(", ")));
+            super::complain(&format!(
+                "{tenant}: the journal knows no {kind} {key:?}; it knows {}",
+                keys.join(", ")
+            ));
             20
         }
         Err(error) => {
@@ -228,7 +257,8 @@ async fn deed(
 pub async fn reload(world: &World, config: &Config, _args: &ReloadArgs) -> u8 {
     for tenant in config.tenants.keys() {
         let dir = journal_dir(config, tenant);
-        let running = Reader::open(&dir).and_then(|mut reader| reader.load()).ok().and_then(|state| state.holder);
+        let running =
+            Reader::open(&dir).and_then(|mut reader| reader.load()).ok().and_then(|state| state.holder);
         if running.is_none_or(|holder| holder.verb != "run") {
             continue;
         }
@@ -244,6 +274,8 @@ pub async fn reload(world: &World, config: &Config, _args: &ReloadArgs) -> u8 {
             }
         };
     }
-    super::complain("no tenant of this configuration is held by a `tidegate run`: there is nothing to reload");
+    super::complain(
+        "no tenant of this configuration is held by a `tidegate run`: there is nothing to reload",
+    );
     50
 }

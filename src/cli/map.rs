@@ -2,8 +2,9 @@
 
 use crate::world::World;
 use std::io::{BufRead, BufWriter, Write};
+use tidegate_core::event::Event;
 use tidegate_core::json::Tape;
-use tidegate_core::schema::{self, Context};
+use tidegate_core::schema::{self, Context, Explained, Marks};
 use tidegate_core::source::{Connector, Stream};
 
 /// Records on standard input (one JSON object a line), documents on standard output.
@@ -39,7 +40,11 @@ pub struct Args {
 pub fn run(world: &World, args: &Args) -> u8 {
     let Some(connector) = world.connectors.iter().find(|c| c.name() == args.connector) else {
         let known: Vec<&str> = world.connectors.iter().map(|c| c.name()).collect();
-        super::complain(&format!("--connector {}: not known; known are {}", args.connector, known.join(", ")));
+        super::complain(&format!(
+            "--connector {}: not known; known are {}",
+            args.connector,
+            known.join(", ")
+        ));
         return 20;
     };
     let Some(stream) = connector.streams().iter().find(|s| s.name == args.stream) else {
@@ -48,7 +53,11 @@ pub fn run(world: &World, args: &Args) -> u8 {
         return 20;
     };
     let Some(schema) = schema::by_name(&args.schema) else {
-        super::complain(&format!("--schema {}: not known; known are {}", args.schema, schema::NAMES.join(", ")));
+        super::complain(&format!(
+            "--schema {}: not known; known are {}",
+            args.schema,
+            schema::ALL.map(|schema| schema.name()).join(", ")
+        ));
         return 20;
     };
     let mapper = Mapper { world, args, connector: *connector, stream, schema };
@@ -112,17 +121,18 @@ impl Mapper<'_> {
             names: self.stream.names,
             ingested: now,
             fetched: now,
+            id: None,
             original: self.args.original,
-            late: None,
-            revises: false,
-            mark: None,
+            marks: Marks::default(),
         };
         let mut events = Vec::new();
-        self.connector.normalize(self.stream, record, &mut |event| events.push(event)).map_err(|error| error.0)?;
+        self.connector
+            .normalize(self.stream, record, &mut |event| events.push(event))
+            .map_err(|error| error.0)?;
         for event in &events {
             if self.args.explain {
-                let text = schema::explain(self.schema, event, &context).map_err(|error| error.0)?;
-                out.extend_from_slice(text.as_bytes());
+                let lines = schema::explain(self.schema, event, &context).map_err(|error| error.0)?;
+                out.extend_from_slice(explained(event, &lines).as_bytes());
             } else {
                 self.schema.render(event, &context, out).map_err(|error| error.0)?;
             }
@@ -130,4 +140,17 @@ impl Mapper<'_> {
         }
         Ok(())
     }
+}
+
+/// For a person: what the event means, then each field with the record field that it came from.
+fn explained(event: &Event<'_>, lines: &[Explained]) -> String {
+    let mut text = String::new();
+    for (what, meaning) in event.summary() {
+        text.push_str(&format!("{what}: {meaning}\n"));
+    }
+    for line in lines {
+        let from = line.from.as_deref().unwrap_or("(tidegate)");
+        text.push_str(&format!("  {} = {}  ← {from}\n", line.path, line.value));
+    }
+    text
 }

@@ -33,7 +33,14 @@ use tidegate_core::source::Connector;
 #[command(name = "tidegate", version, max_term_width = 110, disable_help_subcommand = true)]
 pub struct Cli {
     /// The pipeline's file
-    #[arg(long, short, global = true, value_name = "FILE", default_value = "pipeline.toml", env = "TIDEGATE_CONFIG")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "pipeline.toml",
+        env = "TIDEGATE_CONFIG"
+    )]
     pub config: PathBuf,
     /// The form of log lines (on standard error)
     #[arg(long, global = true, value_enum, default_value = "text")]
@@ -115,7 +122,11 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
             return written(init::okta(args, &mut std::io::stdout().lock()));
         }
         Verb::Completions(args) => {
-            return written(completions::completions(&args, &mut Cli::command(), &mut std::io::stdout().lock()));
+            return written(completions::completions(
+                &args,
+                &mut Cli::command(),
+                &mut std::io::stdout().lock(),
+            ));
         }
         Verb::Config(config::ConfigArgs { command: config::ConfigCommand::Schema }) => {
             return written(config::schema(&world.connectors, world.kinds, &mut std::io::stdout().lock()));
@@ -147,8 +158,12 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Config(args) => {
             let out = &mut std::io::stdout().lock();
             match &args.command {
-                config::ConfigCommand::Show { tenant, json: true } => written(config::show_json(&loaded, tenant, out)),
-                config::ConfigCommand::Show { tenant, json: false } => written(config::show(&loaded, tenant, out)),
+                config::ConfigCommand::Show { tenant, json: true } => {
+                    written(config::show_json(&loaded, tenant, out))
+                }
+                config::ConfigCommand::Show { tenant, json: false } => {
+                    written(config::show(&loaded, tenant, out))
+                }
                 config::ConfigCommand::Schema => written(config::schema(&world.connectors, world.kinds, out)),
             }
         }
@@ -163,7 +178,8 @@ fn logs(cli: &Cli) {
     };
     let filter = tracing_subscriber::EnvFilter::try_new(cli.log_level.as_deref().unwrap_or(default))
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match cli.log_format {
         LogFormat::Json => logs.json().flatten_event(true).init(),
         LogFormat::Text => {

@@ -125,7 +125,13 @@ impl Summary {
     }
 
     /// A tenant that ran. `retention` by source key; `complete`: it ended by itself, not by the budget.
-    pub fn tenant(&mut self, tenant: &Tenant, retention: &BTreeMap<String, Duration>, complete: bool, backlog: (u64, u64)) {
+    pub fn tenant(
+        &mut self,
+        tenant: &Tenant,
+        retention: &BTreeMap<String, Duration>,
+        complete: bool,
+        backlog: (u64, u64),
+    ) {
         let mut good = true;
         for (key, state) in tenant.board.sources() {
             self.fetched += state.fetched;
@@ -145,9 +151,10 @@ impl Summary {
             if matches!(fault.kind, FaultKind::RateLimit | FaultKind::Concurrency) {
                 self.code(30);
             }
-            let risk = state.covered_to.or(Some(since)).zip(retention.get(&key)).and_then(|(covered, keeps)| {
-                covered.checked_add_signed(TimeDelta::from_std(*keeps).ok()?)
-            });
+            let risk =
+                state.covered_to.or(Some(since)).zip(retention.get(&key)).and_then(|(covered, keeps)| {
+                    covered.checked_add_signed(TimeDelta::from_std(*keeps).ok()?)
+                });
             let remedy = tenant.sources.get(&key).map(|source| source.remedy()).unwrap_or_default();
             self.say(explain(&tenant.name, &key, &fault, state.covered_to, risk, &remedy));
             self.failed.push(Failed {
@@ -167,7 +174,10 @@ impl Summary {
                 if !state.drained {
                     self.sinks.0 += 1;
                 }
-                let mut text = format!("{}/{key}  NOT DELIVERED  {fault}\n  Nothing is lost: the journal keeps it and the next run goes on.", tenant.name);
+                let mut text = format!(
+                    "{}/{key}  NOT DELIVERED  {fault}\n  Nothing is lost: the journal keeps it and the next run goes on.",
+                    tenant.name
+                );
                 if let Some(remedy) = &fault.remedy {
                     let _ = write!(text, "\n  Fix: {remedy}");
                 }
@@ -232,18 +242,26 @@ impl Summary {
         for text in &self.texts {
             let _ = writeln!(out, "{text}");
         }
-        let delivered: Vec<String> = self.delivered.iter().map(|(sink, n)| format!("{} to {sink}", thousands(*n))).collect();
-        let delivered = if delivered.is_empty() { "nothing to deliver to".to_owned() } else { delivered.join(" · ") };
+        let delivered: Vec<String> =
+            self.delivered.iter().map(|(sink, n)| format!("{} to {sink}", thousands(*n))).collect();
+        let delivered =
+            if delivered.is_empty() { "nothing to deliver to".to_owned() } else { delivered.join(" · ") };
         let _ = write!(out, "{}: {} new records", self.result, thousands(self.fetched));
         if self.duplicates > 0 {
             let _ = write!(out, " ({} known already)", thousands(self.duplicates));
         }
         let _ = write!(out, " · {delivered}");
         if self.dead > 0 {
-            let _ = write!(out, " · {} dead letters (tidegate dead-letters list TENANT)", thousands(self.dead));
+            let _ =
+                write!(out, " · {} dead letters (tidegate dead-letters list TENANT)", thousands(self.dead));
         }
         if self.backlog > 0 {
-            let _ = write!(out, " · {} still to deliver, oldest {} s old", thousands(self.backlog), self.oldest_undelivered_s);
+            let _ = write!(
+                out,
+                " · {} still to deliver, oldest {} s old",
+                thousands(self.backlog),
+                self.oldest_undelivered_s
+            );
         }
         let _ = write!(out, " · {:.1} s", self.seconds);
         if self.exit != 0 {
@@ -298,12 +316,18 @@ pub fn explain(
             );
         }
         (None, Some(risk)) => {
-            let _ = write!(text, "\n  Nothing was read yet. From {} the vendor begins to forget.", risk.format("%Y-%m-%d"));
+            let _ = write!(
+                text,
+                "\n  Nothing was read yet. From {} the vendor begins to forget.",
+                risk.format("%Y-%m-%d")
+            );
         }
         _ => {}
     }
     let remedy = fault.remedy.as_deref().unwrap_or(remedy);
-    if matches!(fault.kind, FaultKind::Credential | FaultKind::Permission | FaultKind::Licence) || fault.remedy.is_some() {
+    if matches!(fault.kind, FaultKind::Credential | FaultKind::Permission | FaultKind::Licence)
+        || fault.remedy.is_some()
+    {
         for line in remedy.lines() {
             let _ = write!(text, "\n  {line}");
         }

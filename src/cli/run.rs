@@ -42,6 +42,12 @@ pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<C
     for tenant in config.tenants.keys() {
         guard(world, &config, tenant, &mut tenants, &mut tasks);
     }
+    if let Some(address) = config.listen
+        && let Err(error) = crate::serve::serve(address, world.boards.clone()).await
+    {
+        super::complain(&format!("listen: {address} cannot be bound: {error}"));
+        return 20;
+    }
     tracing::info!(tenants = tenants.len(), "running");
     let mut interrupt = Box::pin(super::interrupted());
     loop {
@@ -104,6 +110,7 @@ async fn keep_going(world: &World, config: &Config, tenant: &str, mut stop: Stop
     loop {
         match Tenant::start(world, config, tenant, "run").await {
             Ok(mut running) => {
+                world.boards.put(tenant, running.board.clone());
                 let stopped = tokio::select! {
                     () = stop.reached(Phase::Stop) => true,
                     () = running.broken() => false,
@@ -141,7 +148,12 @@ fn same(old: &Config, new: &Config, tenant: &str) -> bool {
 }
 
 /// Stops what is gone or changed, starts what is new or changed.
-fn restart(world: &World, new: &Arc<Config>, tenants: &mut BTreeMap<String, Guarded>, tasks: &mut JoinSet<(String, u8)>) {
+fn restart(
+    world: &World,
+    new: &Arc<Config>,
+    tenants: &mut BTreeMap<String, Guarded>,
+    tasks: &mut JoinSet<(String, u8)>,
+) {
     let gone: Vec<String> = tenants
         .iter()
         .filter(|(name, old)| !same(&old.config, new, name))
@@ -159,5 +171,10 @@ fn restart(world: &World, new: &Arc<Config>, tenants: &mut BTreeMap<String, Guar
             guard(world, new, tenant, tenants, tasks);
         }
     }
-    tracing::info!(stopped = gone.len(), started, unchanged = tenants.len() - started, "configuration read again");
+    tracing::info!(
+        stopped = gone.len(),
+        started,
+        unchanged = tenants.len() - started,
+        "configuration read again"
+    );
 }

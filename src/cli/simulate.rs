@@ -11,7 +11,9 @@ use tidegate_simulator::{SimulateOptions, run as start};
 
 /// Starts a local Okta and a local Elasticsearch to try things out against; ends with Ctrl-C.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Both answer a control API under /_sim/ (totals, ids, faults, clock, tokens, events, requests); see simulator/README.md")]
+#[command(
+    after_help = "Both answer a control API under /_sim/ (totals, ids, faults, clock, tokens, events, requests); see simulator/README.md"
+)]
 pub struct Args {
     /// Where the Okta organisation listens; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:4801")]
@@ -67,8 +69,9 @@ pub struct Args {
 }
 
 fn flavour(text: &str) -> Result<Flavour, String> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned()))
-        .map_err(|_| "accepted are elasticsearch8, elasticsearch9, serverless, opensearch2, opensearch3".to_owned())
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
+        "accepted are elasticsearch8, elasticsearch9, serverless, opensearch2, opensearch3".to_owned()
+    })
 }
 
 /// Runs it; the exit code.
@@ -124,7 +127,8 @@ fn clients(args: &Args) -> Result<Vec<Client>, String> {
     let Some(id) = &args.client_id else { return Ok(Vec::new()) };
     let mut client = match (&args.client_key, &args.client_secret) {
         (Some(file), _) => {
-            let key = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let key =
+                std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
             Client::with_key(id, &key)
         }
         (None, Some(secret)) => Client::with_secret(id, secret),

@@ -189,7 +189,8 @@ fn status_text(name: &str, tenant: &Tenant, state: &State, lines: &[SinkLine], n
         } else {
             format!("lacks {} records, oldest {} s old", thousands(line.behind), line.oldest)
         };
-        let dead = if line.dead == 0 { String::new() } else { format!("  {} dead letters", thousands(line.dead)) };
+        let dead =
+            if line.dead == 0 { String::new() } else { format!("  {} dead letters", thousands(line.dead)) };
         let gone = if tenant.sinks.contains_key(&line.sink) {
             String::new()
         } else {
@@ -238,7 +239,9 @@ pub fn coverage(config: &Config, args: &CoverageArgs) -> u8 {
         let state = Reader::open(journal_dir(config, name)).and_then(|mut reader| reader.load());
         let rows = match state {
             Ok(state) => state.coverage,
-            Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Vec::new()
+            }
             Err(error) => {
                 code = 50;
                 super::complain(&format!("{name}: {error}"));

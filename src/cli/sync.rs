@@ -4,7 +4,7 @@ use super::report::Summary;
 use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
 use crate::world::World;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub async fn run(world: &World, config: &Arc<Config>, args: &Args) -> u8 {
     }
     while let Some(ended) = tasks.join_next().await {
         match ended {
-            Ok(ended) => book(&mut summary, config, ended),
+            Ok(ended) => book(&mut summary, config, ended, world.clock.now()),
             Err(error) => summary.refused("tidegate", "internal", &error.to_string(), 70),
         }
     }
@@ -102,7 +102,12 @@ fn tokio_stop(
     receiver
 }
 
-async fn one(world: &World, config: &Config, tenant: &str, mut stop: tokio::sync::watch::Receiver<bool>) -> Ended {
+async fn one(
+    world: &World,
+    config: &Config,
+    tenant: &str,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+) -> Ended {
     let name = tenant.to_owned();
     let mut running = match Tenant::start(world, config, tenant, "sync").await {
         Ok(running) => running,
@@ -117,14 +122,14 @@ async fn one(world: &World, config: &Config, tenant: &str, mut stop: tokio::sync
     Ended { tenant: Ok(running), name, complete, backlog }
 }
 
-fn book(summary: &mut Summary, config: &Config, ended: Ended) {
+fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>) {
     match ended.tenant {
         Ok(tenant) => {
             let retention = retention(config, &tenant.name);
             summary.tenant(&tenant, &retention, ended.complete, ended.backlog);
         }
         Err(StartError::Journal(JournalError::Held { holder, .. })) => {
-            let age = Utc::now() - holder.heartbeat;
+            let age = now - holder.heartbeat;
             let alive = age < ALIVE;
             let text = format!(
                 "by `tidegate {}` (pid {}) since {}, last sign of life {} s ago{}",
@@ -144,6 +149,7 @@ fn book(summary: &mut Summary, config: &Config, ended: Ended) {
 /// The vendor's retention of each source: the shortest of its streams.
 fn retention(config: &Config, tenant: &str) -> BTreeMap<String, Duration> {
     let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
-    let shortest = |source: &crate::config::SourceConfig| source.streams.iter().map(|stream| stream.retention).min();
+    let shortest =
+        |source: &crate::config::SourceConfig| source.streams.iter().map(|stream| stream.retention).min();
     tenant.sources.iter().filter_map(|(key, source)| Some((key.clone(), shortest(source)?))).collect()
 }

@@ -1,7 +1,7 @@
 //! The configuration: `pipeline.toml`, one file a tenant, and the environment over both.
 //!
-//! Two levels. What the files say is one tree that remembers where each value came from ([`tree`]) and is read key by
-//! key ([`raw`], [`values`]); what comes out is a [`Config`], whose values cannot be wrong. Everything that is wrong is
+//! Two levels. What the files say is one tree that remembers where each value came from (`tree`) and is read key by
+//! key (`raw`, `values`); what comes out is a [`Config`], whose values cannot be wrong. Everything that is wrong is
 //! reported at once ([`ConfigErrors`]), with file and line or variable, tenant, source or sink, key and accepted values.
 //!
 //! A value of a source, the nearest first: environment · the tenant's file or table · its template ·
@@ -10,6 +10,7 @@
 //! literal secrets refused; what they mean is checked where they are opened.
 
 mod error;
+mod files;
 mod own;
 mod placeholders;
 mod raw;
@@ -296,8 +297,16 @@ impl Config {
     }
 }
 
-/// Reads a configuration. `env` is the whole environment (`std::env::vars()`); of it, what begins with `TIDEGATE__` sets
-/// keys.
+/// The variables of this process that set keys. One that is not UTF-8 is read as far as it is.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    // `std::env::vars` panics over any variable that is not UTF-8, also one that is none of ours.
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, _)| name.starts_with(tree::PREFIX))
+}
+
+/// Reads a configuration. `env` is the whole environment or what [`environment`] takes of it: what begins with
+/// `TIDEGATE__` sets keys.
 ///
 /// # Errors
 /// Everything that is wrong.
@@ -315,5 +324,7 @@ pub fn load(
 /// # Errors
 /// Says which forms are accepted.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    values::duration(text).ok_or_else(|| format!("{text:?} is no duration; accepted are a number and a unit, such as 90s, 4m, 24h, 30d"))
+    values::duration(text).ok_or_else(|| {
+        format!("{text:?} is no duration; accepted are a number and a unit, such as 90s, 4m, 24h, 30d")
+    })
 }

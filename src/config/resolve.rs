@@ -1,4 +1,4 @@
-//! From files to a [`Config`]: include, merge, templates, placeholders, and every check that needs no network.
+//! From the tree to a [`Config`]: templates, placeholders, and every check that needs no network.
 
 use super::error::{ConfigError, ConfigErrors, unknown};
 use super::raw::{
@@ -6,9 +6,9 @@ use super::raw::{
     TenantKeys,
 };
 use super::tree::{self, Kind, Node, Origin};
-use super::values::{Given, is_name};
+use super::values::{Given, Size, is_name};
 use super::{Config, Filter, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, SourceConfig, Tenant};
-use super::{own, placeholders, streams};
+use super::{files, own, placeholders, streams};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,10 @@ pub(super) const SOURCE_DEFAULTS: &[&str] =
 
 /// More often than this no stream is asked, whatever the file says.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+/// Less than this holds no page of any vendor.
+const SMALLEST_BUDGET: Size = Size(64 << 10);
+const SMALLEST_BODY: Size = Size(64 << 10);
 
 /// What is built in, as a tree like any other.
 pub(super) fn built_in() -> Node {
@@ -37,16 +41,19 @@ pub(super) fn load(
     sinks: &[&'static dyn SinkKind],
 ) -> Result<Config, ConfigErrors> {
     let mut errors = Vec::new();
-    let (root, files) = match read(path, env, &mut errors) {
+    let (root, files) = match files::read(path, env, &mut errors) {
         Some(read) => read,
         None => return Err(ConfigErrors(errors)),
     };
     let mut resolver = Resolver { connectors, sinks, built_in: built_in(), errors };
     let config = resolver.root(&root, files);
     let mut errors = resolver.errors;
-    // A template's or a shared sink's mistake is found again with every tenant.
+    // What a template, a shared sink or [http] has wrong is found again with every tenant.
     let mut seen = std::collections::BTreeSet::new();
-    errors.retain(|error| seen.insert((error.origin.clone(), error.key.clone(), error.message.clone())));
+    errors.retain(|error| {
+        let key = error.key.rsplit('.').next().unwrap_or_default().to_owned();
+        seen.insert((error.origin.clone(), key, error.message.clone()))
+    });
     match config {
         Some(config) if errors.is_empty() => Ok(config),
         _ => {
@@ -58,157 +65,6 @@ pub(super) fn load(
         }
     }
 }
-
-/// All files and the environment as one tree, and the files' names. `None`: an error keeps us from going on.
-fn read(
-    path: &Path,
-    env: impl Iterator<Item = (String, String)>,
-    errors: &mut Vec<ConfigError>,
-) -> Option<(Node, Vec<PathBuf>)> {
-    let env = tree::read_env(env, errors);
-    let main = read_file(path, errors)?;
-    let include = match env.get("include").or_else(|| main.get("include")) {
-        None => Vec::new(),
-        Some(node) => match <Vec<String> as super::values::Leaf>::read(&node.json()) {
-            Ok(patterns) => {
-                let base = path.parent().unwrap_or(Path::new(""));
-                included(base, &patterns, &node.origin, errors)
-            }
-            // Told with all other keys of the root.
-            Err(_) => Vec::new(),
-        },
-    };
-    let mut files = vec![path.to_owned()];
-    let mut layers = vec![main.clone()];
-    let mut seen = main;
-    for file in include {
-        let Some(tenant) = tenant_of(&file, errors) else { continue };
-        let Some(keys) = read_file(&file, errors) else { continue };
-        let origin = keys.origin.clone();
-        let mut tenants = Node::table(origin.clone());
-        tenants.insert(&tenant, keys);
-        let mut layer = Node::table(origin);
-        layer.insert("tenant", tenants);
-        tree::conflicts(&seen, &layer, errors);
-        seen.overlay(layer.clone());
-        layers.push(layer);
-        files.push(file);
-    }
-    // What two files disagree on has no right answer, and what is missing would be reported as missing.
-    if !errors.is_empty() {
-        return None;
-    }
-    layers.push(env);
-    match tree::merge(&layers) {
-        Ok(root) => Some((root, files)),
-        Err(error) => {
-            errors.push(ConfigError::file(path.display().to_string(), error.to_string()));
-            None
-        }
-    }
-}
-
-fn read_file(path: &Path, errors: &mut Vec<ConfigError>) -> Option<Node> {
-    let name = path.display().to_string();
-    let text = match std::fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(_)) => {
-            errors.push(ConfigError::file(name, "the file is not UTF-8 text"));
-            return None;
-        }
-        Err(error) => {
-            errors.push(ConfigError::file(name, format!("the file cannot be read: {error}")));
-            return None;
-        }
-    };
-    match tree::read_toml(&name, &text) {
-        Ok(node) => Some(node),
-        Err(found) => {
-            errors.extend(found);
-            None
-        }
-    }
-}
-
-/// The files that the patterns name, each once, in order of patterns and then of names.
-fn included(
-    base: &Path,
-    patterns: &[String],
-    origin: &Origin,
-    errors: &mut Vec<ConfigError>,
-) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for pattern in patterns {
-        let whole = base.join(pattern);
-        let refuse = |message: String| ConfigError::at(&["include"], Some(origin.to_string()), message);
-        let (Some(dir), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str()))
-        else {
-            errors.push(refuse(format!("{pattern:?} names no file; accepted: \"tenants/*.toml\"")));
-            continue;
-        };
-        if dir.to_string_lossy().contains('*') {
-            errors
-                .push(refuse(format!("{pattern:?} has a * in a directory; accepted: * in the file's name")));
-            continue;
-        }
-        if !name.contains('*') {
-            files.push(whole);
-            continue;
-        }
-        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-        let entries = match std::fs::read_dir(dir).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
-            Ok(entries) => entries,
-            Err(error) => {
-                errors.push(refuse(format!("{} cannot be read: {error}", dir.display())));
-                continue;
-            }
-        };
-        let mut found: Vec<PathBuf> = entries
-            .into_iter()
-            .filter(|entry| entry.file_name().to_str().is_some_and(|file| fits(name, file)))
-            .map(|entry| whole.with_file_name(entry.file_name()))
-            .collect();
-        found.sort();
-        files.extend(found);
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.clone()));
-    files
-}
-
-/// Whether a file's name fits a pattern with `*`. Hidden files (an editor's, usually) fit none.
-fn fits(pattern: &str, name: &str) -> bool {
-    if name.starts_with('.') {
-        return false;
-    }
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.split_once(part) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-fn tenant_of(file: &Path, errors: &mut Vec<ConfigError>) -> Option<String> {
-    match file.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_name(stem)) {
-        Some(stem) => Some(stem.to_owned()),
-        None => {
-            errors.push(ConfigError::file(
-                file.display().to_string(),
-                format!("the file's name {NOT_A_TENANT}"),
-            ));
-            None
-        }
-    }
-}
-
-const NOT_A_TENANT: &str =
-    "is no name of a tenant; accepted: a small letter, then small letters, digits and underscores";
 
 /// A table that is being read: its place in the whole tree, and what stands there.
 #[derive(Clone, Copy)]
@@ -304,6 +160,18 @@ impl Resolver<'_> {
         }
     }
 
+    /// A key that must be there and has one of these names.
+    fn choice(&mut self, at: At<'_>, key: &str, given: Given<String>, names: &[&str]) -> Option<String> {
+        let message = match given {
+            Given::Value(name) if names.contains(&name.as_str()) => return Some(name),
+            Given::Value(name) => unknown(key, &name, names),
+            Given::Absent => format!("the key is missing; accepted: {}", names.join(", ")),
+            Given::Wrong(_) => format!("this is no name; accepted: {}", names.join(", ")),
+        };
+        self.errors.push(at.error(key, message));
+        None
+    }
+
     fn refuse_unknown(&mut self, at: At<'_>, accepted: &[String]) {
         let accepted: Vec<&str> = accepted.iter().map(String::as_str).collect();
         for (key, _) in at.node.children() {
@@ -357,7 +225,16 @@ impl Resolver<'_> {
                 "placeholders have no meaning here; each tenant has a directory of its own in this one";
             self.errors.push(at.error("dir", message));
         }
+        self.at_least(at, "budget", budget, SMALLEST_BUDGET);
         Some(JournalConfig { dir: dir?, budget: budget?, keep: keep? })
+    }
+
+    fn at_least(&mut self, at: At<'_>, key: &str, size: Option<Size>, least: Size) {
+        if size.is_some_and(|size| size < least) {
+            self.errors.push(
+                at.error(key, format!("this is too little; accepted: \"{}KiB\" or more", least.0 >> 10)),
+            );
+        }
     }
 
     fn http(&mut self, node: &Node) -> Option<HttpConfig> {
@@ -371,6 +248,7 @@ impl Resolver<'_> {
         let timeout = self.take(at, "timeout", keys.timeout);
         let max_body = self.take(at, "max_body", keys.max_body);
         let page_slots = self.take(at, "page_slots", keys.page_slots);
+        self.at_least(at, "max_body", max_body, SMALLEST_BODY);
         for (key, value) in
             [("connect_timeout", connect_timeout), ("read_timeout", read_timeout), ("timeout", timeout)]
         {
@@ -413,6 +291,7 @@ impl Resolver<'_> {
         if !self.name(at, "tenant", name) {
             return None;
         }
+        let before = self.errors.len();
         let keys: TenantKeys = self.keys(at)?;
         self.refuse_unknown(at, &raw::names::<TenantKeys>());
         let template = self.take(at, "template", keys.template);
@@ -431,7 +310,6 @@ impl Resolver<'_> {
         let (journal, journal_node) = self.tenant_journal(name, &whole, shared);
         effective.insert("journal", journal_node);
         effective.insert("http", shared.http.clone());
-        let before = self.errors.len();
         let (sources, source_nodes) = self.sources(name, &whole, shared, &fill);
         effective.insert("source", source_nodes);
         if sources.is_empty() && self.errors.len() == before {
@@ -500,6 +378,7 @@ impl Resolver<'_> {
         let dir = self.take(at, "dir", keys.dir);
         let budget = self.take(at, "budget", keys.budget);
         let keep = self.take(at, "keep", keys.keep);
+        self.at_least(at, "budget", budget, SMALLEST_BUDGET);
         let config = (|| Some(JournalConfig { dir: dir?.join(tenant), budget: budget?, keep: keep? }))();
         (config, node)
     }
@@ -535,13 +414,13 @@ impl Resolver<'_> {
             if let Some(other) = organisations.get(&organisation) {
                 let key = if own.get("url").is_some() { "url" } else { "" };
                 let message = format!(
-                    "source {other} collects from {} already; one source a vendor organisation, since it owns the \
-                     quota there",
+                    "source {other} collects from {} already; a vendor organisation has one source, since that owns \
+                     the quota there",
                     organisation.1
                 );
                 self.errors.push(At { path: &path, node: &node }.error(key, message));
             } else {
-                organisations.insert(organisation, name.to_owned());
+                organisations.insert(organisation, format!("{name} ({})", own.origin));
             }
             sources.insert(name.to_owned(), source);
             effective.insert(name, node);
@@ -572,7 +451,8 @@ impl Resolver<'_> {
         let at = At { path, node };
         let keys: SourceKeys = self.keys(at)?;
         let common = raw::names::<SourceKeys>();
-        let connector = self.take(at, "connector", keys.connector);
+        let names: Vec<&str> = self.connectors.iter().map(|connector| connector.name()).collect();
+        let name = self.choice(at, "connector", keys.connector, &names);
         let patterns = self.take(at, "streams", keys.streams);
         let start = self.take(at, "start", keys.start);
         let poll = self.take(at, "poll", keys.poll);
@@ -586,19 +466,8 @@ impl Resolver<'_> {
         if poll.is_some_and(|poll| poll < SHORTEST_POLL) {
             self.errors.push(at.error("poll", "this is too often; accepted: \"100ms\" or more"));
         }
-        let names: Vec<&str> = self.connectors.iter().map(|connector| connector.name()).collect();
-        let Some(name) = connector else {
-            if at.node.get("connector").is_none() {
-                let message = format!("the key is missing; accepted: {}", names.join(", "));
-                self.errors.push(at.error("connector", message));
-            }
-            return None;
-        };
-        let Some(connector) = self.connectors.iter().copied().find(|connector| connector.name() == name)
-        else {
-            self.errors.push(at.error("connector", unknown("connector", &name, &names)));
-            return None;
-        };
+        let name = name?;
+        let connector = self.connectors.iter().copied().find(|connector| connector.name() == name)?;
         let own = without(at.node, &common);
         own::check(connector.schema().as_value(), &common, path, &own, &mut self.errors);
         let streams = match streams::of_source(connector, patterns.as_deref()) {
@@ -747,7 +616,8 @@ impl Resolver<'_> {
         }
         let keys: SinkKeys = self.keys(at)?;
         let common = raw::names::<SinkKeys>();
-        let kind = self.take(at, "kind", keys.kind);
+        let names: Vec<&str> = self.sinks.iter().map(|kind| kind.name()).collect();
+        let kind = self.choice(at, "kind", keys.kind, &names);
         let schema = self.take(at, "schema", keys.schema);
         let patterns = self.take(at, "streams", keys.streams);
         let start = self.take(at, "start", keys.start);
@@ -767,18 +637,8 @@ impl Resolver<'_> {
             }
             None => None,
         };
-        let names: Vec<&str> = self.sinks.iter().map(|kind| kind.name()).collect();
-        let Some(kind) = kind else {
-            if node.get("kind").is_none() {
-                let message = format!("the key is missing; accepted: {}", names.join(", "));
-                self.errors.push(at.error("kind", message));
-            }
-            return None;
-        };
-        let Some(kind) = self.sinks.iter().copied().find(|known| known.name() == kind) else {
-            self.errors.push(at.error("kind", unknown("kind", &kind, &names)));
-            return None;
-        };
+        let kind = kind?;
+        let kind = self.sinks.iter().copied().find(|known| known.name() == kind)?;
         let own = without(node, &common);
         own::check(kind.schema().as_value(), &common, path, &own, &mut self.errors);
         let Json::Object(table) = own.json() else { return None };

@@ -62,7 +62,7 @@ fn collect(table: &str, node: Node, shown: &mut Vec<Shown>) {
 pub(super) fn duration(value: Duration) -> String {
     let ms = value.as_millis();
     for (unit, factor) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if ms >= factor && ms % factor == 0 {
+        if ms >= factor && ms.is_multiple_of(factor) {
             return format!("{}{unit}", ms / factor);
         }
     }

@@ -174,9 +174,9 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     Some(day.and_time(NaiveTime::MIN).and_utc())
 }
 
-/// `"abc" is none of these; accepted: …`. Only for keys that hold no secret.
+/// `"abc" is not accepted; accepted: …`. Only for keys that hold no secret.
 fn none_of<T>(text: &str, accepted: &str) -> Result<T, String> {
-    Err(format!("{text:?} is not understood; accepted: {accepted}"))
+    Err(format!("{text:?} is not accepted; accepted: {accepted}"))
 }
 
 impl Leaf for Duration {
@@ -275,7 +275,9 @@ impl Leaf for Revisions {
 impl Leaf for String {
     fn read(value: &Json) -> Result<Self, String> {
         match value {
-            Json::String(text) if text.is_empty() => Err("the string is empty".to_owned()),
+            Json::String(text) if text.is_empty() => {
+                Err("an empty string stands here; accepted: a string that is not empty".to_owned())
+            }
             Json::String(text) => Ok(text.clone()),
             other => wanted("a string", other),
         }
@@ -372,7 +374,11 @@ impl Leaf for Vec<Duration> {
         let Json::Array(values) = value else { return wanted(ACCEPTED, value) };
         let horizons: Self = values.iter().map(Duration::read).collect::<Result<_, _>>()?;
         let ascending = horizons.windows(2).all(|pair| matches!(pair, [one, two] if one < two));
-        if horizons.is_empty() || !ascending { Err(format!("accepted: {ACCEPTED}")) } else { Ok(horizons) }
+        if horizons.is_empty() || !ascending {
+            Err(format!("this is empty or out of order; accepted: {ACCEPTED}"))
+        } else {
+            Ok(horizons)
+        }
     }
 
     fn schema() -> Schema {
@@ -404,7 +410,7 @@ impl Leaf for Proxy {
         if plain || is_reference(text) {
             Ok(Self(Some(text.clone())))
         } else {
-            Err(format!("accepted: {ACCEPTED}"))
+            Err(format!("this is no such proxy; accepted: {ACCEPTED}"))
         }
     }
 

@@ -22,7 +22,7 @@ use tidegate_core::http::{Body, Transport, TransportError};
 use tidegate_core::journal::JournalError;
 use tidegate_simulator::elasticsearch::{Elasticsearch, ElasticsearchConfig};
 use tidegate_simulator::okta::{Generate, Okta, OktaConfig};
-use tidegate_simulator::{Answer, BodyFault, Handler, SimulateOptions, Simulation};
+use tidegate_simulator::{Answer, BodyFault, SimulateOptions, Simulation};
 
 pub const OKTA_HOST: &str = "acme.okta.example.com";
 pub const ELASTIC_HOST: &str = "es.example.com";

@@ -456,7 +456,11 @@ impl App {
             ),
             _ => (
                 judge::kind(verdict, response.status),
-                format!("okta refused the app {}{}", self.client_id, text(&response.body, None)),
+                format!(
+                    "okta refused the app {}{}",
+                    self.client_id,
+                    text(&response.body, self.proof.reference().read().ok().as_ref())
+                ),
                 None,
             ),
         };

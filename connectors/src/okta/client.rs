@@ -94,9 +94,9 @@ impl Log {
         let text = std::str::from_utf8(&cursor.0)
             .map_err(|_| refused(Fault::new(FaultKind::Cursor, "the stored link is no text")))?;
         let url = link::same_origin(&self.url, text).map_err(refused)?;
-        let verbatim = uri(text).filter(|uri| {
-            uri.host().is_some_and(|host| url.host_str().is_some_and(|same| same.eq_ignore_ascii_case(host)))
-        });
+        // A proof names the URL in its canonical form; a link that writes the host otherwise is asked in that form too.
+        let verbatim = uri(text)
+            .filter(|uri| uri.authority().is_some_and(|authority| authority.as_str() == url.authority()));
         let uri = verbatim
             .or_else(|| uri(url.as_str()))
             .ok_or_else(|| refused(Fault::new(FaultKind::Cursor, "the stored link cannot be asked")))?;
@@ -143,7 +143,8 @@ impl Log {
 
     /// What happens next, and what a person can do about it.
     fn refusal(&self, target: &Target, response: &Response, verdict: Verdict, secret: &Secret) -> PollError {
-        let code = answer_code(&response.body);
+        // A code that repeats the credential is no code; what is redacted is dropped.
+        let code = answer_code(&response.body).map(|code| secret.redact(&code));
         let fault = |kind, message: String| response.fault(kind, message, code.as_deref(), REQUEST_ID);
         let said = text(&response.body, Some(secret));
         let cause = match verdict {

@@ -4,13 +4,16 @@
 
 mod auth;
 mod client;
-mod event_types;
-mod fields;
+pub mod event_types;
+pub mod fields;
 mod key;
-mod normalize;
-
+pub mod normalize;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+mod collection_tests;
 
 use async_trait::async_trait;
 use auth::{App, Auth, ClientProof, Dpop};
@@ -178,7 +181,7 @@ impl Connector for Okta {
     fn normalize<'r>(
         &self,
         _stream: &Stream,
-        record: Value<'_, 'r>,
+        record: Value<'r, 'r>,
         emit: &mut Emit<'_, 'r>,
     ) -> Result<(), NormalizeError> {
         normalize::normalize(record, emit)

@@ -1,13 +1,704 @@
-//! Okta's records as events. (in work)
+//! A System Log record becomes an event. Pure.
+//!
+//! No member is taken for granted, whatever its type: what does not fit reads as absent. Members are walked once, in the
+//! record's order.
 
-use tidegate_core::event::Emit;
-use tidegate_core::json::Value;
+use super::event_types;
+use super::fields::TABLE;
+use tidegate_core::event::{
+    Account, Actor, ActorKind, Answer, Change, Deed, Emit, Ending, Event, Factor, Geo, Kind, Mfa, Network,
+    Outcome, Risk, RiskLevel, Severity, Target, TargetKind, integer, is_email, is_ip, known, location, pairs,
+    parse_time, text, truth, word,
+};
+use tidegate_core::json::{Kind as Json, Tape, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
 
-pub(super) fn identity<'r>(_record: Value<'_, 'r>) -> Identity<'r> {
-    Identity { id: None, time: None }
+/// Id and time of a record: `uuid` and `published`, neither of which ever changes.
+#[must_use]
+pub fn identity<'r>(record: Value<'_, 'r>) -> Identity<'r> {
+    Identity {
+        id: record.get("uuid").and_then(known).map(Text::into_cow),
+        time: record.get("published").and_then(time),
+    }
 }
 
-pub(super) fn normalize<'r>(_record: Value<'_, 'r>, _emit: &mut Emit<'_, 'r>) -> Result<(), NormalizeError> {
+fn time(value: Value<'_, '_>) -> Option<chrono::DateTime<chrono::Utc>> {
+    parse_time(&value.as_text()?.decode())
+}
+
+/// Turns a record into its event.
+///
+/// # Errors
+/// The record is no object.
+pub fn normalize<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), NormalizeError> {
+    if record.kind() != Json::Object {
+        return Err(NormalizeError("the record is not a JSON object".to_owned()));
+    }
+    let mut event = Event { record: Some(record), table: &TABLE, ..Event::default() };
+    let mut debug = Debug::default();
+    for (key, value) in record.members() {
+        let Some(key) = key.as_plain() else { continue };
+        match key {
+            "uuid" => event.id = known(value),
+            "published" => event.time = time(value),
+            "eventType" => event.kind.action = text(value),
+            "severity" => event.severity = severity(value),
+            "displayMessage" => event.message = text(value),
+            "outcome" => event.outcome = outcome(value),
+            "actor" => event.actor = actor(value),
+            "client" => client(value, &mut event),
+            "securityContext" => security(value, &mut event),
+            "authenticationContext" => authentication(value, &mut event),
+            "debugContext" => debug = debug_data(value),
+            "transaction" => transaction(value, &mut event),
+            "request" => event.source.via = via(value),
+            "target" => targets(value, &mut event, &mut debug),
+            "device" => device(value, &mut event),
+            _ => {}
+        }
+    }
+    classify(&mut event.kind);
+    if let Some(target) = event.targets.iter().find(|target| target.kind == TargetKind::App) {
+        event.app.id = target.account.id.clone();
+        event.app.name = target.account.full_name.clone().or_else(|| target.account.name.clone());
+    }
+    event.mfa = mfa(&event.kind, &event.outcome, &debug);
+    event.session.protocol = debug.sign_on_mode;
+    event.transaction.path = debug.request_uri;
+    risk(&mut event.risk, debug.risk);
+    emit(event);
     Ok(())
+}
+
+fn classify(kind: &mut Kind<'_>) {
+    let Some(action) = &kind.action else { return };
+    let meaning = event_types::find(&action.decode());
+    kind.class = meaning.class;
+    kind.activity = meaning.activity;
+    kind.categories = meaning.categories;
+    kind.types = meaning.types;
+    kind.alert = meaning.alert;
+}
+
+fn severity(value: Value<'_, '_>) -> Option<Severity> {
+    match value.as_text()?.as_plain()? {
+        "DEBUG" => Some(Severity::Debug),
+        "INFO" => Some(Severity::Info),
+        "WARN" => Some(Severity::Warning),
+        "ERROR" => Some(Severity::Error),
+        _ => None,
+    }
+}
+
+fn outcome<'r>(value: Value<'_, 'r>) -> Outcome<'r> {
+    let mut outcome = Outcome::default();
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("result") => outcome.word = text(value),
+            Some("reason") => outcome.reason = text(value),
+            _ => {}
+        }
+    }
+    outcome.result = match outcome.word.as_ref().and_then(Text::as_plain) {
+        Some("SUCCESS") => Ending::Success,
+        Some("ALLOW") => Ending::Allowed,
+        Some("FAILURE") => Ending::Failure,
+        Some("DENY") => Ending::Denied,
+        Some("CHALLENGE") => Ending::Challenge,
+        Some("SKIPPED" | "DEFERRED" | "SCHEDULED") => Ending::Pending,
+        Some("ABANDONED" | "UNANSWERED") => Ending::Abandoned,
+        Some("RATE_LIMIT") => Ending::Limited,
+        _ => Ending::Unknown,
+    };
+    outcome
+}
+
+/// What actor and targets have in common.
+struct Named<'r> {
+    word: Option<Text<'r>>,
+    account: Account<'r>,
+}
+
+fn named<'r>(member: &str, value: Value<'_, 'r>, named: &mut Named<'r>) {
+    match member {
+        "id" => named.account.id = known(value),
+        "type" => named.word = text(value),
+        "alternateId" => named.account.name = known(value),
+        "displayName" => named.account.full_name = known(value),
+        _ => {}
+    }
+}
+
+fn actor<'r>(value: Value<'_, 'r>) -> Actor<'r> {
+    let mut found = Named { word: None, account: Account::default() };
+    for (key, value) in value.members() {
+        if let Some(key) = key.as_plain() {
+            named(key, value, &mut found);
+        }
+    }
+    let Named { word, mut account } = found;
+    account.email = account.name.clone().filter(is_email);
+    let kind = match word.as_ref().and_then(Text::as_plain) {
+        Some("User") => ActorKind::User,
+        Some("SystemPrincipal") => ActorKind::System,
+        Some("IP address") => ActorKind::Address,
+        Some("AIAgent" | "AI_AGENT" | "AiAgent" | "AI Agent") => ActorKind::Agent,
+        Some(other) if other.contains("Client") || other.contains("App") => ActorKind::Service,
+        _ => ActorKind::Unknown,
+    };
+    Actor { kind, word, account, on_behalf_of: Account::default() }
+}
+
+fn target_kind(word: &str) -> TargetKind {
+    match word {
+        "User" => TargetKind::User,
+        "AppUser" => TargetKind::AppUser,
+        "UserGroup" => TargetKind::Group,
+        "AppInstance" => TargetKind::App,
+        "ROLE" | "Role" | "CustomRole" => TargetKind::Role,
+        "Rule" | "PolicyRule" | "PolicyEntity" | "Policy" => TargetKind::Policy,
+        "AuthenticatorEnrollment" | "Authenticator" | "Factor" => TargetKind::Factor,
+        "UDDevice" | "Device" => TargetKind::Device,
+        "Token" | "access_token" | "refresh_token" | "id_token" => TargetKind::Token,
+        _ => TargetKind::Other,
+    }
+}
+
+fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r>) {
+    event.targets = Vec::new();
+    for element in value.elements() {
+        let mut found = Named { word: None, account: Account::default() };
+        let mut detail = None;
+        for (key, value) in element.members() {
+            match key.as_plain() {
+                Some("detailEntry") => detail = Some(value),
+                Some("changeDetails") => changes(value, &mut event.changes),
+                Some(key) => named(key, value, &mut found),
+                None => {}
+            }
+        }
+        let Named { word, mut account } = found;
+        let kind = word.as_ref().and_then(Text::as_plain).map_or(TargetKind::Other, target_kind);
+        if kind == TargetKind::User {
+            account.email = account.name.clone().filter(is_email);
+        }
+        if let Some(detail) = detail {
+            for (key, value) in detail.members() {
+                match key.as_plain() {
+                    Some("methodTypeUsed") => debug.method = known(value),
+                    Some("methodUsedVerifiedProperties") => debug.properties = word_list(value),
+                    Some("policyRuleFactorMode") => debug.factor_mode = known(value),
+                    _ => {}
+                }
+            }
+        }
+        if kind == TargetKind::Factor && debug.authenticator.is_none() {
+            debug.authenticator = account.full_name.clone();
+        }
+        if word.is_some() || account.id.is_some() || account.name.is_some() || account.full_name.is_some() {
+            if event.targets.is_empty() {
+                event.targets.reserve_exact(4);
+            }
+            event.targets.push(Target { kind, word, account });
+        }
+    }
+}
+
+/// A list of words, or a text that names them: only searched, never shown.
+fn word_list<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
+    match value.kind() {
+        Json::String => text(value),
+        Json::Array => Some(Text::owned(value.raw())),
+        _ => None,
+    }
+}
+
+fn changes<'r>(value: Value<'_, 'r>, changes: &mut Vec<Change<'r>>) {
+    let (from, to) = (value.get("from"), value.get("to"));
+    for (name, before) in from.iter().flat_map(Value::members) {
+        let after = to.and_then(|to| to.get(&name.decode())).and_then(word);
+        changes.push(Change { name, from: word(before), to: after });
+    }
+    for (name, after) in to.iter().flat_map(Value::members) {
+        if from.is_none_or(|from| from.get(&name.decode()).is_none()) {
+            changes.push(Change { name, from: None, to: word(after) });
+        }
+    }
+}
+
+fn client<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("ipAddress") => {
+                let address = known(value);
+                if address.as_ref().is_some_and(is_ip) {
+                    event.source.ip = address;
+                } else {
+                    event.source.address = address;
+                }
+            }
+            Some("geographicalContext") => event.source.geo = geo(value),
+            Some("device") => event.device.word = known(value),
+            Some("userAgent") => {
+                for (key, value) in value.members() {
+                    match key.as_plain() {
+                        Some("rawUserAgent") => event.agent.original = known(value),
+                        Some("browser") => event.agent.browser = known(value),
+                        Some("os") => event.agent.os = known(value),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn geo<'r>(value: Value<'_, 'r>) -> Geo<'r> {
+    let mut geo = Geo::default();
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("city") => geo.city = known(value),
+            Some("state") => geo.region = known(value),
+            Some("country") => geo.country = known(value),
+            Some("postalCode") => {
+                geo.postal = if value.as_text().is_some() { known(value) } else { word(value) }
+            }
+            Some("geolocation") => {
+                geo.location =
+                    value.get("lat").zip(value.get("lon")).and_then(|(lat, lon)| location(lat, lon));
+            }
+            _ => {}
+        }
+    }
+    geo
+}
+
+fn security<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    let Network { as_number, as_organization, isp, domain, proxy, .. } = &mut event.source;
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            // Numbers of autonomous systems have 32 bits.
+            Some("asNumber") => *as_number = integer(value).filter(|&number| u32::try_from(number).is_ok()),
+            Some("asOrg") => *as_organization = known(value),
+            Some("isp") => *isp = known(value),
+            // The root domain stands for "none".
+            Some("domain") => *domain = known(value).filter(|domain| domain != "."),
+            Some("isProxy") => *proxy = truth(value),
+            Some("risk") => {
+                event.risk.word = value.get("level").and_then(known);
+                event.risk.reasons = value.get("reasons").map(reasons).unwrap_or_default();
+            }
+            Some("userBehaviors") => {
+                event.risk.behaviors = value
+                    .elements()
+                    .filter(|behavior| {
+                        behavior
+                            .get("result")
+                            .and_then(|result| result.as_text())
+                            .is_some_and(|word| word == "POSITIVE")
+                    })
+                    .filter_map(|behavior| behavior.get("name").and_then(text))
+                    .collect();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn reasons<'r>(value: Value<'_, 'r>) -> Vec<Text<'r>> {
+    match value.kind() {
+        Json::Array => value.elements().filter_map(text).collect(),
+        Json::String => value.as_text().map(|text| listed(&text.decode())).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// `a, b` as a list.
+fn listed<'r>(text: &str) -> Vec<Text<'r>> {
+    text.split(", ").map(str::trim).filter(|word| !word.is_empty()).map(Text::owned).collect()
+}
+
+fn authentication<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("externalSessionId") => event.session.id = known(value),
+            Some("rootSessionId") => event.session.root = known(value),
+            Some("issuer") => event.session.issuer = value.get("id").and_then(known),
+            _ => {}
+        }
+    }
+}
+
+fn transaction<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("id") => event.transaction.id = known(value),
+            Some("type") => event.transaction.word = known(value),
+            _ => {}
+        }
+    }
+}
+
+/// Addresses behind the first one, which is the client's.
+fn via<'r>(value: Value<'_, 'r>) -> Vec<Text<'r>> {
+    let chain = value.get("ipChain");
+    chain
+        .iter()
+        .flat_map(Value::elements)
+        .skip(1)
+        .filter_map(|hop| hop.get("ip").and_then(|ip| ip.as_text()))
+        .filter(is_ip)
+        .collect()
+}
+
+fn device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("id") => event.device.id = known(value),
+            Some("name") => event.device.name = known(value),
+            Some("os_platform") => event.device.os = known(value),
+            Some("os_version") => event.device.os_version = known(value),
+            Some("managed") => event.device.managed = truth(value),
+            _ => {}
+        }
+    }
+}
+
+/// What is read of `debugData` and of the targets' details before it has a meaning.
+#[derive(Default)]
+struct Debug<'r> {
+    factor: Option<Text<'r>>,
+    intent: Option<Text<'r>>,
+    push_answer: Option<Text<'r>>,
+    number_answer: Option<Text<'r>>,
+    key_type: Option<Text<'r>>,
+    sign_on_mode: Option<Text<'r>>,
+    request_uri: Option<Text<'r>>,
+    /// `methodTypeUsed`
+    method: Option<Text<'r>>,
+    /// `methodUsedVerifiedProperties`
+    properties: Option<Text<'r>>,
+    /// `policyRuleFactorMode`
+    factor_mode: Option<Text<'r>>,
+    /// Name of the authenticator among the targets.
+    authenticator: Option<Text<'r>>,
+    risk: Risk<'r>,
+}
+
+fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
+    let mut debug = Debug::default();
+    let Some(data) = value.get("debugData") else { return debug };
+    let (mut behaviors, mut risk, mut security) = (None, None, None);
+    for (key, value) in data.members() {
+        match key.as_plain() {
+            Some("factor") => debug.factor = known(value),
+            Some("factorIntent") => debug.intent = known(value),
+            Some("pushOnlyResponseType") => debug.push_answer = known(value),
+            Some("pushWithNumberChallengeResponseType") => debug.number_answer = known(value),
+            Some("keyTypeUsedForAuthentication") => debug.key_type = known(value),
+            Some("signOnMode") => debug.sign_on_mode = known(value),
+            Some("requestUri") => debug.request_uri = known(value),
+            Some("threatSuspected") => debug.risk.threat = truth(value),
+            Some("behaviors") => behaviors = Some(value),
+            Some("risk") => risk = Some(value),
+            Some("logOnlySecurityData") => security = Some(value),
+            _ => {}
+        }
+    }
+    // Okta calls both texts unstable; the JSON beside them says the same and is easier to read right.
+    if let Some(security) = security {
+        with_object(security, |object| {
+            if let Some(risk) = object.get("risk") {
+                risk_object(risk, &mut debug.risk);
+            }
+            for (name, verdict) in object.get("behaviors").iter().flat_map(Value::members) {
+                if verdict.as_text().is_some_and(|word| word == "POSITIVE") {
+                    debug.risk.behaviors.push(Text::owned(name.decode().as_ref()));
+                }
+            }
+        });
+    }
+    if let Some(risk) = risk
+        && debug.risk.word.is_none()
+    {
+        with_object(risk, |object| risk_object(object, &mut debug.risk));
+        if let Some(text) = risk.as_text() {
+            for (name, value) in pairs(&text.decode()) {
+                match name {
+                    "level" => debug.risk.word = level_word(value),
+                    "reasons" if debug.risk.reasons.is_empty() => debug.risk.reasons = listed(value),
+                    _ => {}
+                }
+            }
+        }
+    }
+    if let Some(behaviors) = behaviors
+        && debug.risk.behaviors.is_empty()
+    {
+        for piece in std::iter::once(behaviors).chain(behaviors.elements()) {
+            let Some(text) = piece.as_text() else { continue };
+            for (name, verdict) in pairs(&text.decode()) {
+                if verdict == "POSITIVE" {
+                    debug.risk.behaviors.push(Text::owned(name));
+                }
+            }
+        }
+    }
+    debug
+}
+
+/// Shows an object, or the object that is in a string as JSON text.
+fn with_object(value: Value<'_, '_>, show: impl FnOnce(Value<'_, '_>)) {
+    if value.kind() == Json::Object {
+        return show(value);
+    }
+    let Some(text) = value.as_text() else { return };
+    let decoded = text.decode();
+    if decoded.starts_with('{')
+        && let Ok(object) = Tape::new().cut(decoded.as_bytes())
+    {
+        show(object);
+    }
+}
+
+fn risk_object(object: Value<'_, '_>, risk: &mut Risk<'_>) {
+    if let Some(level) = object.get("level").and_then(text) {
+        risk.word = level_word(&level.decode());
+    }
+    if let Some(found) = object.get("reasons") {
+        risk.reasons = match found.kind() {
+            Json::Array => {
+                found.elements().filter_map(text).map(|word| Text::owned(word.decode().as_ref())).collect()
+            }
+            _ => found.as_text().map(|text| listed(&text.decode())).unwrap_or_default(),
+        };
+    }
+}
+
+fn level_word<'r>(word: &str) -> Option<Text<'r>> {
+    match word {
+        "" => None,
+        "LOW" => Some(Text::from_static("LOW")),
+        "MEDIUM" => Some(Text::from_static("MEDIUM")),
+        "HIGH" => Some(Text::from_static("HIGH")),
+        other => Some(Text::owned(other)),
+    }
+}
+
+/// What `securityContext` says goes before what `debugData` says.
+fn risk<'r>(risk: &mut Risk<'r>, debug: Risk<'r>) {
+    if risk.word.is_none() {
+        risk.word = debug.word;
+    }
+    if risk.reasons.is_empty() {
+        risk.reasons = debug.reasons;
+    }
+    if risk.behaviors.is_empty() {
+        risk.behaviors = debug.behaviors;
+    }
+    risk.threat = debug.threat;
+    risk.level = match risk.word.as_ref().and_then(Text::as_plain) {
+        Some("NONE") => Some(RiskLevel::None),
+        Some("LOW") => Some(RiskLevel::Low),
+        Some("MEDIUM") => Some(RiskLevel::Medium),
+        Some("HIGH") => Some(RiskLevel::High),
+        Some("CRITICAL") => Some(RiskLevel::Critical),
+        _ => None,
+    };
+}
+
+/// `debugData.factor`.
+fn factor(word: &str) -> Factor {
+    match word {
+        "OKTA_VERIFY_PUSH" => Factor::Push,
+        "OKTA_SOFT_TOKEN" | "SOFT_TOKEN" | "GOOGLE_AUTHENTICATOR" | "GOOGLE_OTP" | "OKTA_OTP" => Factor::Totp,
+        "SMS_FACTOR" => Factor::Sms,
+        "CALL_FACTOR" => Factor::Call,
+        "EMAIL_FACTOR" => Factor::Email,
+        "SECURITY_QUESTION" => Factor::Question,
+        "SECURID_FACTOR" | "YUBIKEY_OTP_FACTOR" | "HOTP_FACTOR" | "SYMANTEC_VIP_FACTOR" => {
+            Factor::HardwareToken
+        }
+        "DUO_SECURITY" | "GENERIC_SAML" | "GENERIC_OIDC" | "CUSTOM_CLAIMS" => Factor::Delegated,
+        "FIDO_WEBAUTHN" | "FIDO2_WEBAUTHN" | "FIDO_U2F" => Factor::WebAuthn,
+        "PASSWORD_AS_FACTOR" => Factor::Password,
+        "SIGNED_NONCE" => Factor::Device,
+        _ => Factor::Other,
+    }
+}
+
+/// `methodTypeUsed` and names of authenticators are for people.
+fn factor_by_name(name: &str) -> Option<Factor> {
+    let name = name.to_lowercase();
+    let has = |word: &str| name.contains(word);
+    Some(if has("password") {
+        Factor::Password
+    } else if has("push") {
+        Factor::Push
+    } else if has("fastpass") || has("signed nonce") || has("signed_nonce") {
+        Factor::Device
+    } else if has("webauthn") || has("fido") || has("security key") || has("passkey") || has("biometric") {
+        Factor::WebAuthn
+    } else if has("sms") || has("text message") {
+        Factor::Sms
+    } else if has("voice") || has("call") {
+        Factor::Call
+    } else if has("email") {
+        Factor::Email
+    } else if has("question") {
+        Factor::Question
+    } else if has("yubikey") || has("securid") || has("hardware") {
+        Factor::HardwareToken
+    } else if has("duo") {
+        Factor::Delegated
+    } else if has("smart card") || has("certificate") {
+        Factor::Certificate
+    } else if has("totp") || has("otp") || has("code") || has("authenticator") {
+        Factor::Totp
+    } else {
+        return None;
+    })
+}
+
+/// What an event type says of a factor, before the rest of the record is asked.
+fn deed(action: &str) -> Option<(Deed, Option<Factor>)> {
+    Some(match action {
+        "user.authentication.auth_via_mfa" => (Deed::Verify, None),
+        "system.push.send_factor_verify_push" => (Deed::Challenge, Some(Factor::Push)),
+        "system.sms.send_factor_verify_message" | "system.sms.send_okta_push_verify_message" => {
+            (Deed::Challenge, Some(Factor::Sms))
+        }
+        "system.voice.send_mfa_challenge_call" => (Deed::Challenge, Some(Factor::Call)),
+        "system.email.send_factor_verify_message" => (Deed::Challenge, Some(Factor::Email)),
+        "system.email.challenge_factor_redeemed" => (Deed::Verify, Some(Factor::Email)),
+        // Only the Classic Engine tells of a refused push in an event type of its own.
+        "user.mfa.okta_verify.deny_push" | "user.mfa.okta_verify.deny_push_upgrade_needed" => {
+            (Deed::Verify, Some(Factor::Push))
+        }
+        "user.mfa.factor.activate"
+        | "user.mfa.promote_enrollment"
+        | "user.mfa.okta_verify.enroll"
+        | "system.mfa.preregister.initiate"
+        | "credential.register" => (Deed::Enroll, None),
+        "user.mfa.factor.update" | "credential.update" => (Deed::Update, None),
+        "user.mfa.factor.deactivate" | "credential.revoke" => (Deed::Remove, None),
+        "user.mfa.factor.reset_all" => (Deed::Reset, None),
+        "user.mfa.factor.suspend" => (Deed::Suspend, None),
+        "user.mfa.factor.unsuspend" => (Deed::Resume, None),
+        "user.mfa.attempt_bypass" => (Deed::Bypass, None),
+        "system.mfa.factor.activate" | "security.authenticator.lifecycle.activate" => (Deed::Allow, None),
+        "system.mfa.factor.deactivate" | "security.authenticator.lifecycle.deactivate" => {
+            (Deed::Forbid, None)
+        }
+        _ => return None,
+    })
+}
+
+fn mfa<'r>(kind: &Kind<'r>, outcome: &Outcome<'r>, debug: &Debug<'r>) -> Mfa<'r> {
+    let mut mfa = Mfa::default();
+    let action = kind.action.as_ref().map(Text::decode).unwrap_or_default();
+    let said = deed(&action);
+    if said.is_none() && debug.factor.is_none() && debug.method.is_none() && debug.factor_mode.is_none() {
+        return mfa;
+    }
+    mfa.word = debug.factor.clone();
+    mfa.method = debug.method.clone().or_else(|| debug.authenticator.clone());
+    mfa.intent = debug.intent.clone();
+    mfa.factor = debug.factor.as_ref().map(|word| factor(&word.decode()));
+    if mfa.factor.is_none_or(|factor| factor == Factor::Other) {
+        let by_name = |name: &Option<Text<'r>>| name.as_ref().and_then(|name| factor_by_name(&name.decode()));
+        mfa.factor = by_name(&debug.method)
+            .or(said.and_then(|(_, factor)| factor))
+            .or_else(|| by_name(&debug.authenticator))
+            .or(mfa.factor);
+    }
+    let deed = said.map(|(deed, _)| deed);
+    let of_user = kind.class == tidegate_core::event::Class::Authentication;
+    mfa.deed = deed.or((of_user && mfa.factor.is_some()).then_some(Deed::Verify));
+
+    let key = debug.key_type.as_ref().map(Text::decode).unwrap_or_default();
+    let properties = debug.properties.as_ref().map(Text::decode).unwrap_or_default();
+    if key == "PROOF_OF_POSSESSION"
+        || key.starts_with("USER_VERIFYING")
+        || properties.contains("PHISHING_RESISTANT")
+    {
+        mfa.phishing_resistant = Some(true);
+    }
+
+    match mfa.deed {
+        Some(Deed::Verify) => {
+            mfa.answer = answer(&action, outcome, debug, mfa.factor);
+            if mfa.answer == Some(Answer::Phishing) && mfa.factor.is_none() {
+                mfa.factor = Some(Factor::Device);
+                mfa.phishing_resistant = Some(true);
+            }
+            mfa.performed = match (mfa.answer, mfa.factor) {
+                // The Identity Engine tells of the password in the same event type.
+                (Some(Answer::Approved), Some(Factor::Password)) => Some(false),
+                (Some(Answer::Approved), Some(_)) => Some(true),
+                (Some(Answer::Approved), None) | (None, _) => None,
+                (Some(_), _) => Some(false),
+            };
+        }
+        Some(Deed::Challenge) if matches!(outcome.result, Ending::Denied | Ending::Limited) => {
+            // Okta's protection against toll fraud.
+            mfa.answer = Some(Answer::Blocked);
+            mfa.performed = Some(false);
+        }
+        Some(Deed::Bypass) if outcome.result == Ending::Success => mfa.performed = Some(false),
+        _ => {}
+    }
+    // The policy says how many factors the whole sign-in took.
+    if matches!(outcome.result, Ending::Success | Ending::Allowed)
+        && mfa.performed != Some(true)
+        && mfa.deed.is_none_or(|deed| deed == Deed::Verify)
+    {
+        match debug.factor_mode.as_ref().and_then(Text::as_plain) {
+            Some("2FA") => mfa.performed = Some(true),
+            Some("1FA") => mfa.performed = Some(false),
+            _ => {}
+        }
+    }
+    mfa
+}
+
+fn answer(action: &str, outcome: &Outcome<'_>, debug: &Debug<'_>, factor: Option<Factor>) -> Option<Answer> {
+    if action.starts_with("user.mfa.okta_verify.deny_push") {
+        return Some(Answer::Denied);
+    }
+    let is = |word: &Option<Text<'_>>, other: &str| word.as_ref().is_some_and(|word| word == other);
+    match outcome.result {
+        Ending::Success | Ending::Allowed => Some(Answer::Approved),
+        Ending::Denied | Ending::Limited => Some(Answer::Blocked),
+        Ending::Abandoned => Some(Answer::Unanswered),
+        Ending::Challenge | Ending::Interrupted | Ending::Pending | Ending::Unknown => None,
+        Ending::Failure => {
+            let reason =
+                outcome.reason.as_ref().map(|reason| reason.decode().to_lowercase()).unwrap_or_default();
+            let has = |word: &str| reason.contains(word);
+            Some(if has("phishing") {
+                Answer::Phishing
+            } else if is(&debug.push_answer, "OV_RESPONSE_DENY") {
+                Answer::Denied
+            } else if is(&debug.number_answer, "OV_WITH_CHALLENGE_RESPONSE_INVALID") {
+                Answer::WrongNumber
+            } else if has("locked_out") || has("locked out") {
+                Answer::Blocked
+            } else if has("timeout") || has("timed out") || has("timed_out") || has("expired") {
+                Answer::Unanswered
+            } else if is(&debug.push_answer, "OV_RESPONSE_ERROR")
+                || is(&debug.number_answer, "OV_WITH_CHALLENGE_RESPONSE_ERROR")
+            {
+                Answer::Failed
+            } else if has("rejected") || has("declined") || has("denied") {
+                Answer::Denied
+            } else if factor == Some(Factor::Push) && has("invalid_credentials") {
+                // The Identity Engine has no event type for a refused push: this is how it says so.
+                Answer::Denied
+            } else {
+                Answer::Failed
+            })
+        }
+    }
 }

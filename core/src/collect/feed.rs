@@ -173,8 +173,11 @@ pub(super) fn settle_backfills(chains: &mut [Chain]) {
         .filter(|chain| chain.work.lane == Lane::Live)
         .filter_map(|chain| chain.memo.first.map(|first| (chain.stream.name, first)))
         .collect();
-    for chain in chains.iter_mut().filter(|chain| chain.work.lane == Lane::Backfill && chain.work.to.is_none()) {
-        chain.work.to = firsts.iter().find(|(stream, _)| *stream == chain.stream.name).map(|(_, first)| *first);
+    for chain in
+        chains.iter_mut().filter(|chain| chain.work.lane == Lane::Backfill && chain.work.to.is_none())
+    {
+        chain.work.to =
+            firsts.iter().find(|(stream, _)| *stream == chain.stream.name).map(|(_, first)| *first);
     }
 }
 
@@ -373,7 +376,10 @@ impl Collector {
 
     /// Reading the page's identities failed inside our own code: nothing is committed, it will be asked again.
     async fn broken_page(&mut self, chain: &mut Chain, asked: DateTime<Utc>) -> Result<(), JournalError> {
-        let cause = Fault::new(crate::fault::FaultKind::Answer, "this page could not be read; this is a defect of tidegate");
+        let cause = Fault::new(
+            crate::fault::FaultKind::Answer,
+            "this page could not be read; this is a defect of tidegate",
+        );
         self.trouble(chain, crate::source::PollError::Retry { after: None, cause }, asked).await
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn keyed(connector: &dyn Connector, stream: &Stream, page: &Page) -> 
         let mut occurrence = 0;
         let id = id.unwrap_or_else(|| {
             // Two equal records of one second are two events: the vendor gave them no id to tell them apart.
-            let content = json::content_hash(&bytes);
+            let content = Key::of_content(&bytes);
             let nth = equal.entry(content).or_insert(0);
             occurrence = *nth;
             *nth += 1;

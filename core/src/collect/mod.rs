@@ -71,7 +71,9 @@ impl Collector {
         self.restore_quota(&state);
         let mut chains = self.chains(&state, began);
         loop {
-            if self.stop.phase() == Phase::Stop || (self.stop.phase() >= Phase::Drain && self.caught_up(&chains)) {
+            if self.stop.phase() == Phase::Stop
+                || (self.stop.phase() >= Phase::Drain && self.caught_up(&chains))
+            {
                 break;
             }
             let Some(next) = next_due(&chains) else { break };
@@ -100,7 +102,9 @@ impl Collector {
 
     /// Draining is over when every live chain was drained after `began`, or cannot go on, and no backfill is left.
     fn caught_up(&self, chains: &[Chain]) -> bool {
-        chains.iter().all(|chain| chain.halted || (chain.work.lane == Lane::Live && chain.drained_since_start))
+        chains
+            .iter()
+            .all(|chain| chain.halted || (chain.work.lane == Lane::Live && chain.drained_since_start))
     }
 
     fn chains(&mut self, state: &State, began: DateTime<Utc>) -> Vec<Chain> {
@@ -177,7 +181,8 @@ impl Collector {
                 Some(wait) => {
                     due = Instant::now() + wait;
                     let reason = self.http.quota().and_then(|quota| quota.status(self.clock.now()).reason);
-                    let reason = reason.unwrap_or_else(|| "requests are spread evenly over the vendor's span".to_owned());
+                    let reason = reason
+                        .unwrap_or_else(|| "requests are spread evenly over the vendor's span".to_owned());
                     self.say_wait(Some(wait), &reason);
                 }
             }
@@ -287,12 +292,17 @@ enum Woken {
 /// Live before backfill among what is due; else whatever is due soonest.
 fn next_due(chains: &[Chain]) -> Option<usize> {
     let now = Instant::now();
-    let rank = |chain: &Chain| (chain.due > now, if chain.due > now { Some(chain.due) } else { None }, chain.work.lane);
+    let rank = |chain: &Chain| {
+        (chain.due > now, if chain.due > now { Some(chain.due) } else { None }, chain.work.lane)
+    };
     chains.iter().enumerate().filter(|(_, c)| c.ready()).min_by_key(|(_, c)| rank(c)).map(|(index, _)| index)
 }
 
 /// Spreads the first polls of many sources over two seconds, always the same way.
 fn spread(source: &str, stream: &str) -> Duration {
-    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(source.as_bytes(), xxhash_rust::xxh3::xxh3_64(stream.as_bytes()));
+    let hash = xxhash_rust::xxh3::xxh3_64_with_seed(
+        source.as_bytes(),
+        xxhash_rust::xxh3::xxh3_64(stream.as_bytes()),
+    );
     Duration::from_millis(hash % 50)
 }

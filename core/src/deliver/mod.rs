@@ -12,12 +12,16 @@ mod send;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
-use crate::journal::{Change, DeadLetter, Handle, JournalError, Lane, Outcome, PageId, Range, Span, State};
+use crate::journal::{
+    Action, Change, DeadLetter, Handle, JournalError, Lane, Outcome, PageId, Range, Span, State,
+};
 use crate::sink::Sink;
 use crate::stop::{Phase, Stop};
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use render::{Built, Cursor, Renderer};
+pub use send::GiveUp;
 use send::{Sender, Sent};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -60,6 +64,8 @@ pub struct Deliverer {
     pub board: Board,
     /// Where it begins if the journal does not know it.
     pub start: Start,
+    /// When it gives records up.
+    pub give_up: GiveUp,
     /// When to end.
     pub stop: Stop,
     /// Rings when dead letters should be looked at.
@@ -90,7 +96,7 @@ impl Deliverer {
     ///
     /// # Errors
     /// Only what the journal says; trouble with the destination is waited out and shown on the board.
-    pub async fn run(mut self) -> Result<(), JournalError> {
+    pub async fn run(self) -> Result<(), JournalError> {
         let mut appended = self.journal.appended();
         let mut readings = self.readings().await?;
         let mut in_flight: InFlight = FuturesOrdered::new();
@@ -166,8 +172,10 @@ impl Deliverer {
     pub async fn claim(&self) -> Result<Vec<Span>, JournalError> {
         let state = self.journal.load().await?;
         let mut spans: Vec<Span> = state.spans.iter().filter(|span| span.sink == self.key).cloned().collect();
-        let missing: Vec<Lane> =
-            Lane::ALL.into_iter().filter(|lane| !spans.iter().any(|s| s.lane == *lane && s.to.is_none())).collect();
+        let missing: Vec<Lane> = Lane::ALL
+            .into_iter()
+            .filter(|lane| !spans.iter().any(|s| s.lane == *lane && s.to.is_none()))
+            .collect();
         if !missing.is_empty() {
             let from = self.first_page(&state).await?;
             for lane in missing {
@@ -281,18 +289,20 @@ impl Deliverer {
             in_flight.push_back(Box::pin(async move { (ack, nothing) }));
             return;
         }
-        let sender = self.sender();
+        let sender = self.sender(built.oldest);
         let (batch, origins) = (built.batch, built.origins);
         in_flight.push_back(Box::pin(async move { (ack, sender.send(batch, origins).await) }));
     }
 
-    fn sender(&self) -> Sender {
+    fn sender(&self, oldest: Option<DateTime<Utc>>) -> Sender {
         Sender {
             key: self.key.clone(),
             sink: Arc::clone(&self.sink),
             clock: self.clock.clone(),
             board: self.board.clone(),
             stop: self.stop.clone(),
+            give_up: self.give_up.clone(),
+            oldest,
         }
     }
 
@@ -308,7 +318,7 @@ impl Deliverer {
         let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
         let Ok(built) = made else { return Ok(()) };
         let ack = Ack { span: 0, to: built.to, dead: built.dead, again };
-        let (sender, batch, origins) = (self.sender(), built.batch, built.origins);
+        let (sender, batch, origins) = (self.sender(None), built.batch, built.origins);
         in_flight.push_back(Box::pin(async move { (ack, sender.send(batch, origins).await) }));
         Ok(())
     }
@@ -327,6 +337,14 @@ impl Deliverer {
                 continue;
             };
             let now = self.clock.now();
+            if sent.given_up > 0 {
+                let detail = format!(
+                    "sink {} gave up {} documents before page {}",
+                    self.key, sent.given_up, ack.to.page
+                );
+                tracing::error!(sink = %self.key, documents = sent.given_up, "given up");
+                changes.push(Change::Action(Action { at: now, what: "gave_up".to_owned(), detail }));
+            }
             let dead = ack.dead.len() + sent.dead.len();
             for letter in &ack.again {
                 changes.push(Change::DeadDone(letter.id));
@@ -341,7 +359,10 @@ impl Deliverer {
                 state.duplicates += sent.duplicates;
                 state.dead += dead as u64;
                 state.last_delivery = Some(now);
-                state.fault = None;
+                state.given_up += sent.given_up;
+                if sent.given_up == 0 {
+                    state.fault = None;
+                }
             });
         }
         if !changes.is_empty() {

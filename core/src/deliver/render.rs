@@ -4,11 +4,11 @@
 //! panic in a connector or a schema is caught around that one record.
 
 use crate::fault::Fault;
-use crate::journal::{DeadLetter, Lane, PageId, StoredPage, StoredRecord};
-use crate::json::{self, Tape};
-use crate::schema::{Context, Schema};
+use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage, StoredRecord};
+use crate::json::Tape;
+use crate::schema::{Context, Marks, Schema};
 use crate::sink::{Batch, Limits, Meta, Sink};
-use crate::source::{Connector, NormalizeError, Stream};
+use crate::source::{Connector, Identity, NormalizeError, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
@@ -76,6 +76,8 @@ pub struct Built {
     pub dead: Vec<DeadLetter>,
     /// Everything before this place is in this batch or an earlier one.
     pub to: Cursor,
+    /// When the oldest of its pages was fetched.
+    pub oldest: Option<DateTime<Utc>>,
 }
 
 /// What is known of a source whose pages are rendered.
@@ -175,6 +177,7 @@ struct Building<'a> {
     batch: Batch,
     origins: Vec<Origin>,
     dead: Vec<DeadLetter>,
+    oldest: Option<DateTime<Utc>>,
 }
 
 impl<'a> Building<'a> {
@@ -187,7 +190,19 @@ impl<'a> Building<'a> {
         limits: Limits,
     ) -> Self {
         let (tape, batch) = (Tape::default(), Batch::default());
-        Self { renderer, sink, key, mark, now, limits, tape, batch, origins: Vec::new(), dead: Vec::new() }
+        Self {
+            renderer,
+            sink,
+            key,
+            mark,
+            now,
+            limits,
+            tape,
+            batch,
+            origins: Vec::new(),
+            dead: Vec::new(),
+            oldest: None,
+        }
     }
 
     fn full(&self) -> bool {
@@ -200,16 +215,20 @@ impl<'a> Building<'a> {
             origins: std::mem::take(&mut self.origins),
             dead: std::mem::take(&mut self.dead),
             to,
+            oldest: self.oldest.take(),
         }
     }
 
     /// Adds all documents of a record, or none of them and a dead letter.
     fn add(&mut self, origin: &Origin, lane: Lane, fetched: DateTime<Utc>) {
         let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else { return };
-        let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else { return };
+        let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else {
+            return;
+        };
         if origin.stored.revision.is_some() && !route.revisions {
             return;
         }
+        self.oldest = Some(self.oldest.map_or(fetched, |oldest| oldest.min(fetched)));
         let (bytes, documents) = (self.batch.body.len(), self.batch.documents.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, lane, fetched)));
         let (kind, cause) = match done {
@@ -217,7 +236,10 @@ impl<'a> Building<'a> {
             Ok(Err(error)) => ("normalize", error.0),
             Err(_) => {
                 self.tape = Tape::default();
-                ("internal", "a panic while this record was rendered; this is a defect of tidegate".to_owned())
+                (
+                    "internal",
+                    "a panic while this record was rendered; this is a defect of tidegate".to_owned(),
+                )
             }
         };
         self.batch.body.truncate(bytes);
@@ -239,8 +261,9 @@ impl<'a> Building<'a> {
         let record =
             tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
-        let late = (lane == Lane::Sweep).then(|| identity.time.map(|time| fetched - time)).flatten();
-        let id = document_id(&identity, &origin.stored, *mark);
+        let late = identity.time.filter(|_| lane == Lane::Sweep);
+        let late_seconds = late.and_then(|time| u64::try_from((fetched - time).num_seconds()).ok());
+        let (bare, id) = document_id(&identity, &origin.stored, *mark);
         let mut events = Vec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
         let several = events.len() > 1;
@@ -262,15 +285,24 @@ impl<'a> Building<'a> {
                 names: stream.names,
                 ingested: *now,
                 fetched,
+                id: Some(&meta.id),
                 original: renderer.original,
-                late,
-                revises: origin.stored.revision.is_some(),
-                mark: *mark,
+                marks: Marks {
+                    late_seconds,
+                    revises: origin.stored.revision.map(|_| bare.as_str()),
+                    replay: *mark,
+                    reread: false,
+                },
             };
             let from = batch.body.len();
-            sink.frame(&mut batch.body, &meta, &mut |out| renderer.schema.render(event, &context, out))?;
+            sink.frame(&mut batch.body, &meta, &mut |out| {
+                renderer.schema.render(event, &context, out).map(|_| ())
+            })?;
             batch.documents.push((from..batch.body.len(), meta));
-            origins.push(Origin { event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)), ..origin.clone() });
+            origins.push(Origin {
+                event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)),
+                ..origin.clone()
+            });
         }
         Ok(())
     }
@@ -278,11 +310,13 @@ impl<'a> Building<'a> {
 
 /// The first meaning of a record keeps the vendor's bare id, so that a trial beside another shipper does not double;
 /// every later one is id + meaning hash. A record without an id is known by its content and its place in its second.
-fn document_id(identity: &crate::source::Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> String {
-    let mut id = match &identity.id {
+/// The bare id and the document's.
+fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> (String, String) {
+    let bare = match &identity.id {
         Some(id) => id.clone().into_owned(),
-        None => format!("{:032x}-{}", json::content_hash(&stored.bytes), stored.occurrence),
+        None => format!("{:032x}-{}", Key::of_content(&stored.bytes), stored.occurrence),
     };
+    let mut id = bare.clone();
     if let Some(meaning) = stored.revision {
         id.push_str(&format!("-{meaning:016x}"));
     }
@@ -290,5 +324,5 @@ fn document_id(identity: &crate::source::Identity<'_>, stored: &StoredRecord, ma
         id.push('-');
         id.push_str(mark);
     }
-    id
+    (bare, id)
 }

@@ -8,11 +8,30 @@ use crate::http::Backoff;
 use crate::journal::DeadLetter;
 use crate::sink::{Batch, DeliverError, Delivery, Sink};
 use crate::stop::Stop;
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// How often a destination that only a person can mend is tried again.
 const HALT_RETRY: Duration = Duration::from_secs(30);
+
+/// When a sink gives records up instead of waiting for ever. By default never.
+#[derive(Clone, Debug, Default)]
+pub struct GiveUp {
+    /// Records fetched longer ago than this.
+    pub after: Option<Duration>,
+    /// All records, while this says that the journal is full: the sink is not required.
+    pub when_full: Option<watch::Receiver<bool>>,
+}
+
+impl GiveUp {
+    /// Whether records fetched at `at` are given up by `now`.
+    pub(super) fn is_due(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let old = self.after.is_some_and(|after| (now - at).to_std().is_ok_and(|age| age > after));
+        old || self.when_full.as_ref().is_some_and(|full| *full.borrow())
+    }
+}
 
 /// What a batch came to.
 #[derive(Debug, Default)]
@@ -20,6 +39,7 @@ pub(super) struct Sent {
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
     pub(super) dead: Vec<DeadLetter>,
+    pub(super) given_up: u64,
 }
 
 /// Brings one batch to its verdicts.
@@ -29,6 +49,9 @@ pub(super) struct Sender {
     pub(super) clock: Clock,
     pub(super) board: Board,
     pub(super) stop: Stop,
+    pub(super) give_up: GiveUp,
+    /// When the oldest of the batch's records was fetched.
+    pub(super) oldest: Option<DateTime<Utc>>,
 }
 
 /// A part of the batch that still lacks verdicts.
@@ -45,6 +68,10 @@ impl Sender {
         let mut parts = vec![Part { batch, origins }];
         while let Some(part) = parts.pop() {
             if part.batch.documents.is_empty() {
+                continue;
+            }
+            if self.oldest.is_some_and(|oldest| self.give_up.is_due(oldest, self.clock.now())) {
+                sent.given_up += part.batch.documents.len() as u64;
                 continue;
             }
             let sink = Arc::clone(&self.sink);
@@ -70,7 +97,11 @@ impl Sender {
                 Err(DeliverError::Split { cause }) => {
                     if part.batch.documents.len() == 1 {
                         // The contract forbids it; a document that cannot be halved can never go in.
-                        sent.dead.extend(part.origins.into_iter().map(|o| o.dead(&self.key, "rejected", &cause, self.clock.now())));
+                        sent.dead.extend(
+                            part.origins
+                                .into_iter()
+                                .map(|o| o.dead(&self.key, "rejected", &cause, self.clock.now())),
+                        );
                         continue;
                     }
                     let (left, right) = part.halves();
@@ -113,7 +144,8 @@ impl Sender {
                 sent.dead.push(origin.dead(&self.key, "rejected", cause, now));
             }
         }
-        let mut again: Vec<usize> = delivery.retry.iter().chain(&delivery.fault).map(|(index, _)| *index).collect();
+        let mut again: Vec<usize> =
+            delivery.retry.iter().chain(&delivery.fault).map(|(index, _)| *index).collect();
         if again.is_empty() {
             return (None, Duration::ZERO);
         }
@@ -146,7 +178,8 @@ impl Part {
     fn only(&self, indices: &[usize]) -> Self {
         let mut rest = Self { batch: Batch::default(), origins: Vec::with_capacity(indices.len()) };
         for index in indices {
-            let (Some((span, meta)), Some(origin)) = (self.batch.documents.get(*index), self.origins.get(*index))
+            let (Some((span, meta)), Some(origin)) =
+                (self.batch.documents.get(*index), self.origins.get(*index))
             else {
                 continue;
             };

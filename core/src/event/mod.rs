@@ -1,10 +1,600 @@
-//! The canonical event.
+//! The canonical event: what a record says, in one vocabulary for all vendors.
+//!
+//! A field is here when two vendors have it or one schema requires it; everything else stays in the record, which the
+//! event carries together with its connector's [`Table`], so that schemas can show it under the vendor's namespace. Leaves
+//! point into the record ([`Text`]); where a leaf came from is its offset. A wrong type reads as absent.
+//!
+//! Schemas destructure these structs without `..`: a new field does not compile until every schema has decided.
+
+mod agent;
+mod field;
+mod mfa;
+mod pairs;
+mod time;
+
+pub use agent::{Agent, Product};
+pub use field::{Field, Shape, Table};
+pub use mfa::{Answer, Deed, Factor, Mfa};
+pub use pairs::pairs;
+pub use time::parse_time;
+pub(crate) use time::write_time;
+
+use crate::json::{Kind as Json, Text, Value};
+use chrono::{DateTime, Utc};
+
+/// Takes the events of a record, in order.
+pub type Emit<'e, 'r> = dyn FnMut(Event<'r>) + 'e;
 
 /// One event; leaves point into its record.
 #[derive(Clone, Debug, Default)]
 pub struct Event<'r> {
-    _record: std::marker::PhantomData<&'r ()>,
+    /// The vendor's id of the record.
+    pub id: Option<Text<'r>>,
+    /// When it happened; `None` where the record has no readable time.
+    pub time: Option<DateTime<Utc>>,
+    /// What kind of event it is.
+    pub kind: Kind<'r>,
+    /// How it ended.
+    pub outcome: Outcome<'r>,
+    /// For people.
+    pub message: Option<Text<'r>>,
+    /// How loud the vendor says it.
+    pub severity: Option<Severity>,
+    /// Who did it.
+    pub actor: Actor<'r>,
+    /// What it was done to, in the vendor's order.
+    pub targets: Vec<Target<'r>>,
+    /// Where it came from.
+    pub source: Network<'r>,
+    /// With which program.
+    pub agent: Agent<'r>,
+    /// In which session.
+    pub session: Session<'r>,
+    /// What the vendor says of the request.
+    pub transaction: Transaction<'r>,
+    /// What it says of a factor.
+    pub mfa: Mfa<'r>,
+    /// What the vendor thinks of the risk.
+    pub risk: Risk<'r>,
+    /// On which device.
+    pub device: Device<'r>,
+    /// Through which application, or into which.
+    pub app: App<'r>,
+    /// What was changed.
+    pub changes: Vec<Change<'r>>,
+    /// The whole record.
+    pub record: Option<Value<'r, 'r>>,
+    /// What becomes of the vendor's own fields.
+    pub table: &'static Table,
 }
 
-/// Takes the events of a record, in order.
-pub type Emit<'e, 'r> = dyn FnMut(Event<'r>) + 'e;
+/// What kind of event it is.
+#[derive(Clone, Debug, Default)]
+pub struct Kind<'r> {
+    /// The vendor's own name for it, never prettified: rules compare it.
+    pub action: Option<Text<'r>>,
+    /// Which kind of thing happened.
+    pub class: Class,
+    /// What happened to it.
+    pub activity: Activity,
+    /// ECS categories.
+    pub categories: Categories,
+    /// ECS types.
+    pub types: Types,
+    /// The vendor passes a verdict rather than telling a fact.
+    pub alert: bool,
+}
+
+/// Which kind of thing happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Class {
+    /// Somebody proves who they are, or stops being signed in.
+    Authentication,
+    /// A session is judged again.
+    AuthorizeSession,
+    /// An account, its password or its factors.
+    Account,
+    /// A group and its members.
+    Group,
+    /// Roles, privileges, assignments.
+    Access,
+    /// Policies, applications, devices, settings.
+    Entity,
+    /// Tokens and calls by programs.
+    Api,
+    /// A finding of the vendor's.
+    Detection,
+    /// None of these.
+    #[default]
+    Other,
+}
+
+/// What happened to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Activity {
+    Logon,
+    Logoff,
+    /// A step before a session exists: a factor, a decision of the sign-on policy.
+    Preauth,
+    /// Acting as somebody else.
+    Switch,
+    Create,
+    Read,
+    Update,
+    Delete,
+    Enable,
+    Disable,
+    Activate,
+    Deactivate,
+    Suspend,
+    Resume,
+    Lock,
+    Unlock,
+    PasswordChange,
+    PasswordReset,
+    FactorEnable,
+    FactorDisable,
+    Add,
+    Remove,
+    Grant,
+    Revoke,
+    Enroll,
+    Unenroll,
+    Close,
+    #[default]
+    Other,
+}
+
+macro_rules! bits {
+    ($(#[$doc:meta])* $name:ident, $($bit:ident = $word:literal),+ $(,)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name(u32);
+
+        #[expect(missing_docs, reason = "each name says it")]
+        impl $name {
+            bits!(@ 0; $($bit = $word),+);
+
+            const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// Nothing.
+            #[must_use]
+            pub const fn empty() -> Self {
+                Self(0)
+            }
+
+            /// All of both.
+            #[must_use]
+            pub const fn with(self, other: Self) -> Self {
+                Self(self.0 | other.0)
+            }
+
+            /// Whether all of `other` are in it.
+            #[must_use]
+            pub const fn has(self, other: Self) -> bool {
+                self.0 & other.0 == other.0
+            }
+
+            /// Whether it is empty.
+            #[must_use]
+            pub const fn is_empty(self) -> bool {
+                self.0 == 0
+            }
+
+            /// ECS's words for what is in it.
+            pub fn words(self) -> impl Iterator<Item = &'static str> {
+                Self::WORDS.iter().enumerate().filter(move |(at, _)| self.0 & (1 << at) != 0).map(|(_, word)| *word)
+            }
+        }
+    };
+    (@ $at:expr; $bit:ident = $word:literal $(, $($rest:tt)+)?) => {
+        pub const $bit: Self = Self(1 << ($at));
+        $(bits!(@ $at + 1; $($rest)+);)?
+    };
+}
+
+bits!(
+    /// ECS's `event.category`, as a set.
+    Categories,
+    API = "api",
+    AUTHENTICATION = "authentication",
+    CONFIGURATION = "configuration",
+    EMAIL = "email",
+    FILE = "file",
+    HOST = "host",
+    IAM = "iam",
+    INTRUSION_DETECTION = "intrusion_detection",
+    NETWORK = "network",
+    SESSION = "session",
+    THREAT = "threat",
+    WEB = "web",
+);
+
+bits!(
+    /// ECS's `event.type`, as a set.
+    Types,
+    ACCESS = "access",
+    ADMIN = "admin",
+    ALLOWED = "allowed",
+    CONNECTION = "connection",
+    GROUP = "group",
+    USER = "user",
+    START = "start",
+    END = "end",
+    CREATION = "creation",
+    CHANGE = "change",
+    DELETION = "deletion",
+    DENIED = "denied",
+    ERROR = "error",
+    INDICATOR = "indicator",
+    INFO = "info",
+    PROTOCOL = "protocol",
+);
+
+/// How it ended.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome<'r> {
+    /// In our words.
+    pub result: Ending,
+    /// In the vendor's.
+    pub word: Option<Text<'r>>,
+    /// Why.
+    pub reason: Option<Text<'r>>,
+    /// The vendor's code for it.
+    pub code: Option<Text<'r>>,
+}
+
+/// How an event ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// It did what it was to do.
+    Success,
+    /// It did not.
+    Failure,
+    /// A policy let it pass.
+    Allowed,
+    /// A policy stopped it.
+    Denied,
+    /// A further proof was demanded: neither success nor failure.
+    Challenge,
+    /// The user was sent elsewhere before it could end: neither success nor failure.
+    Interrupted,
+    /// It goes on later, or was left out.
+    Pending,
+    /// Nobody finished it.
+    Abandoned,
+    /// There were too many.
+    Limited,
+    /// The vendor does not say, or in a word that we do not know.
+    #[default]
+    Unknown,
+}
+
+/// How loud the vendor says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum Severity {
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+/// Somebody's account.
+#[derive(Clone, Debug, Default)]
+pub struct Account<'r> {
+    /// The vendor's id.
+    pub id: Option<Text<'r>>,
+    /// Login.
+    pub name: Option<Text<'r>>,
+    /// Address, where it is known to be one.
+    pub email: Option<Text<'r>>,
+    /// For people.
+    pub full_name: Option<Text<'r>>,
+    /// Realm or domain of the login.
+    pub domain: Option<Text<'r>>,
+}
+
+/// Who did it.
+#[derive(Clone, Debug, Default)]
+pub struct Actor<'r> {
+    /// What sort of actor.
+    pub kind: ActorKind,
+    /// The vendor's word for that.
+    pub word: Option<Text<'r>>,
+    /// Which one.
+    pub account: Account<'r>,
+    /// For whom it acts, where it acts as somebody else.
+    pub on_behalf_of: Account<'r>,
+}
+
+/// What sort of actor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ActorKind {
+    /// A person.
+    User,
+    /// A program with an identity of its own.
+    Service,
+    /// An AI agent.
+    Agent,
+    /// The vendor's own system.
+    System,
+    /// Only an address is known.
+    Address,
+    /// Another word of the vendor's, or none.
+    #[default]
+    Unknown,
+}
+
+/// What it was done to.
+#[derive(Clone, Debug)]
+pub struct Target<'r> {
+    /// What it is.
+    pub kind: TargetKind,
+    /// The vendor's word for that.
+    pub word: Option<Text<'r>>,
+    /// Id, login, address, name.
+    pub account: Account<'r>,
+}
+
+/// What a target is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A person's account in the directory.
+    User,
+    /// An account inside an application: its name there says nothing about the person.
+    AppUser,
+    /// A group of the directory.
+    Group,
+    /// An application.
+    App,
+    /// A role or privilege.
+    Role,
+    /// A policy or one of its rules.
+    Policy,
+    /// A factor, or a user's enrolment in one.
+    Factor,
+    /// A device.
+    Device,
+    /// A token or key.
+    Token,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
+/// Where it came from.
+#[derive(Clone, Debug, Default)]
+pub struct Network<'r> {
+    /// A readable address.
+    pub ip: Option<Text<'r>>,
+    /// What stood where the address should be, if it is not one.
+    pub address: Option<Text<'r>>,
+    /// Addresses that it passed on the way.
+    pub via: Vec<Text<'r>>,
+    /// Port.
+    pub port: Option<u16>,
+    /// Where that is.
+    pub geo: Geo<'r>,
+    /// Number of the autonomous system.
+    pub as_number: Option<i64>,
+    /// Whose it is.
+    pub as_organization: Option<Text<'r>>,
+    /// Provider.
+    pub isp: Option<Text<'r>>,
+    /// Domain of the address.
+    pub domain: Option<Text<'r>>,
+    /// The vendor knows it as a proxy.
+    pub proxy: Option<bool>,
+}
+
+/// A place on earth.
+#[derive(Clone, Debug, Default)]
+pub struct Geo<'r> {
+    /// City.
+    pub city: Option<Text<'r>>,
+    /// State or province.
+    pub region: Option<Text<'r>>,
+    /// Country by name.
+    pub country: Option<Text<'r>>,
+    /// Country by two letters.
+    pub country_code: Option<Text<'r>>,
+    /// Postal code.
+    pub postal: Option<Text<'r>>,
+    /// Latitude and longitude, both within range, as the record has them.
+    pub location: Option<(&'r str, &'r str)>,
+}
+
+/// In which session.
+#[derive(Clone, Debug, Default)]
+pub struct Session<'r> {
+    /// Its id.
+    pub id: Option<Text<'r>>,
+    /// The session that it belongs to.
+    pub root: Option<Text<'r>>,
+    /// Who vouched for the user.
+    pub issuer: Option<Text<'r>>,
+    /// How the user signed in: SAML, OpenID Connect, …
+    pub protocol: Option<Text<'r>>,
+}
+
+/// What the vendor says of the request.
+#[derive(Clone, Debug, Default)]
+pub struct Transaction<'r> {
+    /// Groups the events of one operation.
+    pub id: Option<Text<'r>>,
+    /// The vendor's word for its sort.
+    pub word: Option<Text<'r>>,
+    /// Path of the request.
+    pub path: Option<Text<'r>>,
+}
+
+/// What the vendor thinks of the risk.
+#[derive(Clone, Debug, Default)]
+pub struct Risk<'r> {
+    /// How much.
+    pub level: Option<RiskLevel>,
+    /// The vendor's word for it.
+    pub word: Option<Text<'r>>,
+    /// Why.
+    pub reasons: Vec<Text<'r>>,
+    /// Behaviours that the vendor found unusual.
+    pub behaviors: Vec<Text<'r>>,
+    /// The vendor suspects a threat.
+    pub threat: Option<bool>,
+}
+
+/// How much risk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each name says it")]
+pub enum RiskLevel {
+    None,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// On which device.
+#[derive(Clone, Debug, Default)]
+pub struct Device<'r> {
+    /// Its id.
+    pub id: Option<Text<'r>>,
+    /// Its name.
+    pub name: Option<Text<'r>>,
+    /// Its operating system.
+    pub os: Option<Text<'r>>,
+    /// Version of that.
+    pub os_version: Option<Text<'r>>,
+    /// The organisation manages it.
+    pub managed: Option<bool>,
+    /// The vendor's word for its sort.
+    pub word: Option<Text<'r>>,
+}
+
+/// An application.
+#[derive(Clone, Debug, Default)]
+pub struct App<'r> {
+    /// Its id.
+    pub id: Option<Text<'r>>,
+    /// Its name.
+    pub name: Option<Text<'r>>,
+}
+
+/// A value that was changed.
+#[derive(Clone, Debug)]
+pub struct Change<'r> {
+    /// What.
+    pub name: Text<'r>,
+    /// Before.
+    pub from: Option<Text<'r>>,
+    /// After.
+    pub to: Option<Text<'r>>,
+}
+
+/// What vendors write where they know nothing. Such a word is no id, no name and no address.
+const NOTHING: [&str; 10] =
+    ["null", "unknown", "UNKNOWN", "Unknown", "None", "none", "NULL", "-", "N/A", "n/a"];
+
+/// A string that says something: not blank, and none of the words that vendors write where they know nothing.
+#[must_use]
+pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
+    let text = value.as_text()?;
+    let bytes = value.raw().as_bytes();
+    if bytes.len() <= 9 {
+        let word = text.as_plain()?;
+        if NOTHING.contains(&word) {
+            return None;
+        }
+    }
+    (!text.is_blank()).then_some(text)
+}
+
+/// A string that is not blank.
+#[must_use]
+pub fn text<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
+    value.as_text().filter(|text| !text.is_blank())
+}
+
+/// A string, or a number or boolean by its spelling.
+#[must_use]
+pub fn word<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
+    match value.kind() {
+        Json::String => text(value),
+        Json::Number | Json::Bool => Some(Text::owned(value.raw())),
+        Json::Null | Json::Array | Json::Object => None,
+    }
+}
+
+/// A boolean, also where it is spelled as a string.
+#[must_use]
+pub fn truth(value: Value<'_, '_>) -> Option<bool> {
+    if let Some(truth) = value.as_bool() {
+        return Some(truth);
+    }
+    let text = value.as_text()?;
+    let word = text.as_plain()?;
+    if word.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if word.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A whole number, also where it is spelled as a string.
+#[must_use]
+pub fn integer(value: Value<'_, '_>) -> Option<i64> {
+    match value.kind() {
+        Json::Number => value.as_i64(),
+        Json::String => value.as_text()?.as_plain()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether a string is an IP address that any store will take.
+#[must_use]
+pub fn is_ip(text: &Text<'_>) -> bool {
+    text.as_plain().is_some_and(|plain| plain.len() <= 45 && plain.parse::<std::net::IpAddr>().is_ok())
+}
+
+/// Whether a login is an address: something on both sides of one `@`, no white space.
+#[must_use]
+pub fn is_email(text: &Text<'_>) -> bool {
+    let Some(plain) = text.as_plain() else { return false };
+    match memchr::memchr(b'@', plain.as_bytes()) {
+        None | Some(0) => false,
+        Some(at) => {
+            let domain = plain.get(at + 1..).unwrap_or_default();
+            !domain.is_empty() && !domain.contains('@') && !plain.contains(char::is_whitespace)
+        }
+    }
+}
+
+/// Two coordinates, if both are numbers on earth.
+#[must_use]
+pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(&'r str, &'r str)> {
+    let fits = |value: Value<'_, 'r>, most: f64| value.as_f64().is_some_and(|number| number.abs() <= most);
+    (fits(lat, 90.0) && fits(lon, 180.0)).then_some((lat.as_number()?, lon.as_number()?))
+}
+
+impl Event<'_> {
+    /// The event in a few words, one line a subject; for `map --explain`.
+    #[must_use]
+    pub fn summary(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![
+            ("kind", format!("{:?}, {:?}", self.kind.class, self.kind.activity).to_lowercase()),
+            ("outcome", format!("{:?}", self.outcome.result).to_lowercase()),
+        ];
+        if let Some(mfa) = self.mfa.summary() {
+            lines.push(("mfa", mfa));
+        }
+        if let Some(level) = self.risk.level {
+            lines.push(("risk", format!("{level:?}").to_lowercase()));
+        }
+        lines
+    }
+}

@@ -26,6 +26,9 @@ use std::time::Duration;
 /// `Retry-After` beyond this is not believed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// Longer words of the other side are no words.
+const LONGEST_WORD: usize = 80;
+
 /// Added to a reset instant: the header has whole seconds, and both clocks tick between.
 const RESET_MARGIN: Duration = Duration::from_secs(1);
 
@@ -200,11 +203,15 @@ fn token(text: &str, longest: usize) -> Option<String> {
     (!text.is_empty() && text.len() <= longest && text.bytes().all(harmless)).then(|| text.to_owned())
 }
 
-/// Text of the other side for a person: one line, short, and nothing after a question mark in a URL.
+/// Text of the other side for a person: one line, short, nothing after a question mark in a URL, and no word so long
+/// that it could be a token.
 #[must_use]
 pub fn quotable(text: &str) -> String {
     let words = text.split_whitespace().map(|word| {
         let word = if word.contains("://") { word.split('?').next().unwrap_or_default() } else { word };
+        if word.chars().count() > LONGEST_WORD {
+            return "…".to_owned();
+        }
         word.chars().filter(|c| !c.is_control()).collect::<String>()
     });
     let mut line = words.collect::<Vec<_>>().join(" ");
@@ -234,6 +241,7 @@ pub fn kind(verdict: Verdict, status: StatusCode) -> FaultKind {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
     use bytes::Bytes;

@@ -97,6 +97,7 @@ pub fn same_origin(base: &Url, link: &str) -> Result<Url, Fault> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
     use http::HeaderValue;

@@ -321,6 +321,7 @@ impl AsRef<[u8]> for Held {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
     use crate::testkit::script::{Reply, Script};

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use std::error::Error as _;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,15 +49,26 @@ pub enum TransportError {
 }
 
 /// What a [`Reqwest`] transport is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TransportSettings {
-    /// A proxy for all connections. Without one `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured, though never
+    /// A proxy for all connections; may name a user, so it is never printed (a literal password in a file is the
+    /// configuration's to refuse). Without one `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are honoured, though never
     /// for this machine's own addresses.
     pub proxy: Option<String>,
     /// PEM certificates of private authorities, trusted beside the system's.
     pub ca_file: Option<PathBuf>,
     /// How long connecting may take; 10 s by default.
     pub connect: Duration,
+}
+
+impl fmt::Debug for TransportSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportSettings")
+            .field("proxy", &self.proxy.is_some())
+            .field("ca_file", &self.ca_file)
+            .field("connect", &self.connect)
+            .finish()
+    }
 }
 
 impl Default for TransportSettings {
@@ -141,11 +153,6 @@ fn proxy(text: &str) -> Result<reqwest::Proxy, TransportSettingsError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("the scheme is not known; accepted are http and https"));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong(
-            "a literal password is refused; put a proxy that needs one into HTTPS_PROXY instead",
-        ));
-    }
     reqwest::Proxy::all(url)
         .map(|proxy| proxy.no_proxy(reqwest::NoProxy::from_env()))
         .map_err(|_| wrong("not a proxy that can be used"))
@@ -187,17 +194,16 @@ fn classify(error: reqwest::Error) -> TransportError {
 }
 
 fn is_tls(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(error) = cause {
         if error.is::<rustls::Error>() {
             return true;
         }
-        // An I/O error hides what it wraps from `source`.
-        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if inside.is_some_and(|inside| inside.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
+        // An I/O error hides what it wraps from `source`, and may wrap another I/O error.
+        cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
     }
     false
 }

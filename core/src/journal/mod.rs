@@ -95,6 +95,12 @@ pub struct Key {
 impl Key {
     /// The hour of records without a readable time.
     pub const NO_TIME: i64 = i64::MIN;
+
+    /// Stands for the id of a record that has none.
+    #[must_use]
+    pub fn of_content(record: &[u8]) -> u128 {
+        xxhash_rust::xxh3::xxh3_128(record)
+    }
 }
 
 /// A record on its way in.

@@ -1,8 +1,20 @@
-//! The one record reader: cuts a record once into a tape of spans.
+//! The one record reader: cuts a record once into a reusable tape of spans.
+//!
+//! **Promises.** Nothing is unescaped, nothing is allocated beyond the tape (which is reused), nothing recurses on
+//! input. A record is accepted exactly when `serde_json::from_slice::<serde_json::Value>` accepts it, with one
+//! exception: a lone surrogate escape (`"\ud83d"`) is legal JSON text, vendors that cut strings at a number of UTF-16
+//! units send it, and losing the record for it would be worse than losing half a character. Such a string is accepted,
+//! reads as U+FFFD, and is never written out as it stands. Equal keys in one object: the last wins, as in a map.
+//!
+//! **Format.** Entries lie in document order. A member is its key's entry followed by its value's; a container knows
+//! the entry behind its last descendant, so that a reader skips what it does not want.
 
-/// A place in a cut record: `'t` is the tape's, `'r` the record's lifetime.
-#[derive(Clone, Copy, Debug)]
-pub struct Value<'t, 'r> {
-    _tape: std::marker::PhantomData<&'t ()>,
-    _record: std::marker::PhantomData<&'r ()>,
-}
+mod meaning;
+mod tape;
+mod text;
+mod value;
+
+pub use meaning::{id_hash, meaning};
+pub use tape::{JsonError, Tape};
+pub use text::{Text, write_string};
+pub use value::{Elements, Kind, Members, Value};

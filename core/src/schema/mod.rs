@@ -1,1 +1,148 @@
 //! Schemas: an event becomes a document.
+//!
+//! A renderer appends one JSON document to a buffer, with no tree in between, and destructures the event without `..`, so
+//! that no field is forgotten. What it writes is strict JSON, whatever the record held: no half surrogate pairs, no equal
+//! keys in one object, no blank names, no value of a type that the schema's store would refuse.
+
+mod ecs;
+mod integration;
+mod namespace;
+mod raw;
+mod writer;
+
+use crate::event::Event;
+use crate::json::Tape;
+use crate::source::{Names, NormalizeError};
+use chrono::{DateTime, Utc};
+
+/// A schema.
+pub trait Schema: Sync {
+    /// The name in `schema = "…"`.
+    fn name(&self) -> &'static str;
+    /// Appends one document. On an error the caller cuts `out` back to where it was.
+    ///
+    /// # Errors
+    /// The event cannot be a document of this schema; it becomes a dead letter with this reason.
+    fn render(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Rendered, NormalizeError> {
+        self.write(event, context, &mut Writer::new(out))
+    }
+    /// As [`Schema::render`], into a writer that may note where everything came from.
+    ///
+    /// # Errors
+    /// As [`Schema::render`].
+    fn write(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_>,
+        out: &mut Writer<'_>,
+    ) -> Result<Rendered, NormalizeError>;
+}
+
+pub use writer::Writer;
+
+/// All schemas.
+pub const ALL: [&dyn Schema; 3] = [&ecs::Ecs, &raw::Raw, &integration::RawForIntegration];
+
+/// The schema of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static dyn Schema> {
+    ALL.into_iter().find(|schema| schema.name() == name)
+}
+
+/// What a document says beside its event.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The tenant's key.
+    pub tenant: &'a str,
+    /// The destination's namespace.
+    pub namespace: &'a str,
+    /// What schemas know of the stream.
+    pub names: &'static Names,
+    /// When the record was fetched: the event's time where it has none of its own.
+    pub fetched: DateTime<Utc>,
+    /// When the document is delivered.
+    pub ingested: DateTime<Utc>,
+    /// The document's id.
+    pub id: Option<&'a str>,
+    /// Whether the document keeps the raw record.
+    pub original: bool,
+    /// What we have to say of it.
+    pub marks: Marks<'a>,
+}
+
+/// What we have to say of a document: tags and labels.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Marks<'a> {
+    /// It was found by a sweep, this many seconds after the fast lane had passed.
+    pub late_seconds: Option<u64>,
+    /// The id of the document that it is a newer version of.
+    pub revises: Option<&'a str>,
+    /// The label of the replay that it belongs to.
+    pub replay: Option<&'a str>,
+    /// It was read again on an operator's order.
+    pub reread: bool,
+}
+
+/// What rendering had to do beyond copying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// Members of the record that the connector's table does not know, or whose type it did not expect.
+    pub drift: u32,
+    /// Values that were too long for an indexed field and are cut in the document.
+    pub cut: u32,
+}
+
+/// A line of an explained document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// Where it stands in the document.
+    pub path: String,
+    /// Where it comes from in the record; `None`: from the event's meaning or from us.
+    pub from: Option<String>,
+    /// The value, as JSON.
+    pub value: String,
+}
+
+/// Every leaf of an event's document, and where it came from.
+///
+/// # Errors
+/// As [`Schema::render`].
+pub fn explain(
+    schema: &dyn Schema,
+    event: &Event<'_>,
+    context: &Context<'_>,
+) -> Result<Vec<Explained>, NormalizeError> {
+    let mut bytes = Vec::new();
+    let mut notes = Vec::new();
+    schema.write(event, context, &mut Writer::noting(&mut bytes, &mut notes))?;
+    let mut tape = Tape::new();
+    let document = tape.cut(&bytes).map_err(|error| NormalizeError(error.to_string()))?;
+    let mut lines = Vec::new();
+    let mut todo = vec![(String::new(), document)];
+    while let Some((path, value)) = todo.pop() {
+        let before = todo.len();
+        for (key, member) in value.members() {
+            let dot = if path.is_empty() { "" } else { "." };
+            todo.push((format!("{path}{dot}{key}"), member));
+        }
+        for (at, element) in value.elements().enumerate() {
+            todo.push((format!("{path}[{at}]"), element));
+        }
+        if todo.len() > before {
+            // The last one is taken first.
+            todo.get_mut(before..).unwrap_or_default().reverse();
+            continue;
+        }
+        let from = notes.iter().find(|(at, _)| *at == value.span().start).and_then(|(_, offset)| {
+            let record = event.record?;
+            Some(record.path_of(*offset)).filter(|path| !path.is_empty())
+        });
+        lines.push(Explained { path, from, value: value.raw().to_owned() });
+    }
+    Ok(lines)
+}

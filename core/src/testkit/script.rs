@@ -94,7 +94,11 @@ impl Reply {
 /// Answers one request; `now` is the other side's clock.
 pub type Answer = dyn FnMut(&Request<Bytes>, DateTime<Utc>) -> Result<Reply, TransportError> + Send;
 
+/// Answers what it recognises, before anything else; `None`: not mine.
+pub type Aside = dyn FnMut(&Request<Bytes>, DateTime<Utc>) -> Option<Reply> + Send;
+
 struct Inside {
+    aside: Option<Box<Aside>>,
     queue: VecDeque<Result<Reply, TransportError>>,
     answer: Option<Box<Answer>>,
     requests: Vec<Request<Bytes>>,
@@ -112,7 +116,7 @@ impl Script {
     /// A silent other side whose clock is this one.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        let inside = Inside { queue: VecDeque::new(), answer: None, requests: Vec::new() };
+        let inside = Inside { aside: None, queue: VecDeque::new(), answer: None, requests: Vec::new() };
         Self { clock, inside: Arc::new(Mutex::new(inside)) }
     }
 
@@ -138,6 +142,11 @@ impl Script {
         answer: impl FnMut(&Request<Bytes>, DateTime<Utc>) -> Result<Reply, TransportError> + Send + 'static,
     ) {
         self.lock().answer = Some(Box::new(answer));
+    }
+
+    /// Answers first whatever it recognises (a token endpoint), without a trace in [`Script::requests`].
+    pub fn aside(&self, aside: impl FnMut(&Request<Bytes>, DateTime<Utc>) -> Option<Reply> + Send + 'static) {
+        self.lock().aside = Some(Box::new(aside));
     }
 
     /// Every request since the last call, in order.
@@ -186,13 +195,18 @@ impl Transport for Script {
         let now = self.clock.now();
         let reply = {
             let mut inside = self.lock();
-            inside.requests.push(request.clone());
-            match inside.queue.pop_front() {
-                Some(reply) => reply,
-                None => match &mut inside.answer {
-                    Some(answer) => answer(&request, now),
-                    None => Err(TransportError::Connect("the script is at its end".to_owned())),
-                },
+            match inside.aside.as_mut().and_then(|aside| aside(&request, now)) {
+                Some(reply) => Ok(reply),
+                None => {
+                    inside.requests.push(request.clone());
+                    match inside.queue.pop_front() {
+                        Some(reply) => reply,
+                        None => match &mut inside.answer {
+                            Some(answer) => answer(&request, now),
+                            None => Err(TransportError::Connect("the script is at its end".to_owned())),
+                        },
+                    }
+                }
             }
         }?;
         tokio::time::sleep(reply.delay).await;

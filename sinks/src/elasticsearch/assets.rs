@@ -1,6 +1,370 @@
-//! (in work)
-/// All.
-#[must_use]
-pub fn all() -> Vec<(String, String)> {
-    Vec::new()
+//! Index templates, component templates and retention policies, made from field lists.
+//!
+//! An asset's name is `<flavour>/<API path>`: an operator may `PUT` its text there by hand. Elasticsearch brings
+//! `logs@mappings`, `logs@settings` and `ecs@mappings` itself; OpenSearch brings nothing, so its variant carries all
+//! (`flattened` is `flat_object` there, and what its older versions lack is the nearest type that they have).
+//! Templates have priority 150: above Elastic's own `logs` (100), below an installed integration (200).
+
+use serde_json::{Map, Value, json};
+
+/// Lucene refuses terms over 32,766 bytes, `ignore_above` counts characters, and a character has up to four bytes.
+const MOST_IGNORE_ABOVE: u64 = 8_191;
+
+const PRIORITY: u32 = 150;
+
+/// Which product an asset is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    Elasticsearch,
+    OpenSearch,
+}
+
+impl For {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Elasticsearch => "elasticsearch",
+            Self::OpenSearch => "opensearch",
+        }
+    }
+}
+
+/// One asset: where it is put below the cluster's address, and its body.
+pub(super) struct Asset {
+    pub(super) path: String,
+    pub(super) body: Value,
+    /// A retention policy: only installed when it is asked for.
+    pub(super) policy: bool,
+}
+
+/// A vendor's fields and data streams.
+struct Vendor {
+    name: &'static str,
+    patterns: &'static [&'static str],
+    fields: &'static str,
+    /// Maps whose keys are the vendor's customers' own.
+    open: &'static [&'static str],
+}
+
+const VENDORS: &[Vendor] = &[Vendor {
+    name: "okta",
+    patterns: &["logs-okta.*-*"],
+    fields: include_str!("fields/okta.txt"),
+    open: &["okta.debug_context.debug_data.*", "okta.target.changeDetails.*", "okta.target.detailEntry.*"],
+}];
+
+const ECS: &str = include_str!("fields/ecs.txt");
+
+/// All assets of both products: `(name, text)`.
+pub(super) fn all() -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for product in [For::Elasticsearch, For::OpenSearch] {
+        for asset in assets(product) {
+            all.push((format!("{}/{}", product.folder(), asset.path), format!("{:#}\n", asset.body)));
+        }
+    }
+    all
+}
+
+/// The assets of one product, in the order in which they must be put.
+pub(super) fn assets(product: For) -> Vec<Asset> {
+    let template = |path: String, body: Value| Asset { path, body, policy: false };
+    let mut assets = vec![
+        template(
+            "_component_template/tidegate-ecs@mappings".to_owned(),
+            component("ECS fields of identity events", mappings(product, ECS, &[])),
+        ),
+        template("_component_template/tidegate@settings".to_owned(), settings()),
+    ];
+    for vendor in VENDORS {
+        assets.push(template(
+            format!("_component_template/tidegate-{}@mappings", vendor.name),
+            component(
+                &format!("fields under {}.*, typed as Elastic's integration types them", vendor.name),
+                mappings(product, vendor.fields, vendor.open),
+            ),
+        ));
+        assets.push(template(
+            format!("_index_template/tidegate-{}", vendor.name),
+            index_template(product, vendor),
+        ));
+    }
+    assets.push(policy(product));
+    assets
+}
+
+fn component(description: &str, mappings: Value) -> Value {
+    json!({ "template": { "mappings": mappings }, "_meta": { "managed_by": "tidegate", "description": description } })
+}
+
+fn settings() -> Value {
+    let mapping = json!({ "total_fields": { "limit": 2_000 }, "ignore_malformed": true });
+    json!({
+        "template": { "settings": { "index": { "mapping": mapping } } },
+        "_meta": { "managed_by": "tidegate", "description": "a malformed value costs its field, not its document" },
+    })
+}
+
+fn index_template(product: For, vendor: &Vendor) -> Value {
+    let fields = format!("tidegate-{}@mappings", vendor.name);
+    // What Elasticsearch brings itself, and what an operator may add; any of it may be missing.
+    let (theirs, dynamic, custom) = match product {
+        For::Elasticsearch => (
+            &["logs@mappings", "logs@settings"][..],
+            &["ecs@mappings"][..],
+            &["logs@custom", "tidegate@custom"][..],
+        ),
+        For::OpenSearch => (&[][..], &[][..], &[][..]),
+    };
+    let parts = [theirs, &["tidegate@settings", "tidegate-ecs@mappings", &fields], dynamic, custom].concat();
+    let mut body = json!({
+        "index_patterns": vendor.patterns,
+        "priority": PRIORITY,
+        "data_stream": {},
+        "composed_of": parts,
+        "_meta": { "managed_by": "tidegate", "description": "documents as tidegate renders them (schema ecs)" },
+    });
+    if product == For::Elasticsearch {
+        set(&mut body, "ignore_missing_component_templates", [theirs, dynamic, custom].concat().into());
+    }
+    body
+}
+
+fn set(object: &mut Value, key: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value);
+    }
+}
+
+/// 30 days or 50 GB a backing index, a year in all: the numbers are for the operator to change.
+fn policy(product: For) -> Asset {
+    let description = "rolls over at 30 days or 50 GB, deletes after a year";
+    match product {
+        For::Elasticsearch => Asset {
+            path: "_ilm/policy/tidegate-logs".to_owned(),
+            body: json!({ "policy": {
+                "_meta": { "managed_by": "tidegate", "description": description },
+                "phases": {
+                    "hot": { "actions": { "rollover": { "max_age": "30d", "max_primary_shard_size": "50gb" } } },
+                    "delete": { "min_age": "365d", "actions": { "delete": {} } },
+                },
+            } }),
+            policy: true,
+        },
+        For::OpenSearch => {
+            let patterns: Vec<_> = VENDORS.iter().flat_map(|vendor| vendor.patterns).collect();
+            Asset {
+                path: "_plugins/_ism/policies/tidegate-logs".to_owned(),
+                body: json!({ "policy": {
+                    "description": description,
+                    "default_state": "hot",
+                    "states": [
+                        {
+                            "name": "hot",
+                            "actions": [{ "rollover": { "min_index_age": "30d", "min_primary_shard_size": "50gb" } }],
+                            "transitions": [{ "state_name": "delete", "conditions": { "min_index_age": "365d" } }],
+                        },
+                        { "name": "delete", "actions": [{ "delete": {} }], "transitions": [] },
+                    ],
+                    "ism_template": [{ "index_patterns": patterns, "priority": PRIORITY }],
+                } }),
+                policy: true,
+            }
+        }
+    }
+}
+
+/// The mappings of a field list: `name type [ignore_above] [text]` a line.
+fn mappings(product: For, fields: &str, open: &[&str]) -> Value {
+    let mut properties = Map::new();
+    for line in fields.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split(' ');
+        let (Some(name), Some(kind)) = (words.next(), words.next()) else { continue };
+        let (mut ignore_above, mut text) = (None, false);
+        for word in words {
+            match word.parse::<u64>() {
+                Ok(number) => ignore_above = Some(number),
+                Err(_) => text = word == "text",
+            }
+        }
+        let mut mapping = field(product, name, kind, ignore_above);
+        if text {
+            set(&mut mapping, "fields", json!({ "text": { "type": text_type(product) } }));
+        }
+        put(&mut properties, name, mapping);
+    }
+    let mut templates: Vec<Value> = open
+        .iter()
+        .map(|path| {
+            let name = path.trim_end_matches(".*").replace('.', "_");
+            json!({ name: { "path_match": path, "match_mapping_type": "string", "mapping": keyword(None) } })
+        })
+        .collect();
+    // Elasticsearch's own ecs@mappings comes later and knows better; the first template that matches wins.
+    if product == For::OpenSearch {
+        templates.push(json!({ "strings": { "match_mapping_type": "string", "mapping": keyword(None) } }));
+    }
+    json!({ "date_detection": false, "dynamic_templates": templates, "properties": properties })
+}
+
+fn text_type(product: For) -> &'static str {
+    match product {
+        For::Elasticsearch => "match_only_text",
+        For::OpenSearch => "text",
+    }
+}
+
+fn keyword(ignore_above: Option<u64>) -> Value {
+    json!({ "type": "keyword", "ignore_above": ignore_above.unwrap_or(1_024).min(MOST_IGNORE_ABOVE) })
+}
+
+fn field(product: For, name: &str, kind: &str, ignore_above: Option<u64>) -> Value {
+    match (kind, product) {
+        ("keyword", _) => keyword(ignore_above),
+        ("wildcard", For::OpenSearch) => keyword(Some(MOST_IGNORE_ABOVE)),
+        ("match_only_text", _) => json!({ "type": text_type(product) }),
+        ("unindexed", _) => json!({ "type": "keyword", "index": false, "doc_values": false }),
+        ("flattened", For::Elasticsearch) => json!({ "type": "flattened", "ignore_above": 1_024 }),
+        ("flattened", For::OpenSearch) => json!({ "type": "flat_object" }),
+        // OpenSearch wants the value in the mapping; one template serves all namespaces.
+        ("constant_keyword", For::OpenSearch) => keyword(None),
+        ("constant_keyword", _) if name == "data_stream.type" => {
+            json!({ "type": "constant_keyword", "value": "logs" })
+        }
+        // The time of a document is what a data stream is ordered by: a malformed one is an error.
+        ("date", _) if name == "@timestamp" => json!({ "type": "date", "ignore_malformed": false }),
+        (kind, _) => json!({ "type": kind }),
+    }
+}
+
+/// Puts a mapping at a dotted name, making the objects on the way.
+fn put(properties: &mut Map<String, Value>, name: &str, mapping: Value) {
+    match name.split_once('.') {
+        None => {
+            properties.insert(name.to_owned(), mapping);
+        }
+        Some((first, rest)) => {
+            let object = properties.entry(first).or_insert_with(|| json!({ "properties": {} }));
+            if let Some(Value::Object(inner)) = object.get_mut("properties") {
+                put(inner, rest, mapping);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// Every object below a value, with the names on the way.
+    fn walk(value: &Value, seen: &mut dyn FnMut(&Map<String, Value>)) {
+        match value {
+            Value::Object(object) => {
+                seen(object);
+                object.values().for_each(|inner| walk(inner, seen));
+            }
+            Value::Array(array) => array.iter().for_each(|inner| walk(inner, seen)),
+            _ => {}
+        }
+    }
+
+    fn types(product: For) -> BTreeSet<String> {
+        let mut types = BTreeSet::new();
+        for asset in assets(product).iter().filter(|asset| !asset.policy) {
+            walk(&asset.body, &mut |object| {
+                if let Some(Value::String(kind)) = object.get("type") {
+                    types.insert(kind.clone());
+                }
+            });
+        }
+        types
+    }
+
+    /// thread: elastic/elasticsearch#82086
+    #[test]
+    fn c46_no_ignore_above_is_over_8191() {
+        let mut count = 0;
+        for (name, text) in all() {
+            walk(&serde_json::from_str(&text).unwrap(), &mut |object| {
+                if let Some(above) = object.get("ignore_above") {
+                    count += 1;
+                    assert!(
+                        above.as_u64().is_some_and(|above| above <= MOST_IGNORE_ABOVE),
+                        "{name}: {above}"
+                    );
+                }
+                let searched = object.get("index") != Some(&json!(false));
+                if object.get("type") == Some(&json!("keyword")) && searched {
+                    assert!(object.contains_key("ignore_above"), "{name}: a keyword without a bound");
+                }
+            });
+        }
+        assert!(count > 500, "{count}");
+    }
+
+    #[test]
+    fn field_lists_are_sound() {
+        for list in [ECS, VENDORS[0].fields] {
+            let names: Vec<_> =
+                list.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split(' ').next()).collect();
+            let unique: BTreeSet<_> = names.iter().collect();
+            assert_eq!(unique.len(), names.len());
+            for name in &names {
+                assert!(
+                    !names.iter().any(|other| other.starts_with(&format!("{name}."))),
+                    "{name} is two things"
+                );
+            }
+        }
+        assert!(ECS.lines().count() < 700, "too near to the limit of total fields");
+    }
+
+    #[test]
+    fn opensearch_gets_only_types_that_it_has() {
+        let opensearch = types(For::OpenSearch);
+        for kind in ["flattened", "constant_keyword", "wildcard", "match_only_text"] {
+            assert!(!opensearch.contains(kind), "{kind}");
+        }
+        assert!(opensearch.contains("flat_object"));
+        let elasticsearch = types(For::Elasticsearch);
+        for kind in ["flattened", "constant_keyword", "wildcard", "match_only_text", "ip", "geo_point"] {
+            assert!(elasticsearch.contains(kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn okta_is_typed_as_in_the_integration() {
+        for (product, flattened) in [(For::Elasticsearch, "flattened"), (For::OpenSearch, "flat_object")] {
+            let assets = assets(product);
+            let okta = assets.iter().find(|a| a.path.ends_with("tidegate-okta@mappings")).unwrap();
+            let kind = |path: &str| {
+                let pointer = path.replace('.', "/properties/");
+                okta.body.pointer(&format!("/template/mappings/properties/{pointer}/type")).cloned()
+            };
+            assert_eq!(kind("okta.debug_context.debug_data.flattened"), Some(json!(flattened)));
+            assert_eq!(kind("okta.client.ip"), Some(json!("ip")));
+            assert_eq!(kind("okta.security_context.is_proxy"), Some(json!("boolean")));
+            assert_eq!(kind("okta.target.id"), Some(json!("keyword")));
+            assert_eq!(kind("okta.debug_context.debug_data.risk"), None);
+            let index = assets.iter().find(|a| a.path == "_index_template/tidegate-okta").unwrap();
+            assert_eq!(index.body["data_stream"], json!({}));
+        }
+    }
+
+    #[test]
+    fn components_come_before_the_templates_that_need_them() {
+        for product in [For::Elasticsearch, For::OpenSearch] {
+            let mut there = Vec::new();
+            for asset in assets(product) {
+                let missing = asset.body["ignore_missing_component_templates"].clone();
+                for part in asset.body["composed_of"].as_array().into_iter().flatten() {
+                    let known = there.contains(&format!("_component_template/{}", part.as_str().unwrap()));
+                    let may_miss = missing.as_array().is_some_and(|missing| missing.contains(part));
+                    assert!(known || may_miss, "{part} before {}", asset.path);
+                }
+                assert!(asset.path.contains("/tidegate"), "{}", asset.path);
+                there.push(asset.path);
+            }
+        }
+    }
 }

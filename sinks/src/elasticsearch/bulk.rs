@@ -13,7 +13,7 @@ const LONGEST_ID: usize = 512;
 
 /// Only what we look at: a bulk answer would else repeat every id, shard and sequence number.
 pub(super) const FILTER: &str = "errors,items.*.status,items.*.error.type,items.*.error.reason,\
-                                 items.*.failure_store,items.*._index";
+                                 items.*.error.caused_by.reason,items.*.failure_store,items.*._index";
 
 /// Appends the action line and the document's line.
 pub(super) fn frame(
@@ -122,6 +122,11 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Item<'a> {
 impl<'de: 'a, 'a> serde::Deserialize<'de> for Reason<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(serde::Deserialize)]
+        struct Cause<'a> {
+            #[serde(default, borrow)]
+            reason: Option<Cow<'a, str>>,
+        }
+        #[derive(serde::Deserialize)]
         #[serde(untagged)]
         enum Either<'a> {
             Object {
@@ -129,12 +134,21 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Reason<'a> {
                 kind: Option<Cow<'a, str>>,
                 #[serde(default, borrow)]
                 reason: Option<Cow<'a, str>>,
+                #[serde(default, borrow)]
+                caused_by: Option<Cause<'a>>,
             },
             Text(#[serde(borrow)] Cow<'a, str>),
         }
         Ok(match Either::deserialize(deserializer)? {
-            Either::Object { kind, reason } => {
-                Self { kind: kind.unwrap_or_default(), reason: reason.unwrap_or_default() }
+            Either::Object { kind, reason, caused_by } => {
+                let mut reason = reason.unwrap_or_default();
+                // OpenSearch says only "failed to parse" and puts the field and value into the cause.
+                if let Some(cause) = caused_by.and_then(|cause| cause.reason)
+                    && !reason.contains(&*cause)
+                {
+                    reason = Cow::Owned(format!("{reason}: {cause}"));
+                }
+                Self { kind: kind.unwrap_or_default(), reason }
             }
             Either::Text(reason) => Self { kind: Cow::Borrowed(""), reason },
         })
@@ -206,10 +220,10 @@ mod tests {
 
     #[test]
     fn items_are_read_in_order_and_counted() {
-        let body = r#"{"errors":true,"items":[{"create":{"_index":".ds-x","status":201}},{"create":{"status":400,"error":{"type":"a","reason":"\"b\"","caused_by":{}},"failure_store":"failed"}},{"index":{"status":429,"error":"busy"}}]}"#;
+        let body = r#"{"errors":true,"items":[{"create":{"_index":".ds-x","status":201}},{"create":{"status":400,"error":{"type":"a","reason":"\"b\"","caused_by":{"reason":"c"}},"failure_store":"failed"}},{"index":{"status":429,"error":"busy"}}]}"#;
         let items = receipt(body.as_bytes(), 3).unwrap();
         let read: Vec<_> = items.iter().map(|i| (i.status, i.kind.as_ref(), i.reason.as_ref())).collect();
-        assert_eq!(read, [(201, "", ""), (400, "a", "\"b\""), (429, "", "busy")]);
+        assert_eq!(read, [(201, "", ""), (400, "a", "\"b\": c"), (429, "", "busy")]);
         assert_eq!((items[0].index.as_ref(), items[1].failure_store.as_ref()), (".ds-x", "failed"));
         assert!(receipt(body.as_bytes(), 4).unwrap_err().contains("4 documents sent"));
         assert!(receipt(body.as_bytes(), 2).is_err());

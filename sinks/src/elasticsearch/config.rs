@@ -317,6 +317,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_every_key() {
+        settings::check_option_table::<Config>(
+            include_str!("README.md"),
+            &schemars::schema_for!(Config),
+            serde_json::json!({ "urls": ["https://es.example.com:9200"] }),
+        );
+    }
+
+    #[test]
     fn the_least_that_works() {
         let options = read(r#"{"urls":["https://es.example.com:9200","http://192.0.2.1/es"]}"#).unwrap();
         assert_eq!(options.urls[1].as_str(), "http://192.0.2.1/es/");

@@ -47,6 +47,10 @@ impl Flavour {
         }
     }
 
+    pub(super) fn is_opensearch(self) -> bool {
+        self.product == Product::OpenSearch
+    }
+
     pub(super) fn is_elasticsearch(self) -> bool {
         matches!(self.product, Product::Elasticsearch | Product::Serverless)
     }

@@ -4,14 +4,17 @@
 //! exactly once within a backing index, at least once across a rollover. Every item has its own verdict
 //! ([`verdict`]); a request without a full receipt counts as not answered. See `README.md` for the keys.
 
-pub mod assets;
+mod assets;
 mod bulk;
 mod config;
+mod doubts;
 mod flavour;
+mod install;
 mod nodes;
 mod verdict;
 
 use self::config::{Auth, Config, Mode, Options, RequireDataStream};
+use self::doubts::Doubts;
 use self::flavour::Flavour;
 use self::nodes::{Gate, Nodes};
 use self::verdict::{Verdict, Whole};
@@ -19,7 +22,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,6 +69,7 @@ struct Elasticsearch {
     nodes: Nodes,
     gate: Gate,
     flavour: Mutex<Option<(Flavour, Instant)>>,
+    doubts: Mutex<Doubts>,
     /// The server turned out not to know the parameter.
     no_require_data_stream: AtomicBool,
     said_plain_index: AtomicBool,
@@ -121,6 +124,7 @@ impl Elasticsearch {
             auth,
             http,
             flavour: Mutex::new(None),
+            doubts: Mutex::default(),
             no_require_data_stream: AtomicBool::new(false),
             said_plain_index: AtomicBool::new(false),
         }
@@ -415,11 +419,12 @@ impl Elasticsearch {
     fn sort(&self, batch: &Batch, items: Vec<Judged>) -> (Delivery, Vec<(usize, Fault)>) {
         let mut delivery = Delivery::default();
         let mut alone = Vec::new();
-        let mut accepted = HashSet::new();
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        doubts.next_answer();
         let (mut in_failure_store, mut in_plain_index, mut blocked) = (0_usize, false, None);
         for (item, (_, meta)) in items.iter().zip(&batch.documents) {
             if matches!(item.verdict, Verdict::Delivered | Verdict::Duplicate) {
-                accepted.insert(meta.names.dataset);
+                doubts.taken(meta.names.dataset, &meta.id);
             }
         }
         for (index, (item, (_, meta))) in items.into_iter().zip(&batch.documents).enumerate() {
@@ -436,7 +441,7 @@ impl Elasticsearch {
                     delivery.retry.push((index, fault));
                 }
                 Verdict::Rejected => delivery.rejected.push((index, fault)),
-                Verdict::Doubtful if accepted.contains(meta.names.dataset) => {
+                Verdict::Doubtful if doubts.condemns(meta.names.dataset, &meta.id) => {
                     delivery.rejected.push((index, fault));
                 }
                 Verdict::Doubtful => {
@@ -591,6 +596,10 @@ impl Sink for Elasticsearch {
             self.check_rights(flavour, &mut findings).await;
         }
         findings
+    }
+
+    async fn install(&self, policies: bool) -> Result<Vec<String>, Fault> {
+        install::install(self, policies).await
     }
 }
 

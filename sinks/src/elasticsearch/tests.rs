@@ -341,6 +341,11 @@ async fn an_unknown_400_condemns_only_beside_documents_that_go_in() {
     assert_eq!((delivery.delivered, delivery.rejected.len(), delivery.fault.len()), (2, 1, 0));
     let delivery = sink.deliver(&kit::batch(&sink, &NAMES, &documents[1..2])).await.unwrap();
     assert_eq!((delivery.rejected.len(), delivery.fault.len()), (0, 1));
+    assert_eq!(
+        sink.deliver(&kit::batch(&sink, &NAMES, &documents[1..2])).await.unwrap().fault.len(),
+        1,
+        "still alone"
+    );
     // Documents of another stream going in say nothing about this one.
     let mut batch = kit::batch(&sink, &NAMES, &documents[1..2]);
     let at = batch.body.len();
@@ -351,6 +356,10 @@ async fn an_unknown_400_condemns_only_beside_documents_that_go_in() {
         .extend(more.documents.into_iter().map(|(span, meta)| (at + span.start..at + span.end, meta)));
     let delivery = sink.deliver(&batch).await.unwrap();
     assert_eq!((delivery.delivered, delivery.rejected.len(), delivery.fault.len()), (1, 0, 1));
+    // A companion in a later request does.
+    sink.deliver(&kit::batch(&sink, &NAMES, &documents[..1])).await.unwrap();
+    let delivery = sink.deliver(&kit::batch(&sink, &NAMES, &documents[1..2])).await.unwrap();
+    assert_eq!((delivery.rejected.len(), delivery.fault.len()), (1, 0));
 }
 
 #[tokio::test]
@@ -602,4 +611,33 @@ async fn a_check_asks_for_rights_and_writes_nothing() {
     let far = Script::start();
     far.answer(|_, _| Ok(Reply::json(401, "{}")));
     assert_eq!(sink(&far, "").check().await.faults[0].kind, FaultKind::Credential);
+}
+
+#[tokio::test]
+async fn templates_are_replaced_and_policies_left() {
+    let far = Script::start();
+    far.answer(|request, _| {
+        Ok(match (request.method().as_str(), request.uri().path()) {
+            ("GET", "/") => version("9.1.0"),
+            ("GET", _) => Reply::json(200, "{}"),
+            _ => Reply::json(200, r#"{"acknowledged":true}"#),
+        })
+    });
+    let sink = sink(&far, "");
+    let lines = sink.install(true).await.unwrap();
+    assert!(lines[0].ends_with("tidegate-ecs@mappings installed"), "{lines:?}");
+    assert!(lines.last().unwrap().ends_with("left as it is"), "{lines:?}");
+    let put: Vec<_> = far
+        .requests()
+        .iter()
+        .filter(|r| r.method() == Method::PUT)
+        .map(|r| r.uri().path().to_owned())
+        .collect();
+    assert_eq!(put.last().unwrap(), "/_index_template/tidegate-okta");
+    assert!(put.iter().all(|path| !path.contains("_ilm")), "{put:?}");
+    assert!(sink.install(false).await.unwrap().iter().all(|line| !line.contains("_ilm")));
+    far.answer(|_, _| Ok(Reply::json(403, r#"{"error":{"type":"security_exception","reason":"no"}}"#)));
+    let fault = sink.install(false).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Permission);
+    assert!(fault.to_string().contains("tidegate-ecs@mappings"), "{fault}");
 }

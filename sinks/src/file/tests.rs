@@ -238,3 +238,12 @@ fn settings_name_the_key() {
         assert_eq!(error.key, key, "{error}");
     }
 }
+
+#[test]
+fn the_readme_has_every_key() {
+    settings::check_option_table::<Config>(
+        include_str!("README.md"),
+        &schemars::schema_for!(Config),
+        serde_json::json!({ "dir": "out" }),
+    );
+}

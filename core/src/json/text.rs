@@ -1,0 +1,244 @@
+//! Strings that are read without being unescaped.
+
+use super::tape::{Tag, unit_at};
+use std::borrow::Cow;
+
+/// A string: a still-escaped slice of a record, a static, or one of our own making.
+#[derive(Clone)]
+pub struct Text<'r>(Form<'r>);
+
+#[derive(Clone)]
+enum Form<'r> {
+    /// With its quotes, no escapes.
+    Clean(&'r str),
+    /// With its quotes and escapes.
+    Escaped(&'r str),
+    /// With its quotes and escapes, one of which is half a surrogate pair: never written as it stands.
+    Lone(&'r str),
+    /// Without quotes.
+    Static(&'static str),
+    /// Without quotes.
+    Owned(Box<str>),
+}
+
+fn inner(quoted: &str) -> &str {
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()
+}
+
+impl<'r> Text<'r> {
+    pub(super) fn quoted(quoted: &'r str, tag: Tag) -> Self {
+        Self(match tag {
+            Tag::Clean => Form::Clean(quoted),
+            Tag::Escaped => Form::Escaped(quoted),
+            _ => Form::Lone(quoted),
+        })
+    }
+
+    /// A word of our own.
+    #[must_use]
+    pub const fn from_static(word: &'static str) -> Self {
+        Self(Form::Static(word))
+    }
+
+    /// A string of our own.
+    #[must_use]
+    pub fn owned(word: impl Into<Box<str>>) -> Self {
+        Self(Form::Owned(word.into()))
+    }
+
+    /// The string itself, where it can be had without unescaping.
+    #[must_use]
+    pub fn as_plain(&self) -> Option<&str> {
+        match &self.0 {
+            Form::Clean(quoted) => Some(inner(quoted)),
+            Form::Static(word) => Some(word),
+            Form::Owned(word) => Some(word),
+            Form::Escaped(_) | Form::Lone(_) => None,
+        }
+    }
+
+    /// The string itself. Half a surrogate pair reads as U+FFFD.
+    #[must_use]
+    pub fn decode(&self) -> Cow<'_, str> {
+        match &self.0 {
+            Form::Escaped(quoted) | Form::Lone(quoted) => Cow::Owned(unescape(inner(quoted))),
+            _ => Cow::Borrowed(self.as_plain().unwrap_or_default()),
+        }
+    }
+
+    /// The string itself, for as long as the record lives.
+    #[must_use]
+    pub fn into_cow(self) -> Cow<'r, str> {
+        match self.0 {
+            Form::Clean(quoted) => Cow::Borrowed(inner(quoted)),
+            Form::Static(word) => Cow::Borrowed(word),
+            Form::Owned(word) => Cow::Owned(word.into_string()),
+            Form::Escaped(quoted) | Form::Lone(quoted) => Cow::Owned(unescape(inner(quoted))),
+        }
+    }
+
+    /// The slice of the record with its quotes: where the string comes from.
+    #[must_use]
+    pub fn source(&self) -> Option<&'r str> {
+        match self.0 {
+            Form::Clean(quoted) | Form::Escaped(quoted) | Form::Lone(quoted) => Some(quoted),
+            Form::Static(_) | Form::Owned(_) => None,
+        }
+    }
+
+    /// The slice of the record with its quotes, where it is fit for any JSON document.
+    #[must_use]
+    pub fn verbatim(&self) -> Option<&'r str> {
+        match self.0 {
+            Form::Clean(quoted) | Form::Escaped(quoted) => Some(quoted),
+            Form::Lone(_) | Form::Static(_) | Form::Owned(_) => None,
+        }
+    }
+
+    /// An upper bound of the string's length in bytes.
+    #[must_use]
+    pub fn len_at_most(&self) -> usize {
+        match &self.0 {
+            Form::Clean(quoted) | Form::Escaped(quoted) => quoted.len(),
+            // Six bytes `\ud83d` become the three of U+FFFD.
+            Form::Lone(quoted) => quoted.len(),
+            Form::Static(word) => word.len(),
+            Form::Owned(word) => word.len(),
+        }
+    }
+
+    /// Whether it is empty or only white space.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        match self.as_plain() {
+            Some(plain) => match plain.as_bytes().first() {
+                None => true,
+                Some(b'!'..=b'~') => false,
+                Some(_) => plain.trim().is_empty(),
+            },
+            None => self.decode().trim().is_empty(),
+        }
+    }
+
+    /// Appends it as a JSON string, valid whatever the record said.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Form::Clean(quoted) | Form::Escaped(quoted) => out.extend_from_slice(quoted.as_bytes()),
+            Form::Lone(quoted) => write_string(&unescape(inner(quoted)), out),
+            Form::Static(word) => write_string(word, out),
+            Form::Owned(word) => write_string(word, out),
+        }
+    }
+}
+
+/// Appends any string as a JSON string.
+pub fn write_string(word: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = word.as_bytes();
+    let mut from = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let escape: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0..0x20 => b"",
+            _ => continue,
+        };
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        from = at + 1;
+        if escape.is_empty() {
+            const HEX: [u8; 16] = *b"0123456789abcdef";
+            let low = HEX.get(usize::from(byte & 15)).copied().unwrap_or(b'0');
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), low]);
+        } else {
+            out.extend_from_slice(escape);
+        }
+    }
+    out.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    out.push(b'"');
+}
+
+/// The meaning of what stands between two quotes; the tape has checked its grammar.
+fn unescape(escaped: &str) -> String {
+    let bytes = escaped.as_bytes();
+    let mut out = String::with_capacity(escaped.len());
+    let mut from = 0;
+    while let Some(step) = memchr::memchr(b'\\', bytes.get(from..).unwrap_or_default()) {
+        let mut at = from + step;
+        out.push_str(escaped.get(from..at).unwrap_or_default());
+        match bytes.get(at + 1) {
+            Some(b'b') => out.push('\u{8}'),
+            Some(b'f') => out.push('\u{c}'),
+            Some(b'n') => out.push('\n'),
+            Some(b'r') => out.push('\r'),
+            Some(b't') => out.push('\t'),
+            Some(b'u') => {
+                let high = unit_at(bytes, at + 2).unwrap_or(0xFFFD);
+                let low = match (high, bytes.get(at + 6..at + 8)) {
+                    (0xD800..=0xDBFF, Some(b"\\u")) => unit_at(bytes, at + 8),
+                    _ => None,
+                };
+                at += 4;
+                match low {
+                    Some(low @ 0xDC00..=0xDFFF) => {
+                        at += 6;
+                        let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+                        out.push(char::from_u32(code).unwrap_or('\u{FFFD}'));
+                    }
+                    _ => out.push(char::from_u32(high).unwrap_or('\u{FFFD}')),
+                }
+            }
+            Some(&plain) => out.push(plain as char),
+            None => {}
+        }
+        from = at + 2;
+    }
+    out.push_str(escaped.get(from..).unwrap_or_default());
+    out
+}
+
+impl PartialEq for Text<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.as_plain(), other.as_plain()) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => self.decode() == other.decode(),
+        }
+    }
+}
+
+impl Eq for Text<'_> {}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        match self.as_plain() {
+            Some(plain) => plain == other,
+            None => self.decode() == other,
+        }
+    }
+}
+
+impl PartialEq<&str> for Text<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        self == *other
+    }
+}
+
+impl std::fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.decode(), f)
+    }
+}
+
+impl std::fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.decode())
+    }
+}
+
+impl From<&'static str> for Text<'_> {
+    fn from(word: &'static str) -> Self {
+        Self::from_static(word)
+    }
+}

@@ -1,0 +1,363 @@
+//! `ecs`: Elastic Common Schema, with the vendor's fields under the namespace that existing content queries.
+
+use super::{Context, Marks, Rendered, Schema, Writer};
+use crate::event::{
+    Account, ActorKind, Agent, App, Device, Ending, Event, Geo, Kind, Network, Outcome, Product, Session,
+    TargetKind, Transaction, write_time,
+};
+use crate::json::write_string;
+use crate::source::NormalizeError;
+use std::borrow::Cow;
+
+/// The version whose fields are used; also the newest that Elastic's own integrations stamp.
+const VERSION: &str = ",\"ecs\":{\"version\":\"8.17.0\"}";
+
+pub(super) struct Ecs;
+
+impl Schema for Ecs {
+    fn name(&self) -> &'static str {
+        "ecs"
+    }
+
+    fn write(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_>,
+        out: &mut Writer<'_>,
+    ) -> Result<Rendered, NormalizeError> {
+        let Event {
+            id,
+            time,
+            kind,
+            outcome,
+            message,
+            // Kept in the namespace.
+            severity: _,
+            actor,
+            targets,
+            source,
+            agent,
+            session,
+            transaction,
+            // Rules read it in the vendor's words, from the namespace.
+            mfa: _,
+            // Written into the namespace, where rules look for it.
+            risk: _,
+            device,
+            app,
+            // Kept in the namespace.
+            changes: _,
+            record,
+            table,
+        } = event;
+        let Context { tenant: _, namespace: _, names, fetched, ingested, id: _, original, marks } = context;
+        let raw = record.map(|record| record.record()).unwrap_or_default();
+        out.begin(raw);
+        let document = out.open("");
+        out.put(",\"@timestamp\":");
+        if let Some(time) = time {
+            write_time(*time, out.buf);
+        } else {
+            write_time(*fetched, out.buf);
+        }
+        out.put(VERSION);
+        data_stream(out, context);
+
+        let Kind { action, class: _, activity: _, categories, types, alert } = kind;
+        out.put(if *alert { ",\"event\":{\"kind\":\"alert\"" } else { ",\"event\":{\"kind\":\"event\"" });
+        out.put(",\"module\":\"");
+        out.put(names.namespace);
+        out.put("\",\"dataset\":\"");
+        out.put(names.dataset);
+        out.put("\"");
+        out.text(",\"action\":", action);
+        words(out, ",\"category\":", categories.words());
+        words(out, ",\"type\":", types.words());
+        let Outcome { result, word: _, reason, code: _ } = outcome;
+        out.put(match result {
+            Ending::Success | Ending::Allowed => ",\"outcome\":\"success\"",
+            Ending::Failure | Ending::Denied => ",\"outcome\":\"failure\"",
+            // As Elastic's integration has it for all other words.
+            Ending::Challenge
+            | Ending::Interrupted
+            | Ending::Pending
+            | Ending::Abandoned
+            | Ending::Limited
+            | Ending::Unknown => ",\"outcome\":\"unknown\"",
+        });
+        out.text(",\"reason\":", reason);
+        out.text(",\"id\":", id);
+        out.put(",\"created\":");
+        write_time(*fetched, out.buf);
+        out.put(",\"ingested\":");
+        write_time(*ingested, out.buf);
+        if *original && !raw.is_empty() {
+            out.put(",\"original\":");
+            write_string(raw, out.buf);
+        }
+        out.put("}");
+
+        if let Some(message) = message {
+            out.put(",\"message\":");
+            out.string(message);
+        }
+
+        let user = out.open(",\"user\":");
+        let Account { id: _, name: _, email: _, full_name: _, domain: _ } = &actor.account;
+        account(out, &actor.account);
+        if actor.kind == ActorKind::Agent {
+            out.put(",\"roles\":[\"agent\"]");
+        }
+        let target_user = targets.iter().find(|target| target.kind == TargetKind::User);
+        let target_group = targets.iter().find(|target| target.kind == TargetKind::Group);
+        let target = out.open(",\"target\":");
+        if let Some(target) = target_user {
+            account(out, &target.account);
+        }
+        if let Some(group) = target_group {
+            let open = out.open(",\"group\":");
+            out.text(",\"id\":", &group.account.id);
+            out.text(",\"name\":", &group.account.full_name);
+            out.close(open);
+        }
+        out.close(target);
+        let effective = out.open(",\"effective\":");
+        account(out, &actor.on_behalf_of);
+        out.close(effective);
+        out.close(user);
+
+        let from = out.open(",\"source\":");
+        let content = out.len();
+        network(out, source);
+        let of_user = out.open(",\"user\":");
+        out.text(",\"id\":", &actor.account.id);
+        out.text(",\"name\":", &actor.account.name);
+        out.text(",\"full_name\":", &actor.account.full_name);
+        out.close(of_user);
+        if out.close(from) && table.client {
+            let end = out.len();
+            out.put(",\"client\":");
+            let copied = out.len();
+            out.buf.extend_from_within(content..end);
+            out.copy_notes(content, end, copied);
+        }
+
+        user_agent(out, agent);
+
+        let Device { id: device_id, name: _, os: _, os_version: _, managed: _, word: _ } = device;
+        if let Some(id) = device_id {
+            out.put(",\"device\":{\"id\":");
+            out.string(id);
+            out.put("}");
+        }
+        let Session { id: _, root: _, issuer: _, protocol: _ } = session;
+        let App { id: _, name: _ } = app;
+        let Transaction { id: transaction_id, word: _, path } = transaction;
+        if let Some(id) = transaction_id {
+            out.put(",\"transaction\":{\"id\":");
+            out.string(id);
+            out.put("}");
+        }
+        if let Some(path) = path {
+            out.put(",\"url\":{\"path\":");
+            out.string(path);
+            out.put("}");
+        }
+        if let Some(rule) = targets.iter().find(|target| target.kind == TargetKind::Policy) {
+            let open = out.open(",\"rule\":");
+            out.text(",\"id\":", &rule.account.id);
+            out.text(",\"name\":", &rule.account.full_name);
+            out.close(open);
+        }
+
+        out.namespace(event, names.namespace);
+
+        let related = out.open(",\"related\":");
+        let ips = out.open(",\"ip\":");
+        if let Some(ip) = &source.ip {
+            out.put(",");
+            out.string(ip);
+        }
+        for (at, ip) in source.via.iter().enumerate() {
+            let earlier = source.via.get(..at).unwrap_or_default();
+            if Some(ip) != source.ip.as_ref() && !earlier.contains(ip) {
+                out.put(",");
+                out.string(ip);
+            }
+        }
+        out.close_array(ips);
+        if let Some(domain) = &source.domain {
+            out.put(",\"hosts\":[");
+            out.string(domain);
+            out.put("]");
+        }
+        let people = [
+            actor.account.full_name.as_ref(),
+            target_user.and_then(|target| target.account.full_name.as_ref()),
+            actor.account.name.as_ref(),
+            target_user.and_then(|target| target.account.name.as_ref()),
+            actor.on_behalf_of.name.as_ref(),
+        ];
+        let open = out.open(",\"user\":");
+        for (at, name) in people.iter().enumerate() {
+            let earlier = people.get(..at).unwrap_or_default();
+            if let Some(name) = name
+                && !earlier.contains(&Some(*name))
+            {
+                out.put(",");
+                out.string(name);
+            }
+        }
+        out.close_array(open);
+        out.close(related);
+
+        super::ecs::marks(out, marks, time.is_none(), *original && !raw.is_empty());
+        out.close(document);
+        Ok(Rendered { drift: out.drift, cut: out.cut })
+    }
+}
+
+pub(super) fn data_stream(out: &mut Writer<'_>, context: &Context<'_>) {
+    out.put(",\"data_stream\":{\"type\":\"logs\",\"dataset\":\"");
+    out.put(context.names.dataset);
+    out.put("\",\"namespace\":");
+    write_string(context.namespace, out.buf);
+    out.put("}");
+}
+
+/// Labels and tags: what we have to say of the document.
+pub(super) fn marks(out: &mut Writer<'_>, marks: &Marks<'_>, time_missing: bool, original: bool) {
+    let Marks { late_seconds, revises, replay, reread } = marks;
+    let labels = out.open(",\"labels\":");
+    if let Some(seconds) = late_seconds {
+        out.put(",\"tidegate_late_seconds\":\"");
+        out.number(i64::try_from(*seconds).unwrap_or(i64::MAX));
+        out.put("\"");
+    }
+    if let Some(id) = revises {
+        out.put(",\"tidegate_revises\":");
+        out.plain(id);
+    }
+    if let Some(label) = replay {
+        out.put(",\"tidegate_replay\":");
+        out.plain(label);
+    }
+    out.close(labels);
+    let tags = [
+        (original, "preserve_original_event"),
+        (time_missing, "time_missing"),
+        (late_seconds.is_some(), "tidegate_late"),
+        (revises.is_some(), "tidegate_revision"),
+        (replay.is_some(), "tidegate_replay"),
+        (*reread, "reread"),
+        (out.cut > 0, "tidegate_cut"),
+    ];
+    words(out, ",\"tags\":", tags.into_iter().filter(|(said, _)| *said).map(|(_, word)| word));
+}
+
+fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
+    let open = out.open(label);
+    for word in words {
+        out.put(",\"");
+        out.put(word);
+        out.put("\"");
+    }
+    out.close_array(open);
+}
+
+fn account(out: &mut Writer<'_>, account: &Account<'_>) {
+    let Account { id, name, email, full_name, domain } = account;
+    out.text(",\"id\":", id);
+    out.text(",\"name\":", name);
+    out.text(",\"full_name\":", full_name);
+    out.text(",\"email\":", email);
+    out.text(",\"domain\":", domain);
+}
+
+fn network(out: &mut Writer<'_>, network: &Network<'_>) {
+    let Network { ip, address, via: _, port, geo, as_number, as_organization, isp: _, domain, proxy: _ } =
+        network;
+    out.text(",\"ip\":", ip);
+    out.text(",\"address\":", address);
+    if let Some(port) = port {
+        out.put(",\"port\":");
+        out.number(i64::from(*port));
+    }
+    out.text(",\"domain\":", domain);
+    let open = out.open(",\"as\":");
+    if let Some(number) = as_number {
+        out.put(",\"number\":");
+        out.number(*number);
+    }
+    if let Some(organization) = as_organization {
+        out.put(",\"organization\":{\"name\":");
+        out.string(organization);
+        out.put("}");
+    }
+    out.close(open);
+    let Geo { city, region, country, country_code, postal, location } = geo;
+    let open = out.open(",\"geo\":");
+    out.text(",\"city_name\":", city);
+    out.text(",\"region_name\":", region);
+    out.text(",\"country_name\":", country);
+    out.text(",\"country_iso_code\":", country_code);
+    out.text(",\"postal_code\":", postal);
+    if let Some((lat, lon)) = location {
+        out.put(",\"location\":{\"lat\":");
+        out.copy(lat);
+        out.put(",\"lon\":");
+        out.copy(lon);
+        out.put("}");
+    }
+    out.close(open);
+}
+
+fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>) {
+    let Agent { original, browser: _, os: _ } = agent;
+    let Some(original) = original else { return };
+    out.put(",\"user_agent\":{\"original\":");
+    out.string(original);
+    // A slash escaped in JSON is read as one; other escapes do not occur in the parts that are read.
+    let decoded: Cow<'_, str> = original.decode();
+    let Product { name, version, os, os_version, device } = Product::read(&decoded);
+    let mut word = |label: &str, word: Option<&str>| {
+        if let Some(word) = word {
+            out.put(label);
+            write_string(word, out.buf);
+        }
+    };
+    word(",\"name\":", name);
+    word(",\"version\":", version);
+    if let Some(os) = os {
+        out.put(",\"os\":{\"name\":");
+        write_string(os, out.buf);
+        if let Some(version) = os_version {
+            out.put(",\"version\":");
+            version_string(out, version);
+            out.put(",\"full\":\"");
+            out.put(os);
+            out.put(" ");
+            let at = out.len();
+            version_string(out, version);
+            out.buf.remove(at);
+        }
+        out.put("}");
+    }
+    if let Some(device) = device {
+        out.put(",\"device\":{\"name\":");
+        write_string(device, out.buf);
+        out.put("}");
+    }
+    out.put("}");
+}
+
+/// Apple writes `10_15_7`.
+fn version_string(out: &mut Writer<'_>, version: &str) {
+    let at = out.len();
+    write_string(version, out.buf);
+    for byte in out.buf.get_mut(at..).unwrap_or_default() {
+        if *byte == b'_' {
+            *byte = b'.';
+        }
+    }
+}

@@ -1,0 +1,588 @@
+//! The vendor's own fields under the vendor's namespace, by the connector's table.
+
+use super::Writer;
+use crate::event::{Event, Field, Risk, RiskLevel, Shape, integer, is_ip, known, pairs, truth};
+use crate::json::{Kind, Tape, Text, Value, write_string};
+use std::borrow::Cow;
+
+/// Elasticsearch refuses flattened values nested deeper than 20, and mappings too.
+const DEEPEST: usize = 12;
+
+impl Writer<'_> {
+    /// Writes the record under its namespace.
+    pub(super) fn namespace(&mut self, event: &Event<'_>, name: &str) {
+        let at = self.len();
+        self.put(",\"");
+        self.put(name);
+        self.put("\":");
+        let open = self.opened(at);
+        self.object(event.table.fields, event.record, &event.risk, 1);
+        self.close(open);
+    }
+
+    /// Members of an object that the table knows, and those it does not.
+    fn object(
+        &mut self,
+        fields: &'static [Field],
+        value: Option<Value<'_, '_>>,
+        risk: &Risk<'_>,
+        depth: usize,
+    ) {
+        let mut hint = 0;
+        let mut always = false;
+        if let Some(value) = value {
+            for (key, member) in value.members() {
+                if member.is_null() {
+                    continue;
+                }
+                match find(fields, &key, &mut hint) {
+                    Some(field) => {
+                        always |= field.always && member.kind() == Kind::Object;
+                        self.field(field, member, risk, depth);
+                    }
+                    None => self.unknown(fields, value, &key, member, depth),
+                }
+            }
+        }
+        // Groups stand last and have no key of their own; they gather members under one name.
+        for field in fields.iter().rev().take_while(|field| field.key.is_empty()) {
+            if let (Shape::Group(parts), Some(value)) = (field.shape, value) {
+                self.group(field, parts, value, risk, depth);
+            }
+        }
+        if !always && risk.is_told() {
+            for field in fields.iter().filter(|field| field.always) {
+                let open = self.open(field.label);
+                match field.shape {
+                    Shape::Object(inner) => self.object(inner, None, risk, depth + 1),
+                    Shape::Debug(..) => self.risk(risk),
+                    _ => {}
+                }
+                self.close(open);
+            }
+        }
+    }
+
+    fn group(
+        &mut self,
+        field: &'static Field,
+        parts: &'static [Field],
+        value: Value<'_, '_>,
+        risk: &Risk<'_>,
+        depth: usize,
+    ) {
+        let open = self.open(field.label);
+        for part in parts {
+            match part.shape {
+                Shape::Group(inner) => self.group(part, inner, value, risk, depth),
+                _ => {
+                    if let Some(member) = value.get(part.key) {
+                        self.field(part, member, risk, depth);
+                    }
+                }
+            }
+        }
+        self.close(open);
+    }
+
+    fn field(&mut self, field: &'static Field, value: Value<'_, '_>, risk: &Risk<'_>, depth: usize) {
+        match (field.shape, value.kind()) {
+            (_, Kind::Null) | (Shape::In | Shape::Ignore(_) | Shape::Group(_), _) => {}
+            (Shape::Keyword, Kind::String) => {
+                if let Some(text) = value.as_text()
+                    && !text.is_blank()
+                {
+                    self.put(field.label);
+                    self.string(&text);
+                }
+            }
+            (Shape::Keyword | Shape::Text, kind) => {
+                if matches!(kind, Kind::Array | Kind::Object) && matches!(field.shape, Shape::Keyword) {
+                    self.drift += 1;
+                }
+                let open = self.open(field.label);
+                if !self.keyword(value) {
+                    self.cut_label(open);
+                }
+            }
+            (Shape::Integer, _) => match integer(value) {
+                // The integration's mapping says `integer`: 32 bits with a sign.
+                Some(number) if i32::try_from(number).is_ok() => {
+                    self.put(field.label);
+                    self.note(value.raw());
+                    self.number(number);
+                }
+                _ => self.drift += 1,
+            },
+            (Shape::Boolean, _) => match truth(value) {
+                Some(truth) => {
+                    self.put(field.label);
+                    self.note(value.raw());
+                    self.boolean(truth);
+                }
+                None => self.drift += u32::from(known(value).is_some() || value.as_text().is_none()),
+            },
+            (Shape::Ip, _) => match value.as_text() {
+                Some(text) if is_ip(&text) => {
+                    self.put(field.label);
+                    self.string(&text);
+                }
+                _ => self.drift += u32::from(known(value).is_some() || value.as_text().is_none()),
+            },
+            (Shape::Object(fields), Kind::Object) => {
+                let open = self.open(field.label);
+                self.object(fields, Some(value), risk, depth + 1);
+                self.close(open);
+            }
+            (Shape::List(fields) | Shape::FlatList(fields), Kind::Array) => {
+                let open = self.open(field.label);
+                for element in value.elements() {
+                    self.element(fields, element, risk, depth);
+                }
+                self.close_array(open);
+            }
+            // One where several were expected.
+            (Shape::List(fields) | Shape::FlatList(fields), Kind::Object) => {
+                self.drift += 1;
+                let open = self.open(field.label);
+                self.element(fields, value, risk, depth);
+                self.close_array(open);
+            }
+            (Shape::Map, Kind::Object) => {
+                let open = self.open(field.label);
+                for (key, member) in value.members() {
+                    let at = self.len();
+                    if !self.key(&key, true) || !self.keyword(member) {
+                        self.cut_back(at);
+                    }
+                }
+                self.close(open);
+            }
+            (Shape::Flat, Kind::Object) => {
+                let open = self.open(field.label);
+                self.flat_object(value, &[], depth + 1);
+                self.close(open);
+            }
+            (Shape::Flat, Kind::Array | Kind::String) => {
+                let open = self.open(field.label);
+                if !self.opened_text(value, depth + 1, false) {
+                    self.cut_label(open);
+                    self.drift += 1;
+                }
+            }
+            (Shape::Pairs, _) => {
+                let open = self.open(field.label);
+                if !self.pairs(value) && !self.flat(value, depth) {
+                    self.cut_label(open);
+                }
+            }
+            (Shape::Debug(named, opened), Kind::Object) => {
+                let open = self.open(field.label);
+                let mut hint = 0;
+                for (key, member) in value.members() {
+                    if let Some(field) = find(named, &key, &mut hint) {
+                        self.field(field, member, risk, depth + 1);
+                    }
+                }
+                let whole = self.open(",\"flattened\":");
+                self.flat_object(value, opened, depth + 2);
+                self.close(whole);
+                self.risk(risk);
+                self.close(open);
+            }
+            (
+                Shape::Object(_)
+                | Shape::List(_)
+                | Shape::FlatList(_)
+                | Shape::Map
+                | Shape::Flat
+                | Shape::Debug(..),
+                _,
+            ) => self.drift += 1,
+        }
+    }
+
+    fn element(&mut self, fields: &'static [Field], value: Value<'_, '_>, risk: &Risk<'_>, depth: usize) {
+        if value.kind() != Kind::Object {
+            self.drift += u32::from(!value.is_null());
+            return;
+        }
+        let open = self.open(",");
+        self.object(fields, Some(value), risk, depth + 1);
+        self.close(open);
+    }
+
+    /// What the event knows of the risk, where rules look for it.
+    fn risk(&mut self, risk: &Risk<'_>) {
+        let Risk { level, word, reasons, behaviors, threat: _ } = risk;
+        match (word, level) {
+            (Some(word), _) => {
+                self.put(",\"risk_level\":");
+                self.string(word);
+            }
+            (None, Some(level)) => {
+                self.put(",\"risk_level\":\"");
+                self.put(match level {
+                    RiskLevel::None => "NONE",
+                    RiskLevel::Low => "LOW",
+                    RiskLevel::Medium => "MEDIUM",
+                    RiskLevel::High => "HIGH",
+                    RiskLevel::Critical => "CRITICAL",
+                });
+                self.put("\"");
+            }
+            (None, None) => {}
+        }
+        for (label, list) in [(",\"risk_reasons\":", reasons), (",\"risk_behaviors\":", behaviors)] {
+            let open = self.open(label);
+            for text in list {
+                self.put(",");
+                self.string(text);
+            }
+            self.close_array(open);
+        }
+    }
+
+    /// Any value as a keyword, or several; `false` and nothing written if there is nothing in it.
+    fn keyword(&mut self, value: Value<'_, '_>) -> bool {
+        match value.kind() {
+            Kind::Null => false,
+            Kind::String => match value.as_text() {
+                Some(text) if !text.is_blank() => {
+                    self.string(&text);
+                    true
+                }
+                _ => false,
+            },
+            Kind::Number | Kind::Bool => {
+                self.note(value.raw());
+                self.put("\"");
+                self.put(value.raw());
+                self.put("\"");
+                true
+            }
+            Kind::Array => {
+                let open = self.open("");
+                for element in value.elements() {
+                    let at = self.len();
+                    self.put(",");
+                    let written = match element.kind() {
+                        Kind::Array | Kind::Object => self.json_text(element),
+                        _ => self.keyword(element),
+                    };
+                    if !written {
+                        self.cut_back(at);
+                    }
+                }
+                self.close_array(open)
+            }
+            Kind::Object => self.json_text(value),
+        }
+    }
+
+    /// A container as JSON text.
+    fn json_text(&mut self, value: Value<'_, '_>) -> bool {
+        if value.members().next().is_none() && value.elements().next().is_none() {
+            return false;
+        }
+        self.note(value.raw());
+        self.plain(value.raw());
+        true
+    }
+
+    /// A member that the table does not know: kept, in snake case, and counted.
+    #[cold]
+    fn unknown(
+        &mut self,
+        fields: &'static [Field],
+        parent: Value<'_, '_>,
+        key: &Text<'_>,
+        value: Value<'_, '_>,
+        depth: usize,
+    ) {
+        self.drift += 1;
+        let decoded = key.decode();
+        let name = snake(&decoded);
+        if name.is_empty() {
+            return;
+        }
+        // Two names may become one: the document must not have it twice.
+        let taken = fields.iter().filter(|field| field.name() == name).count()
+            + parent
+                .members()
+                .take_while(|(other, _)| other != key)
+                .filter(|(other, _)| {
+                    !fields.iter().any(|field| other == field.key) && snake(&other.decode()) == name
+                })
+                .count();
+        let at = self.len();
+        self.put(",\"");
+        self.put(&name);
+        if taken > 0 {
+            self.put("_");
+            self.number(taken as i64 + 1);
+        }
+        self.put("\":");
+        if !self.natural(value, depth) {
+            self.cut_back(at);
+        }
+    }
+
+    /// An unknown value in its own shape, keys in snake case.
+    fn natural(&mut self, value: Value<'_, '_>, depth: usize) -> bool {
+        match value.kind() {
+            Kind::Object if depth < DEEPEST => {
+                let open = self.open("");
+                for (key, member) in value.members() {
+                    if !member.is_null() {
+                        let before = self.drift;
+                        self.unknown(&[], value, &key, member, depth + 1);
+                        self.drift = before;
+                    }
+                }
+                self.close(open)
+            }
+            Kind::Array if depth < DEEPEST => {
+                let open = self.open("");
+                for element in value.elements() {
+                    let at = self.len();
+                    self.put(",");
+                    if !self.natural(element, depth + 1) {
+                        self.cut_back(at);
+                    }
+                }
+                self.close_array(open)
+            }
+            Kind::Bool | Kind::Number => {
+                self.scalar(value);
+                true
+            }
+            _ => self.keyword(value),
+        }
+    }
+
+    /// A boolean or number as it stands; a number that stores cannot hold, as text.
+    fn scalar(&mut self, value: Value<'_, '_>) {
+        match value.as_number() {
+            Some(number) if number.len() > 18 && value.as_i64().is_none() => {
+                self.note(number);
+                self.put("\"");
+                self.put(number);
+                self.put("\"");
+            }
+            _ => self.copy(value.raw()),
+        }
+    }
+
+    /// Members of an open map, keys as they are.
+    fn flat_object(&mut self, value: Value<'_, '_>, special: &'static [Field], depth: usize) {
+        let mut hint = 0;
+        for (key, member) in value.members() {
+            if member.is_null() {
+                continue;
+            }
+            if !special.is_empty()
+                && let Some(field) = find(special, &key, &mut hint)
+            {
+                self.field(field, member, &Risk::default(), depth);
+                continue;
+            }
+            let at = self.len();
+            if !self.key(&key, false) || !self.flat(member, depth) {
+                self.cut_back(at);
+            }
+        }
+    }
+
+    /// A value inside an open map.
+    fn flat(&mut self, value: Value<'_, '_>, depth: usize) -> bool {
+        match value.kind() {
+            Kind::Null => false,
+            Kind::Bool | Kind::Number => {
+                self.scalar(value);
+                true
+            }
+            Kind::String => {
+                let raw = value.raw().as_bytes();
+                if let Some(b'{' | b'[') = raw.get(1)
+                    && self.opened_text(value, depth, true)
+                {
+                    return true;
+                }
+                self.keyword(value)
+            }
+            Kind::Object if depth < DEEPEST => {
+                let open = self.open("");
+                self.flat_object(value, &[], depth + 1);
+                self.close(open)
+            }
+            Kind::Array if depth < DEEPEST => {
+                let open = self.open("");
+                for element in value.elements() {
+                    let at = self.len();
+                    self.put(",");
+                    if !self.flat(element, depth + 1) {
+                        self.cut_back(at);
+                    }
+                }
+                self.close_array(open)
+            }
+            Kind::Object | Kind::Array => self.json_text(value),
+        }
+    }
+
+    /// JSON text in a string, opened; with `any` false only if an object is inside.
+    fn opened_text(&mut self, value: Value<'_, '_>, depth: usize, any: bool) -> bool {
+        let Some(text) = value.as_text() else { return any && self.flat(value, depth) };
+        let decoded = text.decode();
+        let mut tape = Tape::new();
+        let Ok(inner) = tape.cut(decoded.as_bytes()) else { return false };
+        let fits = match inner.kind() {
+            Kind::Object => true,
+            Kind::Array => any,
+            _ => false,
+        };
+        let at = self.len();
+        if fits && depth < DEEPEST && self.flat(inner, depth) {
+            self.note_at(at, value.raw());
+            return true;
+        }
+        self.cut_back(at);
+        false
+    }
+
+    /// `{name=VALUE, …}`, or a list of `name=VALUE`, as an object.
+    fn pairs(&mut self, value: Value<'_, '_>) -> bool {
+        let open = self.open("");
+        match value.kind() {
+            Kind::String => {
+                let text = value.as_text().map(Text::into_cow).unwrap_or_default();
+                self.pairs_of(&text);
+            }
+            Kind::Array => {
+                for element in value.elements() {
+                    let text = element.as_text().map(Text::into_cow).unwrap_or_default();
+                    self.pairs_of(&text);
+                }
+            }
+            _ => {}
+        }
+        self.close(open)
+    }
+
+    fn pairs_of(&mut self, text: &str) {
+        let found = pairs(text);
+        for (at, (name, value)) in found.iter().enumerate() {
+            let key = underscored(name);
+            let again =
+                found.get(at + 1..).unwrap_or_default().iter().any(|(other, _)| underscored(other) == key);
+            if again || value.is_empty() {
+                continue;
+            }
+            self.put(",");
+            self.plain(&key);
+            self.put(":");
+            self.plain(value);
+        }
+    }
+
+    /// A key as it is; `false` and nothing written if no store takes it.
+    fn key(&mut self, key: &Text<'_>, dots: bool) -> bool {
+        let plain = key.as_plain().filter(|plain| {
+            plain.len() <= 256
+                && plain.bytes().all(|byte| byte > b' ' && (byte != b'.' || !dots) && byte != 0x7f)
+        });
+        if let (Some(plain), Some(quoted)) = (plain, key.verbatim()) {
+            if plain.is_empty() {
+                return false;
+            }
+            self.put(",");
+            self.put(quoted);
+            self.put(":");
+            return true;
+        }
+        let decoded = key.decode();
+        if decoded.trim().is_empty() {
+            return false;
+        }
+        let mut name: String = decoded
+            .chars()
+            .map(|letter| if letter == '\0' || (dots && letter == '.') { '_' } else { letter })
+            .collect();
+        if name.len() > 256 {
+            self.cut += 1;
+            let end = (0..=256).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
+            name.truncate(end);
+        }
+        self.put(",");
+        write_string(&name, self.buf);
+        self.put(":");
+        true
+    }
+}
+
+impl Risk<'_> {
+    fn is_told(&self) -> bool {
+        self.level.is_some() || self.word.is_some() || !self.reasons.is_empty() || !self.behaviors.is_empty()
+    }
+}
+
+/// Records keep their order, so the next member is most often the next row.
+#[inline]
+fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'static Field> {
+    let decoded;
+    let plain = match key.as_plain() {
+        Some(plain) => plain,
+        None => {
+            decoded = key.decode();
+            &*decoded
+        }
+    };
+    let (before, after) = fields.split_at_checked(*hint)?;
+    if let Some(at) = after.iter().position(|field| field.key == plain) {
+        *hint += at + 1;
+        return after.get(at).filter(|field| !field.key.is_empty());
+    }
+    let at = before.iter().position(|field| field.key == plain)?;
+    *hint = at + 1;
+    before.get(at).filter(|field| !field.key.is_empty())
+}
+
+/// `New Geo-Location` → `New_Geo_Location`, as the integration's field names have it.
+fn underscored(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(
+        name.chars()
+            .map(|letter| if letter.is_alphanumeric() || letter == ':' { letter } else { '_' })
+            .collect(),
+    )
+}
+
+/// `userBehaviors`, `IPAddress`, `New City` → `user_behaviors`, `ip_address`, `new_city`.
+pub(super) fn snake(name: &str) -> String {
+    let letters: Vec<char> = name.trim().chars().take(128).collect();
+    let mut out = String::with_capacity(letters.len() + 4);
+    for (at, &letter) in letters.iter().enumerate() {
+        if letter.is_uppercase() {
+            let before = at.checked_sub(1).and_then(|at| letters.get(at)).copied().unwrap_or('_');
+            let after = letters.get(at + 1).copied().unwrap_or('_');
+            let new = before.is_lowercase()
+                || before.is_numeric()
+                || (before.is_uppercase() && after.is_lowercase());
+            if new && !out.ends_with('_') {
+                out.push('_');
+            }
+            out.extend(letter.to_lowercase());
+        } else if letter.is_alphanumeric() || letter == '@' || letter == '$' || letter == ':' {
+            out.push(letter);
+        } else if !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    if out.chars().all(|letter| letter == '_') {
+        out.clear();
+    }
+    out
+}

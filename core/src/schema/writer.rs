@@ -1,0 +1,251 @@
+//! The writer that all JSON schemas share.
+//!
+//! Every member and element is written with a comma before it; when its container is closed, the first comma becomes the
+//! bracket. So nothing needs to know whether it comes first, and a container in which nothing was written vanishes.
+
+use crate::json::{Kind, Text, Value, write_string};
+
+/// Lucene refuses terms over 32,766 bytes, and the whole document with them. Room is left for the path that a
+/// flattened field puts before each value.
+const LONGEST: usize = 32_000;
+
+/// Appends a document to a buffer.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    pub(super) buf: &'b mut Vec<u8>,
+    /// Where each copied value stands in the buffer, and where it stood in the record.
+    notes: Option<&'b mut Vec<(usize, usize)>>,
+    /// Where the record lies, while notes are taken.
+    record: (usize, usize),
+    pub(super) drift: u32,
+    pub(super) cut: u32,
+}
+
+/// An open container: where its label and where its content begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    label: usize,
+    content: usize,
+}
+
+impl<'b> Writer<'b> {
+    /// Appends to `buf`.
+    #[must_use]
+    pub fn new(buf: &'b mut Vec<u8>) -> Self {
+        Self { buf, notes: None, record: (0, 0), drift: 0, cut: 0 }
+    }
+
+    pub(super) fn noting(buf: &'b mut Vec<u8>, notes: &'b mut Vec<(usize, usize)>) -> Self {
+        Self { buf, notes: Some(notes), record: (0, 0), drift: 0, cut: 0 }
+    }
+
+    pub(super) fn begin(&mut self, record: &str) {
+        self.record = (record.as_ptr() as usize, record.len());
+        self.buf.reserve(record.len() * 2 + 2048);
+    }
+
+    /// What a value copied from the record is noted as.
+    #[inline]
+    pub(super) fn note(&mut self, slice: &str) {
+        if let Some(notes) = &mut self.notes {
+            let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
+            if offset < self.record.1 {
+                notes.push((self.buf.len(), offset));
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn put(&mut self, bytes: &str) {
+        self.buf.extend_from_slice(bytes.as_bytes());
+    }
+
+    /// A slice of the record, as it stands.
+    #[inline]
+    pub(super) fn copy(&mut self, slice: &str) {
+        self.note(slice);
+        self.put(slice);
+    }
+
+    /// A string for an indexed field.
+    #[inline]
+    pub(super) fn string(&mut self, text: &Text<'_>) {
+        if text.len_at_most() > LONGEST {
+            return self.long(text);
+        }
+        match text.verbatim() {
+            Some(slice) => self.copy(slice),
+            None => {
+                if let Some(slice) = text.source() {
+                    self.note(slice);
+                }
+                text.write(self.buf);
+            }
+        }
+    }
+
+    #[cold]
+    fn long(&mut self, text: &Text<'_>) {
+        if let Some(slice) = text.source() {
+            self.note(slice);
+        }
+        self.plain(&text.decode());
+    }
+
+    /// A string of our own making for an indexed field.
+    pub(super) fn plain(&mut self, text: &str) {
+        let mut end = text.len();
+        if end > LONGEST {
+            self.cut += 1;
+            end = LONGEST;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+        }
+        write_string(text.get(..end).unwrap_or_default(), self.buf);
+    }
+
+    /// A member, if there is a value.
+    #[inline]
+    pub(super) fn text(&mut self, label: &str, text: &Option<Text<'_>>) {
+        if let Some(text) = text {
+            self.put(label);
+            self.string(text);
+        }
+    }
+
+    #[inline]
+    pub(super) fn open(&mut self, label: &str) -> Open {
+        let at = self.buf.len();
+        self.put(label);
+        Open { label: at, content: self.buf.len() }
+    }
+
+    /// A container whose label was written already, from `label` on.
+    pub(super) fn opened(&self, label: usize) -> Open {
+        Open { label, content: self.buf.len() }
+    }
+
+    /// Takes a label back.
+    pub(super) fn cut_label(&mut self, open: Open) {
+        self.cut_back(open.label);
+    }
+
+    /// As [`Writer::note`], for what was written from `at` on.
+    pub(super) fn note_at(&mut self, at: usize, slice: &str) {
+        if let Some(notes) = &mut self.notes {
+            let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
+            notes.retain(|(noted, _)| *noted < at);
+            notes.push((at, offset));
+        }
+    }
+
+    /// A value of the record as strict JSON: as it stands, but for half surrogate pairs and members that come again.
+    pub(super) fn strict(&mut self, value: Value<'_, '_>) {
+        match value.kind() {
+            Kind::Object => {
+                let open = self.open("");
+                for (key, member) in value.members() {
+                    self.put(",");
+                    key.write(self.buf);
+                    self.put(":");
+                    self.strict(member);
+                }
+                if !self.close(open) {
+                    self.put("{}");
+                }
+            }
+            Kind::Array => {
+                let open = self.open("");
+                for element in value.elements() {
+                    self.put(",");
+                    self.strict(element);
+                }
+                if !self.close_array(open) {
+                    self.put("[]");
+                }
+            }
+            Kind::String => {
+                if let Some(text) = value.as_text() {
+                    self.note(value.raw());
+                    text.write(self.buf);
+                }
+            }
+            Kind::Null | Kind::Bool | Kind::Number => self.copy(value.raw()),
+        }
+    }
+
+    /// Closes an object; an empty one vanishes with its label.
+    #[inline]
+    pub(super) fn close(&mut self, open: Open) -> bool {
+        self.shut(open, b'{', b'}')
+    }
+
+    /// Closes an array; an empty one vanishes with its label.
+    #[inline]
+    pub(super) fn close_array(&mut self, open: Open) -> bool {
+        self.shut(open, b'[', b']')
+    }
+
+    #[inline]
+    fn shut(&mut self, open: Open, first: u8, last: u8) -> bool {
+        if self.buf.len() == open.content {
+            self.cut_back(open.label);
+            return false;
+        }
+        if let Some(comma) = self.buf.get_mut(open.content) {
+            *comma = first;
+        }
+        self.buf.push(last);
+        true
+    }
+
+    /// Takes back everything from here on.
+    pub(super) fn cut_back(&mut self, to: usize) {
+        self.buf.truncate(to);
+        if let Some(notes) = &mut self.notes {
+            notes.retain(|(at, _)| *at < to);
+        }
+    }
+
+    /// What was noted between `from` and `to` also holds for its copy.
+    pub(super) fn copy_notes(&mut self, from: usize, to: usize, copied: usize) {
+        if let Some(notes) = &mut self.notes {
+            let again: Vec<_> = notes
+                .iter()
+                .filter(|(at, _)| (from..to).contains(at))
+                .map(|(at, offset)| (at - from + copied, *offset))
+                .collect();
+            notes.extend(again);
+        }
+    }
+
+    pub(super) fn number(&mut self, number: i64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = number.unsigned_abs();
+        loop {
+            at -= 1;
+            if let Some(digit) = digits.get_mut(at) {
+                *digit = b'0' + (rest % 10) as u8;
+            }
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            self.buf.push(b'-');
+        }
+        self.buf.extend_from_slice(digits.get(at..).unwrap_or_default());
+    }
+
+    pub(super) fn boolean(&mut self, truth: bool) {
+        self.put(if truth { "true" } else { "false" });
+    }
+
+    /// Where the buffer ends.
+    pub(super) fn len(&self) -> usize {
+        self.buf.len()
+    }
+}

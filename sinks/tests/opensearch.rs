@@ -1,0 +1,225 @@
+//! The sink against a real OpenSearch: `tests/real/opensearch/test.sh`. Skipped without `TIDEGATE_TEST_OPENSEARCH`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, missing_docs, reason = "tests")]
+
+use bytes::Bytes;
+use std::sync::Arc;
+use tidegate_core::clock::Clock;
+use tidegate_core::http::{Client, HttpSettings, Reqwest, TransportSettings};
+use tidegate_core::sink::{Batch, DeliverError, Sink, SinkKind as _, SinkSettings};
+use tidegate_core::testkit::sink::{self as kit, Invented, NAMES, OTHER_NAMES};
+use tidegate_sinks::elasticsearch;
+
+struct Real {
+    url: String,
+    http: Client,
+    /// Each test has streams of its own.
+    namespace: String,
+}
+
+impl Real {
+    fn find(test: &str) -> Option<Self> {
+        let Ok(url) = std::env::var("TIDEGATE_TEST_OPENSEARCH") else {
+            eprintln!("skipped: TIDEGATE_TEST_OPENSEARCH names no address");
+            return None;
+        };
+        let transport = Reqwest::new(&TransportSettings::default()).unwrap();
+        let http = Client::new(transport, Clock::system(), HttpSettings::default());
+        let run = Clock::system().now().timestamp_micros();
+        Some(Self { url, http, namespace: format!("{test}_{run}") })
+    }
+
+    fn settings(&self) -> SinkSettings {
+        let table = serde_json::json!({ "urls": [self.url], "namespace": self.namespace });
+        SinkSettings {
+            tenant: "acme".to_owned(),
+            sink: "elastic".to_owned(),
+            table: table.as_object().unwrap().clone(),
+            http: self.http.clone(),
+        }
+    }
+
+    fn sink(&self) -> Arc<dyn Sink> {
+        elasticsearch::Kind.open(self.settings()).unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> serde_json::Value {
+        let request =
+            http::Request::builder().method(method).uri(format!("{}/{path}", self.url)).body(Bytes::new());
+        let response = self.http.send(request.unwrap()).await.unwrap();
+        serde_json::from_slice(&response.body).unwrap_or_default()
+    }
+
+    async fn count(&self, query: &str) -> u64 {
+        let stream = format!("logs-okta.system-{}", self.namespace);
+        self.ask("POST", &format!("{stream}/_refresh")).await;
+        self.ask("GET", &format!("{stream}/_count?q={query}")).await["count"].as_u64().unwrap_or(0)
+    }
+
+    /// Documents of the shape that schema `ecs` writes.
+    fn documents(&self, count: usize, more: &serde_json::Value) -> Vec<Invented> {
+        (0..count)
+            .map(|n| {
+                let mut document = serde_json::json!({
+                    "@timestamp": "2026-01-15T10:00:00.123Z",
+                    "data_stream": { "type": "logs", "dataset": "okta.system", "namespace": self.namespace },
+                    "event": { "id": format!("5a1f-{n}"), "action": "user.session.start", "original": "{}" },
+                    "user": { "full_name": "Kim Roe", "email": "kim.roe@example.com" },
+                    "source": { "ip": "192.0.2.10", "geo": { "location": { "lat": 47.4, "lon": 8.5 } } },
+                    "url": { "original": "https://acme.example.com/login" },
+                });
+                document["okta"] = more.clone();
+                (format!("5a1f-{n}"), document.to_string())
+            })
+            .collect()
+    }
+}
+
+fn okta() -> serde_json::Value {
+    serde_json::json!({
+        "client": { "ip": "192.0.2.10" },
+        "target": [{ "id": "00u1", "type": "User" }, { "id": "00g1", "type": "UserGroup" }],
+        "request": { "ip_chain": [{ "ip": "192.0.2.10", "version": "V4" }, { "ip": "198.51.100.7" }] },
+        "debug_context": { "debug_data": {
+            "flattened": { "behaviors": "{New IP=POSITIVE}", "risk": "{level=LOW}", "requestUri": "/api/v1/authn" },
+            "risk": { "level": "LOW" },
+        } },
+    })
+}
+
+#[tokio::test]
+async fn templates_are_taken_and_documents_go_in_once() {
+    let Some(real) = Real::find("once") else { return };
+    let sink = real.sink();
+    let lines = sink.install(false).await.unwrap();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!(sink.check().await.lines, ["answers: OpenSearch 2.19"]);
+    let batch = kit::batch(&*sink, &NAMES, &real.documents(50, &okta()));
+    let delivery = sink.deliver(&batch).await.unwrap();
+    kit::covers_each_once(&delivery, 50);
+    assert_eq!((delivery.delivered, delivery.warnings.len()), (50, 0), "{delivery:?}");
+    let delivery = sink.deliver(&batch).await.unwrap();
+    assert_eq!((delivery.delivered, delivery.duplicates), (0, 50));
+    assert_eq!(real.count("*:*").await, 50);
+    assert_eq!(real.count("source.ip:%22192.0.2.0/24%22").await, 50);
+    assert_eq!(real.count("okta.target.id:00g1").await, 50);
+    assert_eq!(
+        real.count("okta.debug_context.debug_data.flattened.requestUri:%22/api/v1/authn%22").await,
+        50
+    );
+    assert_eq!(real.count("okta.debug_context.debug_data.risk.level:LOW").await, 50);
+    let streams = real.ask("GET", &format!("_data_stream/logs-okta.system-{}", real.namespace)).await;
+    assert_eq!(streams["data_streams"][0]["template"], "tidegate-okta");
+}
+
+#[tokio::test]
+async fn after_a_rollover_an_id_goes_in_again() {
+    let Some(real) = Real::find("rollover") else { return };
+    let sink = real.sink();
+    sink.install(false).await.unwrap();
+    let batch = kit::batch(&*sink, &NAMES, &real.documents(3, &okta()));
+    assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 3);
+    real.ask("POST", &format!("logs-okta.system-{}/_rollover", real.namespace)).await;
+    assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 3);
+    assert_eq!(real.count("*:*").await, 6);
+}
+
+/// thread: elastic/elasticsearch#82086
+#[tokio::test]
+async fn c46_8192_emoji_sink_no_companion() {
+    let Some(real) = Real::find("emoji") else { return };
+    let sink = real.sink();
+    sink.install(false).await.unwrap();
+    let emoji = "\u{1F600}".repeat(8_192);
+    for (place, odd) in [
+        ("keyword", serde_json::json!({ "debug_context": { "debug_data": { "example": emoji } } })),
+        (
+            "flattened",
+            serde_json::json!({ "debug_context": { "debug_data": { "flattened": { "x": emoji } } } }),
+        ),
+        ("unknown", serde_json::json!({ "never_seen": emoji })),
+    ] {
+        let mut documents = real.documents(20, &okta());
+        for (id, _) in &mut documents {
+            *id = format!("{place}-{id}");
+        }
+        documents[7].1 = real.documents(8, &odd)[7].1.clone();
+        let delivery = sink.deliver(&kit::batch(&*sink, &NAMES, &documents)).await.unwrap();
+        kit::covers_each_once(&delivery, 20);
+        eprintln!("{place}: delivered {}, rejected {:?}", delivery.delivered, delivery.rejected);
+        assert!(delivery.retry.is_empty() && delivery.fault.is_empty(), "{place}: {delivery:?}");
+        assert!(delivery.rejected.iter().all(|(n, _)| *n == 7), "{place}");
+        assert!(delivery.delivered >= 19, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter() {
+    let Some(real) = Real::find("shape") else { return };
+    let sink = real.sink();
+    sink.install(false).await.unwrap();
+    let mut documents = real.documents(3, &okta());
+    documents[0].1 =
+        real.documents(1, &serde_json::json!({ "client": { "ip": "not an address" } }))[0].1.clone();
+    documents[1].1 = documents[1].1.replace("2026-01-15T10:00:00.123Z", "yesterday");
+    let delivery = sink.deliver(&kit::batch(&*sink, &NAMES, &documents)).await.unwrap();
+    eprintln!("{delivery:?}");
+    assert_eq!(delivery.delivered, 2);
+    assert_eq!(delivery.rejected.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_json_and_a_long_id() {
+    let Some(real) = Real::find("strict") else { return };
+    let sink = real.sink();
+    sink.install(false).await.unwrap();
+    let mut documents = real.documents(3, &okta());
+    documents[0].0 = "x".repeat(600);
+    documents[1].1 = r#"{"@timestamp":"2026-01-15T10:00:00Z","user":{"full_name":"Kim \ud83d"}}"#.to_owned();
+    let outcome = sink.deliver(&kit::batch(&*sink, &NAMES, &documents)).await;
+    eprintln!("lone surrogate: {outcome:?}");
+    documents[1].1 = r#"{"@timestamp":"2026-01-15T10:00:00Z","#.to_owned();
+    let outcome = sink.deliver(&kit::batch(&*sink, &NAMES, &documents)).await;
+    eprintln!("cut JSON: {outcome:?}");
+    for one in [&documents[..1], &documents[2..]] {
+        let delivery = sink.deliver(&kit::batch(&*sink, &NAMES, one)).await.unwrap();
+        assert_eq!(delivery.delivered + delivery.duplicates, 1);
+    }
+    match sink.deliver(&kit::batch(&*sink, &NAMES, &documents[1..2])).await {
+        Ok(delivery) => assert_eq!(delivery.rejected.len(), 1, "{delivery:?}"),
+        Err(error) => unreachable!("{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_missing_template_is_told() {
+    let Some(real) = Real::find("plain") else { return };
+    let sink = real.sink();
+    let delivery = sink.deliver(&kit::batch(&*sink, &OTHER_NAMES, &kit::invented(1))).await.unwrap();
+    assert_eq!(delivery.delivered, 1);
+    assert!(delivery.warnings.iter().any(|w| w.contains("plain index")), "{delivery:?}");
+}
+
+/// thread: syslog-ng/syslog-ng#3672
+#[tokio::test]
+async fn c44_out_of_shards() {
+    let Some(real) = Real::find("shards") else { return };
+    let sink = real.sink();
+    sink.install(false).await.unwrap();
+    let limit = |shards: &str| {
+        let body = format!(r#"{{"persistent":{{"cluster.max_shards_per_node":{shards}}}}}"#);
+        let request = http::Request::put(format!("{}/_cluster/settings", real.url))
+            .header("content-type", "application/json")
+            .body(Bytes::from(body));
+        real.http.send(request.unwrap())
+    };
+    let batch: Batch = kit::batch(&*sink, &NAMES, &real.documents(5, &okta()));
+    limit("1").await.unwrap();
+    let outcome = sink.deliver(&batch).await;
+    limit("null").await.unwrap();
+    eprintln!("{outcome:?}");
+    match outcome {
+        Ok(delivery) => assert_eq!(delivery.fault.len(), 5, "{delivery:?}"),
+        Err(error) => assert!(matches!(error, DeliverError::Halt { .. }), "{error:?}"),
+    }
+    assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 5);
+}

@@ -1,0 +1,298 @@
+//! Exit codes and summaries of `sync`, each with the situation that it stands for.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod common;
+
+use common::{Stage, command, json, text};
+use std::time::Duration;
+use tidegate_simulator::okta::{Token, TokenState};
+use tidegate_simulator::{Fault, RandomFaults, ScriptedFault, SimulateOptions};
+
+async fn stage() -> Stage {
+    Stage::new(SimulateOptions { events: 300, late: 2, org_limit: 60_000, ..SimulateOptions::default() })
+        .await
+}
+
+fn always(kind: Fault) -> Option<RandomFaults> {
+    Some(RandomFaults { seed: 1, rate: 1.0, kinds: vec![kind], path: String::new() })
+}
+
+async fn sync(stage: &Stage, more: &[&str]) -> std::process::Output {
+    let arguments: Vec<&str> = ["sync", "--json"].into_iter().chain(more.iter().copied()).collect();
+    stage.tidegate(&arguments).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn complete_is_0_and_the_summary_has_its_shape() {
+    let stage = stage().await;
+    let report = stage.dir.path().join("report.json");
+    let output = sync(&stage, &["--report", report.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let summary = json(&output);
+    assert_eq!(summary["result"], "complete");
+    assert_eq!(summary["exit"], 0);
+    assert_eq!(summary["tenants"], serde_json::json!({ "ok": 1, "failed": 0, "skipped": 0 }));
+    assert_eq!(summary["fetched"], 300);
+    assert_eq!(summary["delivered"], serde_json::json!({ "elastic": 300 }));
+    for key in ["duplicates", "dead", "backlog", "oldest_undelivered_s"] {
+        assert_eq!(summary[key], 0, "{key}");
+    }
+    assert_eq!(summary["failed"], serde_json::json!([]));
+    assert!(summary["run"].is_string() && summary["seconds"].is_number());
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert_eq!(written, summary);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_refused_credential_of_two_sources_is_10_and_of_all_is_21() {
+    let stage = stage().await;
+    let other = Stage::new(SimulateOptions { events: 10, late: 0, ..SimulateOptions::default() }).await;
+    let dir = stage.dir.path().display();
+    std::fs::write(stage.dir.path().join("other"), "wrong-token").unwrap();
+    stage.configure(&format!(
+        "\n[tenant.globex.source.okta]\nconnector = \"okta\"\nurl = \"{}\"\nauth = {{ token = \"file:{dir}/other\" }}\n",
+        other.simulation.okta_url
+    ));
+    let output = sync(&stage, &["--max-duration", "20s"]).await;
+    assert_eq!(output.status.code(), Some(10), "{}", text(&output));
+    let summary = json(&output);
+    let failed = &summary["failed"][0];
+    assert_eq!(
+        (failed["source"].as_str(), failed["kind"].as_str()),
+        (Some("globex/okta"), Some("credential"))
+    );
+    assert!(failed["since"].is_string() && failed["data_at_risk_from"].is_string(), "{failed}");
+    let said = text(&output);
+    assert!(said.contains("globex/okta  REFUSED  401 E0000011 (request"), "{said}");
+    assert!(said.contains(&format!("{dir}/other")), "the remedy names the file: {said}");
+    assert!(!said.contains("wrong-token"), "{said}");
+    let only = sync(&stage, &["--tenant", "globex"]).await;
+    assert_eq!(only.status.code(), Some(21), "{}", text(&only));
+    let forgiven = sync(&stage, &["--tenant", "globex", "--fail-on", "20,50,70"]).await;
+    assert_eq!(forgiven.status.code(), Some(0), "{}", text(&forgiven));
+    assert_eq!(json(&forgiven)["exit"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_vendor_ends_with_the_budget_and_12() {
+    let stage = stage().await;
+    stage.simulation.okta.set_random_faults(always(Fault::Unavailable));
+    let output = sync(&stage, &["--max-duration", "2s"]).await;
+    assert_eq!(output.status.code(), Some(12), "{}", text(&output));
+    assert_eq!(json(&output)["result"], "budget");
+    stage.simulation.okta.set_random_faults(None);
+    let output = sync(&stage, &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vendor_that_never_answers_cannot_make_sync_hang() {
+    let stage = stage().await;
+    stage.simulation.okta.push_fault(ScriptedFault {
+        path: "logs".to_owned(),
+        after: 0,
+        times: 0,
+        fault: Fault::Delay { ms: 600_000 },
+    });
+    let began = std::time::Instant::now();
+    let output = sync(&stage, &["--max-duration", "1s"]).await;
+    assert_eq!(output.status.code(), Some(12), "{}", text(&output));
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_sinks_down_is_40_and_everything_is_kept() {
+    let stage = stage().await;
+    stage.simulation.elasticsearch.set_random_faults(always(Fault::Unavailable));
+    let output = sync(&stage, &["--max-duration", "3s"]).await;
+    assert_eq!(output.status.code(), Some(40), "{}", text(&output));
+    let summary = json(&output);
+    assert_eq!(
+        (summary["fetched"].as_u64(), summary["backlog"].as_u64()),
+        (Some(300), Some(300)),
+        "{summary}"
+    );
+    stage.simulation.elasticsearch.set_random_faults(None);
+    let output = sync(&stage, &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(json(&output)["delivered"]["elastic"], 300);
+    assert_eq!(stage.books().doubled, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_is_used_up_is_30() {
+    let stage = stage().await;
+    stage.simulation.okta.push_fault(ScriptedFault {
+        path: "logs".to_owned(),
+        after: 0,
+        times: 0,
+        fault: Fault::RateLimited { reset_s: 50, retry_after_s: None, duplicate_reset: false },
+    });
+    let output = sync(&stage, &["--max-duration", "2s"]).await;
+    assert_eq!(output.status.code(), Some(30), "{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_configuration_is_20() {
+    let stage = stage().await;
+    std::fs::write(&stage.file, "[journal]\ndirr = \"x\"\n").unwrap();
+    let output = sync(&stage, &[]).await;
+    assert_eq!(output.status.code(), Some(20), "{}", text(&output));
+    assert!(text(&output).contains("dirr"), "{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_organisation_under_the_same_key_is_refused_with_20_until_it_is_said() {
+    let stage = stage().await;
+    assert_eq!(sync(&stage, &[]).await.status.code(), Some(0));
+    let text_of = std::fs::read_to_string(&stage.file).unwrap();
+    std::fs::write(
+        &stage.file,
+        text_of.replace(&stage.simulation.okta_url, "https://other.okta.example.com"),
+    )
+    .unwrap();
+    let output = sync(&stage, &["--max-duration", "2s"]).await;
+    assert_eq!(output.status.code(), Some(20), "{}", text(&output));
+    assert!(text(&output).contains("tidegate source reset acme okta"), "{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_is_a_file_is_50() {
+    let stage = stage().await;
+    std::fs::write(stage.dir.path().join("journal"), "not a directory").unwrap();
+    let output = sync(&stage, &[]).await;
+    assert_eq!(output.status.code(), Some(50), "{}", text(&output));
+    assert_eq!(std::fs::read_to_string(stage.dir.path().join("journal")).unwrap(), "not a directory");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_overlapping_runs_one_works_and_the_other_says_who() {
+    let stage = stage().await;
+    let mut running =
+        tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
+    wait_for_delivery(&stage, 300).await;
+    let second = sync(&stage, &[]).await;
+    assert_eq!(second.status.code(), Some(0), "{}", text(&second));
+    assert_eq!(json(&second)["tenants"]["skipped"], 1);
+    assert!(
+        text(&second).contains(&format!("`tidegate run` (pid {})", running.id().unwrap())),
+        "{}",
+        text(&second)
+    );
+    let refused = stage.tidegate(&["run"]).await;
+    assert_eq!(refused.status.code(), Some(50), "{}", text(&refused));
+    terminate(&mut running).await;
+}
+
+async fn wait_for_delivery(stage: &Stage, count: u64) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while stage.simulation.elasticsearch.created() < count {
+        assert!(std::time::Instant::now() < deadline, "only {}", stage.simulation.elasticsearch.created());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn terminate(child: &mut tokio::process::Child) -> Option<i32> {
+    let pid = child.id().unwrap();
+    std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(40), child.wait()).await.unwrap().unwrap();
+    ended.code()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run_ends_cleanly_on_sigterm_and_the_next_one_goes_on() {
+    let stage = stage().await;
+    let mut running =
+        tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
+    wait_for_delivery(&stage, 300).await;
+    assert_eq!(terminate(&mut running).await, Some(0));
+    let output = sync(&stage, &[]).await;
+    assert_eq!(
+        (json(&output)["fetched"].as_u64(), stage.books().conflicts),
+        (Some(0), 0),
+        "{}",
+        text(&output)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_commands_beside_a_running_run_take_effect() {
+    let stage = Stage::new(SimulateOptions {
+        events: 200,
+        late: 0,
+        spread: chrono::TimeDelta::days(50),
+        ..SimulateOptions::default()
+    })
+    .await;
+    let text_of = std::fs::read_to_string(&stage.file).unwrap();
+    std::fs::write(&stage.file, text_of.replace("start = \"30d\"", "start = \"5d\"")).unwrap();
+    let mut running =
+        tokio::process::Command::from(stage.command(&["run"])).kill_on_drop(true).spawn().unwrap();
+    wait_for_delivery(&stage, 5).await;
+    let began = std::time::Instant::now();
+    let asked = stage.tidegate(&["backfill", "acme", "--from", "80d"]).await;
+    assert!(asked.status.success(), "{}", text(&asked));
+    assert!(text(&asked).contains("tidegate run"), "{}", text(&asked));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    wait_for_delivery(&stage, 200).await;
+    let status = stage.tidegate(&["status", "--json"]).await;
+    assert_eq!(json(&status)["acme"]["holder"]["verb"], "run", "{}", text(&status));
+    let renamed = stage.tidegate(&["sinks", "rename", "acme", "elastic", "siem"]).await;
+    assert_eq!(renamed.status.code(), Some(50), "a held tenant is not renamed: {}", text(&renamed));
+    terminate(&mut running).await;
+    let renamed = stage.tidegate(&["sinks", "rename", "acme", "elastic", "siem"]).await;
+    assert!(renamed.status.success(), "{}", text(&renamed));
+    let text_of = std::fs::read_to_string(&stage.file).unwrap();
+    std::fs::write(&stage.file, text_of.replace("[sink.elastic]", "[sink.siem]")).unwrap();
+    let output = sync(&stage, &[]).await;
+    assert_eq!(json(&output)["delivered"]["siem"], 0, "nothing is sent twice: {}", text(&output));
+    let coverage = stage.tidegate(&["coverage"]).await;
+    assert!(text(&coverage).contains("chain: unbroken server cursor"), "{}", text(&coverage));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_kept_listed_sent_again_and_dropped() {
+    let stage = stage().await;
+    let id = stage.simulation.okta.events()[7].id.clone();
+    stage
+        .simulation
+        .elasticsearch
+        .push_item_rule(tidegate_simulator::elasticsearch::ItemRule::ids(&[&id], 400));
+    let output = sync(&stage, &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(
+        (json(&output)["dead"].as_u64(), json(&output)["delivered"]["elastic"].as_u64()),
+        (Some(1), Some(299))
+    );
+    let list = stage.tidegate(&["dead-letters", "list", "acme", "--json"]).await;
+    let letter = json(&list);
+    assert_eq!((letter["sink"].as_str(), letter["kind"].as_str()), (Some("elastic"), Some("rejected")));
+    let number = letter["id"].to_string();
+    let show = stage.tidegate(&["dead-letters", "show", "acme", &number]).await;
+    assert!(text(&show).contains(&id), "{}", text(&show));
+    stage.simulation.elasticsearch.clear_faults();
+    let retry = stage.tidegate(&["dead-letters", "retry", "acme", &number]).await;
+    assert!(retry.status.success(), "{}", text(&retry));
+    let output = sync(&stage, &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(stage.books().missing, Vec::<String>::new());
+    let list = stage.tidegate(&["dead-letters", "list", "acme"]).await;
+    assert!(text(&list).contains("no dead letters"), "{}", text(&list));
+    let nothing = command(&stage.file, &["dead-letters", "drop", "acme"]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_died_of_disuse_is_explained() {
+    let stage = stage().await;
+    assert_eq!(sync(&stage, &[]).await.status.code(), Some(0));
+    stage.simulation.okta.revoke(common::TOKEN);
+    stage.simulation.okta.add_token(Token { state: TokenState::Unused, ..Token::new("older") });
+    let output = stage.tidegate(&["sync", "--max-duration", "20s"]).await;
+    assert_eq!(output.status.code(), Some(21), "{}", text(&output));
+    let said = text(&output);
+    for part in ["REFUSED", "E0000011", "Nothing lost yet", "Fix:", "re-read within 60 s"] {
+        assert!(said.contains(part), "{part:?} is missing in:\n{said}");
+    }
+}
