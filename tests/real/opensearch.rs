@@ -54,11 +54,19 @@ impl OpenSearch {
         answer
     }
 
-    /// Documents that operations have been applied for since the process began, conflicts not among them.
+    /// Documents taken since the process began.
     pub fn indexed(&self) -> u64 {
-        self.ask("GET", "/_stats/indexing?expand_wildcards=all", None)["_all"]["primaries"]["indexing"]["index_total"]
-            .as_u64()
-            .unwrap_or_default()
+        self.indexing("index_total")
+    }
+
+    /// Documents refused since the process began; conflicts, where nothing else is wrong with them.
+    pub fn refused(&self) -> u64 {
+        self.indexing("index_failed")
+    }
+
+    fn indexing(&self, what: &str) -> u64 {
+        let path = "/_stats/indexing?expand_wildcards=all";
+        self.ask("GET", path, None)["_all"]["primaries"]["indexing"][what].as_u64().unwrap_or_default()
     }
 
     /// Every document of a data stream, read back by query: id, index, source.
