@@ -7,7 +7,7 @@
 pub mod opensearch;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Says that a test ran nothing. Past the test runner's capture, so that it is read and counted.
 pub fn skipped(test: &str, why: &str) {
@@ -27,7 +27,10 @@ pub fn part(variable: &str, test: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// A file below `tests/real`.
+/// A file below `tests/real`, from any package of the workspace.
 pub fn beside(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/real").join(name)
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found =
+        package.ancestors().map(|folder| folder.join("tests/real").join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("there is no {name}"))
 }

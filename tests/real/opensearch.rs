@@ -22,7 +22,7 @@ pub struct OpenSearch {
 impl OpenSearch {
     /// Starts one out of what `setup.sh` has prepared, and waits until it works.
     pub fn start(parts: &Path) -> Self {
-        let home = TempDir::new().unwrap();
+        let home = TempDir::with_prefix_in("home-", parts).unwrap();
         let ports = free_ports();
         let child = spawn(parts, ports, home.path());
         let mut server = Self { parts: parts.to_owned(), home, ports, child };
