@@ -1,31 +1,46 @@
-//! The sink against a real OpenSearch: `tests/real/opensearch/test.sh`. Skipped without `TIDEGATE_TEST_OPENSEARCH`.
+//! The sink against a real OpenSearch: the one that `.ci/real-parts` prepares, or a running one whose address is in
+//! `TIDEGATE_TEST_OPENSEARCH`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, missing_docs, reason = "tests")]
 
 use bytes::Bytes;
+use real::opensearch::OpenSearch;
 use std::sync::Arc;
 use tidegate_core::clock::Clock;
 use tidegate_core::http::{Client, HttpSettings, Reqwest, TransportSettings};
 use tidegate_core::sink::{Batch, DeliverError, Sink, SinkKind as _, SinkSettings};
 use tidegate_core::testkit::sink::{self as kit, Invented, NAMES, OTHER_NAMES};
 use tidegate_sinks::elasticsearch;
+use tokio::sync::{Mutex, MutexGuard};
+
+#[path = "../../tests/real/mod.rs"]
+mod real;
+
+/// One for all tests; it ends with this process. One test after the other, since one of them narrows the whole
+/// cluster's shard limit for a moment.
+static SERVER: Mutex<Option<OpenSearch>> = Mutex::const_new(None);
 
 struct Real {
     url: String,
     http: Client,
     /// Each test has streams of its own.
     namespace: String,
+    _turn: MutexGuard<'static, Option<OpenSearch>>,
 }
 
 impl Real {
-    fn find(test: &str) -> Option<Self> {
-        let Ok(url) = std::env::var("TIDEGATE_TEST_OPENSEARCH") else {
-            eprintln!("skipped: TIDEGATE_TEST_OPENSEARCH names no address");
-            return None;
+    async fn find(test: &str) -> Option<Self> {
+        let mut turn = SERVER.lock().await;
+        let url = match std::env::var("TIDEGATE_TEST_OPENSEARCH") {
+            Ok(url) => url,
+            Err(_) => {
+                let parts = real::part("TIDEGATE_REAL_OPENSEARCH", test)?;
+                turn.get_or_insert_with(|| OpenSearch::start(&parts)).url()
+            }
         };
         let transport = Reqwest::new(&TransportSettings::default()).unwrap();
         let http = Client::new(transport, Clock::system(), HttpSettings::default());
         let run = Clock::system().now().timestamp_micros();
-        Some(Self { url, http, namespace: format!("{test}_{run}") })
+        Some(Self { url, http, namespace: format!("{test}_{run}"), _turn: turn })
     }
 
     fn settings(&self) -> SinkSettings {
@@ -88,7 +103,7 @@ fn okta() -> serde_json::Value {
 
 #[tokio::test]
 async fn templates_are_taken_and_documents_go_in_once() {
-    let Some(real) = Real::find("once") else { return };
+    let Some(real) = Real::find("once").await else { return };
     let sink = real.sink();
     let lines = sink.install(false).await.unwrap();
     assert_eq!(lines.len(), 4, "{lines:?}");
@@ -113,7 +128,7 @@ async fn templates_are_taken_and_documents_go_in_once() {
 
 #[tokio::test]
 async fn after_a_rollover_an_id_goes_in_again() {
-    let Some(real) = Real::find("rollover") else { return };
+    let Some(real) = Real::find("rollover").await else { return };
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let batch = kit::batch(&*sink, &NAMES, &real.documents(3, &okta()));
@@ -126,7 +141,7 @@ async fn after_a_rollover_an_id_goes_in_again() {
 /// thread: elastic/elasticsearch#82086
 #[tokio::test]
 async fn c46_8192_emoji_sink_no_companion() {
-    let Some(real) = Real::find("emoji") else { return };
+    let Some(real) = Real::find("emoji").await else { return };
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let emoji = "\u{1F600}".repeat(8_192);
@@ -154,7 +169,7 @@ async fn c46_8192_emoji_sink_no_companion() {
 
 #[tokio::test]
 async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter() {
-    let Some(real) = Real::find("shape") else { return };
+    let Some(real) = Real::find("shape").await else { return };
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let mut documents = real.documents(3, &okta());
@@ -169,7 +184,7 @@ async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter() {
 
 #[tokio::test]
 async fn a_document_that_is_no_json_and_a_long_id() {
-    let Some(real) = Real::find("strict") else { return };
+    let Some(real) = Real::find("strict").await else { return };
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let mut documents = real.documents(3, &okta());
@@ -192,7 +207,7 @@ async fn a_document_that_is_no_json_and_a_long_id() {
 
 #[tokio::test]
 async fn a_missing_template_is_told() {
-    let Some(real) = Real::find("plain") else { return };
+    let Some(real) = Real::find("plain").await else { return };
     let sink = real.sink();
     let delivery = sink.deliver(&kit::batch(&*sink, &OTHER_NAMES, &kit::invented(1))).await.unwrap();
     assert_eq!(delivery.delivered, 1);
@@ -202,7 +217,7 @@ async fn a_missing_template_is_told() {
 /// thread: syslog-ng/syslog-ng#3672
 #[tokio::test]
 async fn c44_out_of_shards() {
-    let Some(real) = Real::find("shards") else { return };
+    let Some(real) = Real::find("shards").await else { return };
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let limit = |shards: &str| {
