@@ -21,8 +21,6 @@ use tidegate_core::stop::{Phase, Signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-/// Operators' requests are looked for this often; they promise to act within a second.
-const KEEPER: Duration = Duration::from_millis(400);
 /// What every sink has is taken away this often.
 const TRIM: Duration = Duration::from_secs(60);
 
@@ -141,6 +139,7 @@ impl Tenant {
             bells,
             reload: Arc::clone(&world.reload),
             forget: forget(config, tenant),
+            every: world.keeper,
             stop: keep.watch(),
         };
         keeping.spawn(keeper.run());
@@ -251,6 +250,7 @@ struct Keeper {
     bells: Vec<Arc<Notify>>,
     reload: Arc<Notify>,
     forget: Vec<(String, &'static str, Duration)>,
+    every: Duration,
     stop: tidegate_core::stop::Stop,
 }
 
@@ -277,7 +277,7 @@ impl Keeper {
                 let trim = self.journal.trim(self.keep, self.clock.now()).await?;
                 self.full.send_replace(trim.full);
             }
-            if self.stop.unless_stopped(tokio::time::sleep(KEEPER)).await.is_none() {
+            if self.stop.unless_stopped(tokio::time::sleep(self.every)).await.is_none() {
                 return Ok(());
             }
         }

@@ -33,6 +33,8 @@ pub struct World {
     pub reload: Arc<Notify>,
     /// What the tenants that run say of themselves.
     pub boards: crate::serve::Boards,
+    /// How often a tenant gives a sign of life and looks for operators' requests, which are promised within a second.
+    pub keeper: Duration,
     outward: Arc<Mutex<Outward>>,
 }
 
@@ -97,6 +99,7 @@ impl World {
             clock: Clock::system(),
             reload: Arc::default(),
             boards: crate::serve::Boards::default(),
+            keeper: Duration::from_millis(400),
             outward: Arc::default(),
         }
     }

@@ -215,8 +215,7 @@ impl Log {
         })?;
         if !records.is_empty() && url == target.url {
             let message = "okta's next link leads to the page it came with, although records came";
-            let cause = response.fault(FaultKind::Cursor, message, None, REQUEST_ID);
-            return Err(PollError::Halt { cause });
+            return Err(again(Fault::new(FaultKind::Cursor, message)));
         }
         let full = limit_of(&target.url).unwrap_or(DEFAULT_LIMIT).max(1);
         let wait = if records.len() >= full { Duration::ZERO } else { stream.poll };
