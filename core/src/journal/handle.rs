@@ -55,8 +55,11 @@ impl Drop for Turn {
             queue.waiting.clear();
         }
         queue.busy = !queue.waiting.is_empty();
+        let more = queue.busy;
+        // Not under the lock: a runtime that goes down drops the next turn at once, which comes here again.
+        drop(queue);
         // A task of its own for each commit: tenants take turns in the pool.
-        if queue.busy {
+        if more {
             Inner::spawn(Arc::clone(&self.inner));
         }
     }
@@ -175,7 +178,9 @@ impl Inner {
     fn ask(inner: &Arc<Self>, waiter: Waiter) {
         let mut queue = inner.queue();
         queue.waiting.push(waiter);
-        if !std::mem::replace(&mut queue.busy, true) {
+        let idle = !std::mem::replace(&mut queue.busy, true);
+        drop(queue);
+        if idle {
             Self::spawn(Arc::clone(inner));
         }
     }

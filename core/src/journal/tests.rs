@@ -871,16 +871,31 @@ async fn a_delivery_loop_wakes_for_pages_and_for_replays() {
 fn a_handle_outlives_its_runtime() {
     let dir = tempfile::tempdir().unwrap();
     let (gate, go) = gate(dir.path());
-    let handle = Handle::new(gate);
+    let handle = Handle::new(Arc::clone(&gate) as Arc<dyn Journal>);
     let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     let first = runtime();
-    let asking = handle.clone();
-    first.spawn(async move { asking.commit(vec![Change::Page(numbered(0, 5))]).await });
-    first.block_on(tokio::task::yield_now());
+    for n in 0..3 {
+        let asking = handle.clone();
+        first.spawn(async move { asking.commit(vec![Change::Page(numbered(n * 5, 5))]).await });
+        first.block_on(tokio::task::yield_now());
+        while !gate.arrived.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+    }
+    // One commit is at the gate, two wait behind it for a turn that this runtime will not give them.
+    first.shutdown_background();
     go.send(()).unwrap();
-    drop(first);
     go.send(()).unwrap();
-    let done = runtime().block_on(handle.commit(vec![Change::Page(numbered(0, 10))])).unwrap();
+    let commit = async {
+        loop {
+            // Whoever asks while the old turn ends goes with those who waited there.
+            match handle.commit(vec![Change::Page(numbered(0, 15))]).await {
+                Ok(done) => return done,
+                Err(e) => assert!(e.to_string().contains("stopped"), "{e}"),
+            }
+        }
+    };
+    let done = runtime().block_on(commit);
     let Outcome::Appended(a) = done[0] else { panic!("{done:?}") };
-    assert_eq!(a.new + a.duplicates, 10);
+    assert_eq!((a.new, a.duplicates), (10, 5));
 }
