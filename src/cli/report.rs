@@ -124,11 +124,11 @@ impl Summary {
         self.code(code);
     }
 
-    /// A tenant that ran. `retention` by source key; `complete`: it ended by itself, not by the budget.
+    /// A tenant that ran. `retention` by source key: vendor's name and how long it keeps records; `complete`: it ended by itself, not by the budget.
     pub fn tenant(
         &mut self,
         tenant: &Tenant,
-        retention: &BTreeMap<String, Duration>,
+        retention: &BTreeMap<String, (&'static str, Duration)>,
         complete: bool,
         backlog: (u64, u64),
     ) {
@@ -156,7 +156,8 @@ impl Summary {
                     covered.checked_add_signed(TimeDelta::from_std(*keeps).ok()?)
                 });
             let remedy = tenant.sources.get(&key).map(|source| source.remedy()).unwrap_or_default();
-            self.say(explain(&tenant.name, &key, &fault, state.covered_to, risk, &remedy));
+            let known = Known { title, keeps, covered: state.covered_to, risk, remedy: &remedy };
+            self.say(explain(&tenant.name, &key, &fault, known));
             self.failed.push(Failed {
                 source: format!("{}/{key}", tenant.name),
                 kind: kind_name(fault.kind),
@@ -275,16 +276,24 @@ fn kind_name(kind: FaultKind) -> String {
     serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+/// What is known of a failed source beside its fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The vendor's name.
+    pub title: &'a str,
+    /// How long it keeps records.
+    pub keeps: Duration,
+    /// How far the ledger reaches.
+    pub covered: Option<DateTime<Utc>>,
+    /// When the vendor begins to forget what was not read.
+    pub risk: Option<DateTime<Utc>>,
+    /// What a person does, where the fault does not say; its last line is the remedy, lines before it are the cause.
+    pub remedy: &'a str,
+}
+
 /// A failed source in the house's style: what, since when, what is lost and from when, the remedy.
 #[must_use]
-pub fn explain(
-    tenant: &str,
-    source: &str,
-    fault: &Fault,
-    covered: Option<DateTime<Utc>>,
-    risk: Option<DateTime<Utc>>,
-    remedy: &str,
-) -> String {
+pub fn explain(tenant: &str, source: &str, fault: &Fault, known: Known<'_>) -> String {
     let word = match fault.kind {
         FaultKind::Credential => "REFUSED",
         FaultKind::Permission | FaultKind::Licence => "NOT ALLOWED",
@@ -292,45 +301,37 @@ pub fn explain(
         _ => "FAILING",
     };
     let mut text = format!("{tenant}/{source}  {word}  ");
-    match (fault.status, &fault.code) {
-        (Some(status), code) if fault.kind == FaultKind::Credential => {
-            let _ = write!(text, "{status}");
-            if let Some(code) = code {
-                let _ = write!(text, " {code}");
-            }
-            if let Some(id) = &fault.request_id {
-                let _ = write!(text, " (request {id})");
-            }
+    match (fault.status, &fault.code, &fault.request_id) {
+        (Some(status), Some(code), Some(id)) if fault.kind == FaultKind::Credential => {
+            let _ = write!(text, "{status} {code} (request {id})");
         }
         _ => {
             let _ = write!(text, "{fault}");
         }
     }
-    match (covered, risk) {
-        (Some(covered), Some(risk)) => {
-            let _ = write!(
-                text,
-                "\n  Read up to {}. Nothing lost yet; from {} the vendor begins to forget what comes after.",
-                covered.format("%Y-%m-%d %H:%MZ"),
-                risk.format("%Y-%m-%d")
-            );
+    let about_rights =
+        matches!(fault.kind, FaultKind::Credential | FaultKind::Permission | FaultKind::Licence);
+    let remedy = fault.remedy.as_deref().or(about_rights.then_some(known.remedy)).unwrap_or_default();
+    let mut lines: Vec<&str> = remedy.lines().collect();
+    let fix = lines.pop();
+    for line in lines {
+        let _ = write!(text, "\n  {line}");
+        if let (Some(covered), FaultKind::Credential) = (known.covered, fault.kind) {
+            let _ = write!(text, "; last accepted {}", covered.format("%Y-%m-%d %H:%MZ"));
         }
-        (None, Some(risk)) => {
-            let _ = write!(
-                text,
-                "\n  Nothing was read yet. From {} the vendor begins to forget.",
-                risk.format("%Y-%m-%d")
-            );
-        }
-        _ => {}
     }
-    let remedy = fault.remedy.as_deref().unwrap_or(remedy);
-    if matches!(fault.kind, FaultKind::Credential | FaultKind::Permission | FaultKind::Licence)
-        || fault.remedy.is_some()
-    {
-        for line in remedy.lines() {
-            let _ = write!(text, "\n  {line}");
-        }
+    if let Some(risk) = known.risk {
+        let days = known.keeps.as_secs() / 86_400;
+        let _ = write!(
+            text,
+            "\n  Nothing lost yet: {} keeps {days} days. From {} events start to go.",
+            known.title,
+            risk.format("%Y-%m-%d")
+        );
+    }
+    if let Some(fix) = fix {
+        let fix = fix.strip_prefix("Fix: ").unwrap_or(fix);
+        let _ = write!(text, "\n  Fix: {fix}");
     }
     text
 }

@@ -146,10 +146,13 @@ fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>
     }
 }
 
-/// The vendor's retention of each source: the shortest of its streams.
-fn retention(config: &Config, tenant: &str) -> BTreeMap<String, Duration> {
+/// Each source's vendor, and how long it keeps records: the shortest of the source's streams.
+fn retention(config: &Config, tenant: &str) -> BTreeMap<String, (&'static str, Duration)> {
     let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
     let shortest =
         |source: &crate::config::SourceConfig| source.streams.iter().map(|stream| stream.retention).min();
-    tenant.sources.iter().filter_map(|(key, source)| Some((key.clone(), shortest(source)?))).collect()
+    let known = |(key, source): (&String, &crate::config::SourceConfig)| {
+        Some((key.clone(), (source.connector.title(), shortest(source)?)))
+    };
+    tenant.sources.iter().filter_map(known).collect()
 }

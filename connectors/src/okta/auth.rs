@@ -256,27 +256,29 @@ impl Auth {
     pub(super) fn remedy(&self) -> String {
         let (what, reference, why) = match self {
             Self::Token(token) => (
-                "a new API token",
+                "new API token",
                 token,
-                "API tokens die after 30 days without use and with the account that made them",
+                "API tokens die after 30 unused days, and with the account that made them",
             ),
             Self::App(app) => match &app.proof {
                 ClientProof::Key { key, .. } => (
-                    "the private key of a public key registered with the app",
+                    "private key of a public key that is registered with the app",
                     key,
-                    "compare the app's client id and its keys",
+                    "compare the app's client id and its keys with the configured ones",
                 ),
-                ClientProof::Secret(secret) => {
-                    ("the app's present client secret", secret, "compare the app's client id")
-                }
+                ClientProof::Secret(secret) => (
+                    "the app's present client secret",
+                    secret,
+                    "compare the app's client id with the configured one",
+                ),
             },
         };
         let place = reference.to_string();
         let how = match place.strip_prefix("file:") {
-            Some(path) => format!("put {what} into {path} (read again within 60 s; no restart)"),
-            None => format!("put {what} into {place} and restart"),
+            Some(path) => format!("{what} in {path} (re-read within 60 s; no restart)"),
+            None => format!("{what} in {place}, and a restart"),
         };
-        format!("{how}; {why}. Okta keeps 90 days of its log: nothing is lost before then")
+        format!("{why}\nFix: {how}")
     }
 }
 

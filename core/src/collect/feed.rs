@@ -74,6 +74,8 @@ pub(super) struct Chain {
     pub(super) finished: bool,
     pub(super) halted: bool,
     pub(super) drained_since_start: bool,
+    /// More was ready when it was last asked.
+    pub(super) behind: bool,
     recent: VecDeque<u64>,
 }
 
@@ -90,6 +92,7 @@ impl Chain {
             finished: false,
             halted: false,
             drained_since_start: false,
+            behind: true,
             recent: VecDeque::new(),
         }
     }
@@ -265,6 +268,7 @@ impl Collector {
         }
 
         chain.halted = false;
+        chain.behind = !drained;
         let poll = self.poll.unwrap_or(stream.poll);
         let nothing_new = appended.new == 0 && appended.revisions == 0;
         let wait = if circle {

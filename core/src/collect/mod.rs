@@ -13,7 +13,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
 use crate::http::Client;
-use crate::journal::{Change, Handle, JournalError, Lane, QuotaRow, State, Work};
+use crate::journal::{Change, Grade, Handle, JournalError, Lane, QuotaRow, State, Work};
 use crate::source::{Connector, PollError, Source, Stream, StreamKind};
 use crate::stop::{Phase, Stop};
 use chrono::{DateTime, Utc};
@@ -124,6 +124,9 @@ impl Collector {
             let work = live.cloned().unwrap_or_else(|| self.first_contact(stream));
             chains.push(Chain::new(stream, work, spread(&self.source, stream.name)));
         }
+        let rows = state.coverage.iter().filter(|row| row.source == self.source && row.grade != Grade::Hole);
+        let covered = rows.map(|row| row.to).max();
+        self.board.source(&self.source, |s| s.covered_to = covered);
         self.adopt(&mut chains, state, began);
         chains
     }
@@ -289,11 +292,13 @@ enum Woken {
     Stopped,
 }
 
-/// Live before backfill among what is due; else whatever is due soonest.
+/// Live chains that are behind first; then whoever has been due for longest, so that a live chain that is asked often
+/// cannot starve a backfill.
 fn next_due(chains: &[Chain]) -> Option<usize> {
     let now = Instant::now();
     let rank = |chain: &Chain| {
-        (chain.due > now, if chain.due > now { Some(chain.due) } else { None }, chain.work.lane)
+        let catching_up = chain.work.lane == Lane::Live && chain.behind;
+        (chain.due > now, chain.due <= now && !catching_up, chain.due)
     };
     chains.iter().enumerate().filter(|(_, c)| c.ready()).min_by_key(|(_, c)| rank(c)).map(|(index, _)| index)
 }
