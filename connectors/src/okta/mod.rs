@@ -5,4 +5,12 @@ pub mod fields;
 pub mod normalize;
 
 #[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test may"
+)]
 mod tests;
