@@ -225,16 +225,22 @@ impl Cutter<'_> {
         let key = super::Text::quoted(self.text.get(start..end).unwrap_or_default(), tag);
         while let Some(earlier) = self.tape.entries.get(at).copied() {
             let span = earlier.start as usize..earlier.end as usize;
+            let plain = earlier.tag == Tag::Clean && tag == Tag::Clean;
+            let next = match self.tape.entries.get(at + 1) {
+                Some(value) => at + 1 + value.size as usize,
+                None => return,
+            };
+            if plain && span.len() != end - start {
+                at = next;
+                continue;
+            }
             let theirs = super::Text::quoted(self.text.get(span).unwrap_or_default(), earlier.tag);
             if theirs == key
                 && let Some(earlier) = self.tape.entries.get_mut(at)
             {
                 earlier.shadowed = true;
             }
-            match self.tape.entries.get(at + 1) {
-                Some(value) => at += 1 + value.size as usize,
-                None => return,
-            }
+            at = next;
         }
     }
 

@@ -64,12 +64,14 @@ impl<'t, 'r> Value<'t, 'r> {
     }
 
     /// Whether it is `null`.
+    #[inline]
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.entry().tag == Tag::Null
     }
 
     /// Where it stands in the record; strings with their quotes.
+    #[inline]
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.entry().start as usize..self.entry().end as usize
@@ -127,6 +129,7 @@ impl<'t, 'r> Value<'t, 'r> {
     }
 
     /// The value of a member.
+    #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'t, 'r>> {
         self.members().find(|(name, _)| name == key).map(|(_, value)| value)
