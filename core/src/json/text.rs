@@ -38,6 +38,15 @@ impl<'r> Text<'r> {
         })
     }
 
+    /// The slice of the record with its quotes, if it has no escapes.
+    #[inline]
+    pub(super) fn clean(&self) -> Option<&'r str> {
+        match self.0 {
+            Form::Clean(quoted) => Some(quoted),
+            _ => None,
+        }
+    }
+
     /// A word of our own.
     #[must_use]
     pub const fn from_static(word: &'static str) -> Self {

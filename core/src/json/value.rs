@@ -100,6 +100,21 @@ impl<'t, 'r> Value<'t, 'r> {
         }
     }
 
+    /// The member of this value as it stands, `"key":"value"`, and where in it the value begins: if both are strings
+    /// without escapes, the value begins with a visible character, and nothing but the colon is between them.
+    #[inline]
+    pub(crate) fn member(&self, key: &Text<'r>) -> Option<(&'r str, usize)> {
+        let entry = self.entry();
+        let key = key.clean()?;
+        let from = (key.as_ptr() as usize).wrapping_sub(self.record.as_ptr() as usize);
+        let value = key.len() + 1;
+        if entry.tag != Tag::Clean || from.wrapping_add(value) != entry.start as usize {
+            return None;
+        }
+        let member = self.record.get(from..entry.end as usize)?;
+        matches!(member.as_bytes().get(value + 1), Some(b'!' | b'#'..=b'~')).then_some((member, value))
+    }
+
     /// A boolean.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {

@@ -36,6 +36,12 @@ impl Writer<'_> {
                 }
                 match find(fields, &key, &mut hint) {
                     Some(field) => {
+                        if field.verbatim
+                            && let Some((whole, at)) = member.member(&key)
+                            && self.member(whole, at)
+                        {
+                            continue;
+                        }
                         always |= field.always && member.kind() == Kind::Object;
                         self.field(field, member, risk, depth);
                     }
@@ -387,6 +393,14 @@ impl Writer<'_> {
                 && let Some(field) = find(special, &key, &mut hint)
             {
                 self.field(field, member, &Risk::default(), depth);
+                continue;
+            }
+            if let Some((whole, at)) = member.member(&key)
+                && at <= 256
+                && !key.is_blank()
+                && !matches!(member.raw().as_bytes().get(1), Some(b'{' | b'['))
+                && self.member(whole, at)
+            {
                 continue;
             }
             let at = self.len();
