@@ -1108,6 +1108,7 @@ pub const EVENT_TYPES: &[(&str, Meaning)] = &[
 ];
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::panic, reason = "a test may")]
 mod tests {
     use super::*;
 

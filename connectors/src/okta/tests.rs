@@ -623,3 +623,52 @@ fn what_is_no_object_is_no_event() {
     let root = tape.cut(b"[]").unwrap();
     assert!(normalize(root, &mut |_| panic!("an event")).is_err());
 }
+
+/// The value at a path such as `okta.target[0].type`.
+fn at_path<'j>(document: &'j Json, path: &str) -> Option<&'j Json> {
+    path.split(['.', '[']).filter(|step| !step.is_empty()).try_fold(document, |here, step| {
+        match step.strip_suffix(']') {
+            Some(at) => here.get(at.parse::<usize>().ok()?),
+            None => here.get(step),
+        }
+    })
+}
+
+fn meets(found: Option<&Json>, expected: &Json) -> bool {
+    let Some(said) = expected.as_object() else { return found == Some(expected) };
+    said.iter().all(|(how, what)| match how.as_str() {
+        "absent" => found.is_none(),
+        "one_of" => what.as_array().unwrap().iter().any(|one| meets(found, one)),
+        "not" => !meets(found, what),
+        "contains" => {
+            let list = found.and_then(Json::as_array);
+            what.as_array().unwrap().iter().all(|one| list.is_some_and(|list| list.contains(one)))
+        }
+        "contains_text" => {
+            found.and_then(Json::as_str).is_some_and(|text| text.contains(what.as_str().unwrap()))
+        }
+        "length" => found.and_then(Json::as_array).map(Vec::len) == what.as_u64().map(|n| n as usize),
+        "type" => match what.as_str().unwrap() {
+            "list" => found.is_some_and(Json::is_array),
+            "object" => found.is_some_and(Json::is_object),
+            _ => found.is_some(),
+        },
+        other => panic!("an expectation of a new kind: {other}"),
+    })
+}
+
+#[test]
+fn public_bug_reports_of_this_field_come_out_right() {
+    let Some(path) = folder("shared/cases/record.ndjson") else { return };
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let case: Json = serde_json::from_str(line).unwrap();
+        if case["vendor"] != "okta" {
+            continue;
+        }
+        let record = case["input"].as_str().map_or_else(|| case["input"].to_string(), str::to_owned);
+        let (_, document) = render(record.as_bytes(), &context());
+        for (path, expected) in case["expect"]["ecs"].as_object().unwrap() {
+            assert!(meets(at_path(&document, path), expected), "{}: {path}: {expected}", case["id"]);
+        }
+    }
+}

@@ -35,14 +35,12 @@ impl<'a> Product<'a> {
         let mut product = Self::default();
         let Some(rest) = agent.strip_prefix("Mozilla/5.0 (") else {
             // `curl/8.5.0`, `python-requests/2.31`, `okhttp/4.9`: the first token names the program.
-            if let Some((name, rest)) = agent.split_once('/') {
-                if name.len() <= 64
-                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-                {
-                    let name = Some(name).filter(|name| !name.is_empty());
-                    product.version = name.and(version(rest));
-                    product.name = name;
-                }
+            if let Some((name, rest)) = agent.split_once('/')
+                && (1..=64).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            {
+                product.name = Some(name);
+                product.version = version(rest);
             }
             return product;
         };
@@ -119,4 +117,46 @@ fn version(text: &str) -> Option<&str> {
         .position(|byte| !byte.is_ascii_digit() && byte != b'.' && byte != b'_')
         .unwrap_or(text.len());
     text.get(..end).filter(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Product;
+
+    #[test]
+    fn reads_what_the_text_says_in_so_many_words() {
+        let read = |agent| {
+            let Product { name, version, os, os_version, device } = Product::read(agent);
+            [name, version, os, os_version, device].map(Option::unwrap_or_default)
+        };
+        assert_eq!(
+            read(
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/127.0.0.0 Safari/537.36 Edg/127.0.1"
+            ),
+            ["Edge", "127.0.1", "Windows", "10", ""]
+        );
+        assert_eq!(
+            read(
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.1 Safari/605.1.15"
+            ),
+            ["Safari", "16.1", "Mac OS X", "10_15_7", "Mac"]
+        );
+        assert_eq!(
+            read(
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/120.0 Mobile/15E148 Safari/604.1"
+            ),
+            ["Chrome Mobile iOS", "120.0", "iOS", "17_2", "iPhone"]
+        );
+        assert_eq!(
+            read("Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"),
+            ["Firefox", "130.0", "Linux", "", ""]
+        );
+        assert_eq!(read("python-requests/2.31.0"), ["python-requests", "2.31.0", "", "", ""]);
+        for odd in
+            ["", "/", "Mozilla/5.0 (", "com.example.app/1.0 macOS/13", "unknown", "Mozilla/5.0 (X11) Chrome/"]
+        {
+            let _ = read(odd);
+        }
+        assert_eq!(read("com.example.app/1.0 macOS/13"), ["", "", "", "", ""]);
+    }
 }

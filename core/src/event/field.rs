@@ -27,6 +27,8 @@ pub struct Field {
     pub shape: Shape,
     /// The event has its meaning; schemas without a vendor namespace leave it out of what is unmapped.
     pub event: bool,
+    /// A keyword under the name that it has in the record: a plain string is copied together with its name.
+    pub(crate) verbatim: bool,
     /// Something of the event's is written inside it even where the record lacks it.
     pub always: bool,
 }
@@ -35,7 +37,9 @@ impl Field {
     /// A field under a label (see [`field!`](crate::field)).
     #[must_use]
     pub const fn new(key: &'static str, label: &'static str, shape: Shape) -> Self {
-        Self { key, label, shape, event: false, always: false }
+        let verbatim =
+            matches!(shape, Shape::Keyword | Shape::Text) && is_label(label.as_bytes(), key.as_bytes());
+        Self { key, label, shape, event: false, verbatim, always: false }
     }
 
     /// The event has it.
@@ -55,6 +59,20 @@ impl Field {
     pub fn name(&self) -> &'static str {
         self.label.strip_prefix(",\"").and_then(|rest| rest.strip_suffix("\":")).unwrap_or_default()
     }
+}
+
+/// Whether a label is `,"key":` for this key.
+const fn is_label(label: &[u8], key: &[u8]) -> bool {
+    let [b',', b'"', name @ .., b'"', b':'] = label else { return false };
+    let (mut name, mut key) = (name, key);
+    while let ([a, rest_of_name @ ..], [b, rest_of_key @ ..]) = (name, key) {
+        if *a != *b {
+            return false;
+        }
+        name = rest_of_name;
+        key = rest_of_key;
+    }
+    name.is_empty() && key.is_empty()
 }
 
 /// A row of a field table: `field!("displayName" => "display_name", Shape::Keyword)`.

@@ -511,6 +511,7 @@ fn says_nothing(word: &str) -> bool {
 }
 
 /// A string that says something: not blank, and none of the words that vendors write where they know nothing.
+#[inline]
 #[must_use]
 pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     let text = text(value)?;
@@ -521,6 +522,7 @@ pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
 }
 
 /// A string that is not blank.
+#[inline]
 #[must_use]
 pub fn text<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     value.as_text().filter(|text| !text.is_blank())

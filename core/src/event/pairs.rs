@@ -47,7 +47,15 @@ impl<'a> Pairs<'a> {
         let name = self.rest.get(..equals).unwrap_or_default();
         let value = self.rest.get(equals + 1..end).unwrap_or_default();
         self.rest = self.rest.get(end + 2..).unwrap_or_default();
-        Some((name.trim(), value.trim()))
+        Some((trimmed(name), trimmed(value)))
+    }
+}
+
+/// Most begin and end with a letter.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
     }
 }
 

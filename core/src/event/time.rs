@@ -127,6 +127,7 @@ pub(crate) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may")]
 mod tests {
     use super::*;
 

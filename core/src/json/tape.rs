@@ -51,8 +51,8 @@ pub struct JsonError {
 struct Frame {
     entry: u32,
     object: bool,
-    /// Keys seen so far, as a filter of 64 bits.
-    keys: u64,
+    /// Keys seen so far, as a filter of 128 bits.
+    keys: u128,
     /// A key of it has escapes, so bytes do not tell whether keys are equal.
     escaped: bool,
 }
@@ -195,6 +195,7 @@ impl Cutter<'_> {
         }
     }
 
+    #[inline(always)]
     fn key(&mut self, frame: &mut Frame) -> Result<(), JsonError> {
         if self.bytes.get(self.at) != Some(&b'"') {
             return self.fail("expected a key");
@@ -205,7 +206,7 @@ impl Cutter<'_> {
         if tag != Tag::Clean {
             frame.escaped = true;
         }
-        let bit = if frame.escaped { u64::MAX } else { filter(self.bytes, start, end) };
+        let bit = if frame.escaped { u128::MAX } else { filter(self.bytes, start, end) };
         if frame.keys & bit != 0 {
             self.shadow(*frame, start, end, tag);
         }
@@ -225,21 +226,27 @@ impl Cutter<'_> {
         let key = super::Text::quoted(self.text.get(start..end).unwrap_or_default(), tag);
         while let Some(earlier) = self.tape.entries.get(at).copied() {
             let span = earlier.start as usize..earlier.end as usize;
-            let theirs = super::Text::quoted(self.text.get(span).unwrap_or_default(), earlier.tag);
-            if theirs == key {
-                if let Some(earlier) = self.tape.entries.get_mut(at) {
-                    earlier.shadowed = true;
-                }
-            }
-            match self.tape.entries.get(at + 1) {
-                Some(value) => at += 1 + value.size as usize,
+            let plain = earlier.tag == Tag::Clean && tag == Tag::Clean;
+            let next = match self.tape.entries.get(at + 1) {
+                Some(value) => at + 1 + value.size as usize,
                 None => return,
+            };
+            if plain && span.len() != end - start {
+                at = next;
+                continue;
             }
+            let theirs = super::Text::quoted(self.text.get(span).unwrap_or_default(), earlier.tag);
+            if theirs == key
+                && let Some(earlier) = self.tape.entries.get_mut(at)
+            {
+                earlier.shadowed = true;
+            }
+            at = next;
         }
     }
 
     /// Stands on the opening quote; leaves behind the closing one.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<Tag, JsonError> {
         let mut at = self.at + 1;
         loop {
@@ -272,6 +279,7 @@ impl Cutter<'_> {
     }
 
     /// Stands on the first backslash of a string.
+    #[cold]
     fn escaped(&mut self) -> Result<Tag, JsonError> {
         let mut tag = Tag::Escaped;
         loop {
@@ -386,9 +394,9 @@ fn special(word: u64) -> u64 {
     (quote | slash | control) & (ONES * 0x80)
 }
 
-/// One of 64 bits for a key, its quotes included. Keys of one object that share it are compared in full.
+/// One of 128 bits for a key, its quotes included. Keys of one object that share it are compared in full.
 #[inline]
-fn filter(bytes: &[u8], start: usize, end: usize) -> u64 {
+fn filter(bytes: &[u8], start: usize, end: usize) -> u128 {
     let len = end - start;
     let word = |at: usize| match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         Some(chunk) => u64::from_le_bytes(*chunk),
@@ -405,11 +413,10 @@ fn filter(bytes: &[u8], start: usize, end: usize) -> u64 {
     } else {
         word(start) << (64 - 8 * len as u32)
     };
-    1 << (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
+    1 << (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57)
 }
 
 /// The UTF-16 unit that four hexadecimal digits stand for.
-
 pub(super) fn unit_at(bytes: &[u8], at: usize) -> Option<u32> {
     let digits = bytes.get(at..at + 4)?;
     digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | (digit as char).to_digit(16)?))

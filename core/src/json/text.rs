@@ -23,17 +23,28 @@ enum Form<'r> {
     Owned(Box<str>),
 }
 
+#[inline]
 fn inner(quoted: &str) -> &str {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default()
 }
 
 impl<'r> Text<'r> {
+    #[inline]
     pub(super) fn quoted(quoted: &'r str, tag: Tag) -> Self {
         Self(match tag {
             Tag::Clean => Form::Clean(quoted),
             Tag::Escaped => Form::Escaped(quoted),
             _ => Form::Lone(quoted),
         })
+    }
+
+    /// The slice of the record with its quotes, if it has no escapes.
+    #[inline]
+    pub(super) fn clean(&self) -> Option<&'r str> {
+        match self.0 {
+            Form::Clean(quoted) => Some(quoted),
+            _ => None,
+        }
     }
 
     /// A word of our own.
@@ -137,10 +148,12 @@ impl<'r> Text<'r> {
         {
             return false;
         }
-        match self.as_plain() {
-            Some(plain) => plain.trim().is_empty(),
-            None => self.decode().trim().is_empty(),
-        }
+        self.is_only_space()
+    }
+
+    #[cold]
+    fn is_only_space(&self) -> bool {
+        self.decode().trim().is_empty()
     }
 
     /// Appends it as a JSON string, valid whatever the record said.
@@ -232,7 +245,7 @@ fn unescape(escaped: &str) -> String {
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (self.as_plain(), other.as_plain()) {
-            (Some(ours), Some(theirs)) => ours == theirs,
+            (Some(ours), Some(theirs)) => ours.len() == theirs.len() && ours == theirs,
             _ => self.decode() == other.decode(),
         }
     }
@@ -241,6 +254,7 @@ impl PartialEq for Text<'_> {
 impl Eq for Text<'_> {}
 
 impl PartialEq<str> for Text<'_> {
+    #[inline]
     fn eq(&self, other: &str) -> bool {
         match self.as_plain() {
             Some(plain) => plain == other,
@@ -250,6 +264,7 @@ impl PartialEq<str> for Text<'_> {
 }
 
 impl PartialEq<&str> for Text<'_> {
+    #[inline]
     fn eq(&self, other: &&str) -> bool {
         self == *other
     }

@@ -64,12 +64,14 @@ impl<'t, 'r> Value<'t, 'r> {
     }
 
     /// Whether it is `null`.
+    #[inline]
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.entry().tag == Tag::Null
     }
 
     /// Where it stands in the record; strings with their quotes.
+    #[inline]
     #[must_use]
     pub fn span(&self) -> Range<usize> {
         self.entry().start as usize..self.entry().end as usize
@@ -96,6 +98,21 @@ impl<'t, 'r> Value<'t, 'r> {
             Tag::Clean | Tag::Escaped | Tag::Lone => Some(Text::quoted(self.raw(), self.entry().tag)),
             _ => None,
         }
+    }
+
+    /// The member of this value as it stands, `"key":"value"`, and where in it the value begins: if both are strings
+    /// without escapes, the value begins with a visible character, and nothing but the colon is between them.
+    #[inline]
+    pub(crate) fn member(&self, key: &Text<'r>) -> Option<(&'r str, usize)> {
+        let entry = self.entry();
+        let key = key.clean()?;
+        let from = (key.as_ptr() as usize).wrapping_sub(self.record.as_ptr() as usize);
+        let value = key.len() + 1;
+        if entry.tag != Tag::Clean || from.wrapping_add(value) != entry.start as usize {
+            return None;
+        }
+        let member = self.record.get(from..entry.end as usize)?;
+        matches!(member.as_bytes().get(value + 1), Some(b'!' | b'#'..=b'~')).then_some((member, value))
     }
 
     /// A boolean.
@@ -127,6 +144,7 @@ impl<'t, 'r> Value<'t, 'r> {
     }
 
     /// The value of a member.
+    #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'t, 'r>> {
         self.members().find(|(name, _)| name == key).map(|(_, value)| value)

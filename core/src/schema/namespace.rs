@@ -36,6 +36,12 @@ impl Writer<'_> {
                 }
                 match find(fields, &key, &mut hint) {
                     Some(field) => {
+                        if field.verbatim
+                            && let Some((whole, at)) = member.member(&key)
+                            && self.member(whole, at)
+                        {
+                            continue;
+                        }
                         always |= field.always && member.kind() == Kind::Object;
                         self.field(field, member, risk, depth);
                     }
@@ -389,6 +395,14 @@ impl Writer<'_> {
                 self.field(field, member, &Risk::default(), depth);
                 continue;
             }
+            if let Some((whole, at)) = member.member(&key)
+                && at <= 256
+                && !key.is_blank()
+                && !matches!(member.raw().as_bytes().get(1), Some(b'{' | b'['))
+                && self.member(whole, at)
+            {
+                continue;
+            }
             let at = self.len();
             if !self.key(&key, false) || !self.flat(member, depth) {
                 self.cut_back(at);
@@ -542,20 +556,38 @@ fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'
             &*decoded
         }
     };
+    let key = plain.as_bytes();
     if let Some(field) = fields.get(*hint)
-        && field.key == plain
+        && same(field.key.as_bytes(), key)
     {
         *hint += 1;
         return Some(field);
     }
     let (before, after) = fields.split_at_checked(*hint)?;
-    if let Some(at) = after.iter().position(|field| field.key == plain) {
+    if let Some(at) = after.iter().position(|field| same(field.key.as_bytes(), key)) {
         *hint += at + 1;
         return after.get(at).filter(|field| !field.key.is_empty());
     }
-    let at = before.iter().position(|field| field.key == plain)?;
+    let at = before.iter().position(|field| same(field.key.as_bytes(), key))?;
     *hint = at + 1;
     before.get(at).filter(|field| !field.key.is_empty())
+}
+
+/// Equality of short names, without a call: most are of 4 to 16 bytes.
+#[inline]
+fn same(ours: &[u8], theirs: &[u8]) -> bool {
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
+        Some((*bytes.first_chunk::<N>()?, *bytes.last_chunk::<N>()?))
+    }
+    if ours.len() != theirs.len() {
+        return false;
+    }
+    match ours.len() {
+        8..=16 => ends::<8>(ours) == ends::<8>(theirs),
+        4..=7 => ends::<4>(ours) == ends::<4>(theirs),
+        2..=3 => ends::<2>(ours) == ends::<2>(theirs),
+        _ => ours == theirs,
+    }
 }
 
 /// `New Geo-Location` → `New_Geo_Location`, as the integration's field names have it.

@@ -67,6 +67,23 @@ impl<'b> Writer<'b> {
         self.put(slice);
     }
 
+    /// A member as it stands in the record, its value from `value` on.
+    #[inline]
+    pub(super) fn member(&mut self, member: &str, value: usize) -> bool {
+        if member.len() > LONGEST {
+            return false;
+        }
+        self.buf.push(b',');
+        if let Some(notes) = &mut self.notes {
+            let offset = (member.as_ptr() as usize).wrapping_sub(self.record.0).wrapping_add(value);
+            if offset < self.record.1 {
+                notes.push((self.buf.len() + value, offset));
+            }
+        }
+        self.put(member);
+        true
+    }
+
     /// A string for an indexed field.
     #[inline]
     pub(super) fn string(&mut self, text: &Text<'_>) {
