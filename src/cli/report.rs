@@ -151,10 +151,9 @@ impl Summary {
             if matches!(fault.kind, FaultKind::RateLimit | FaultKind::Concurrency) {
                 self.code(30);
             }
-            let risk =
-                state.covered_to.or(Some(since)).zip(retention.get(&key)).and_then(|(covered, keeps)| {
-                    covered.checked_add_signed(TimeDelta::from_std(*keeps).ok()?)
-                });
+            let (title, keeps) = retention.get(&key).copied().unwrap_or(("the vendor", Duration::ZERO));
+            let unread = state.covered_to.unwrap_or(since);
+            let risk = TimeDelta::from_std(keeps).ok().and_then(|keeps| unread.checked_add_signed(keeps));
             let remedy = tenant.sources.get(&key).map(|source| source.remedy()).unwrap_or_default();
             let known = Known { title, keeps, covered: state.covered_to, risk, remedy: &remedy };
             self.say(explain(&tenant.name, &key, &fault, known));
