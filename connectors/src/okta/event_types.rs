@@ -1109,6 +1109,8 @@ pub const EVENT_TYPES: &[(&str, Meaning)] = &[
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
     use super::*;
 
     #[test]

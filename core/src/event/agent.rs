@@ -35,14 +35,13 @@ impl<'a> Product<'a> {
         let mut product = Self::default();
         let Some(rest) = agent.strip_prefix("Mozilla/5.0 (") else {
             // `curl/8.5.0`, `python-requests/2.31`, `okhttp/4.9`: the first token names the program.
-            if let Some((name, rest)) = agent.split_once('/') {
-                if name.len() <= 64
-                    && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-                {
-                    let name = Some(name).filter(|name| !name.is_empty());
-                    product.version = name.and(version(rest));
-                    product.name = name;
-                }
+            if let Some((name, rest)) = agent.split_once('/')
+                && name.len() <= 64
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            {
+                let name = Some(name).filter(|name| !name.is_empty());
+                product.version = name.and(version(rest));
+                product.name = name;
             }
             return product;
         };

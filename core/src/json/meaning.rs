@@ -65,7 +65,7 @@ pub fn meaning(value: Value<'_, '_>, volatile: &[&str]) -> u64 {
 /// Keeps the string `"1"` apart from the number `1`.
 const STRING: u64 = 0x5354_5249_4e47;
 /// Keeps an element's place apart from a member whose key has the same bytes.
-const ARRAY: u64 = 0x4152_5241_59;
+const ARRAY: u64 = 0x0041_5252_4159;
 
 #[derive(Clone, Copy)]
 struct Place {

@@ -226,10 +226,10 @@ impl Cutter<'_> {
         while let Some(earlier) = self.tape.entries.get(at).copied() {
             let span = earlier.start as usize..earlier.end as usize;
             let theirs = super::Text::quoted(self.text.get(span).unwrap_or_default(), earlier.tag);
-            if theirs == key {
-                if let Some(earlier) = self.tape.entries.get_mut(at) {
-                    earlier.shadowed = true;
-                }
+            if theirs == key
+                && let Some(earlier) = self.tape.entries.get_mut(at)
+            {
+                earlier.shadowed = true;
             }
             match self.tape.entries.get(at + 1) {
                 Some(value) => at += 1 + value.size as usize,
@@ -409,7 +409,6 @@ fn filter(bytes: &[u8], start: usize, end: usize) -> u64 {
 }
 
 /// The UTF-16 unit that four hexadecimal digits stand for.
-
 pub(super) fn unit_at(bytes: &[u8], at: usize) -> Option<u32> {
     let digits = bytes.get(at..at + 4)?;
     digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | (digit as char).to_digit(16)?))
