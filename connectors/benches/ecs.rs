@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use tidegate_connectors::okta::{fields::NAMES, normalize::normalize};
+use tidegate_connectors::okta::{NAMES, normalize::normalize};
 use tidegate_core::event::parse_time;
 use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Marks};

@@ -157,7 +157,7 @@ impl Rig {
             match Tenant::start(&self.world, &self.config, "acme", "test").await {
                 Ok(tenant) => return tenant,
                 Err(StartError::Journal(JournalError::Held { .. })) => {
-                    tokio::task::spawn_blocking(|| std::thread::yield_now()).await.unwrap();
+                    tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
                 }
                 Err(error) => panic!("{error}"),
             }

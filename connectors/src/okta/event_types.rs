@@ -1110,6 +1110,8 @@ pub const EVENT_TYPES: &[(&str, Meaning)] = &[
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, clippy::panic, reason = "a test may")]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
     use super::*;
 
     #[test]

@@ -1,6 +1,15 @@
 //! Records against documents: invented fixtures, properties, and (where the folder lies beside the project) real shapes.
 
-use super::fields::NAMES;
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+use super::NAMES;
 use super::normalize::{identity, normalize};
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;

@@ -277,10 +277,10 @@ impl Collector {
     }
 
     fn restore_quota(&self, state: &State) {
-        if let Some(row) = state.quotas.iter().find(|row| row.source == self.source) {
-            if let Some(quota) = self.http.quota() {
-                quota.restore(&row.state, self.clock.now());
-            }
+        if let Some(row) = state.quotas.iter().find(|row| row.source == self.source)
+            && let Some(quota) = self.http.quota()
+        {
+            quota.restore(&row.state, self.clock.now());
         }
     }
 }

@@ -4,7 +4,7 @@
 //! a dead letter in the same commit. Nothing is rewound. What has no verdict when the program ends is sent again; a
 //! destination with deterministic ids recognises it.
 //!
-//! [`render`] (pure) makes batches, [`send`] brings one batch to its verdicts, this file keeps the position.
+//! [`render`] (pure) makes batches, `send` brings one batch to its verdicts, this file keeps the position.
 
 pub mod render;
 mod send;

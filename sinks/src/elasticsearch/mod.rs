@@ -2,7 +2,7 @@
 //!
 //! Documents are created under our deterministic id, so that a second delivery is a 409 and counts as delivered:
 //! exactly once within a backing index, at least once across a rollover. Every item has its own verdict
-//! ([`verdict`]); a request without a full receipt counts as not answered. See `README.md` for the keys.
+//! (`verdict`); a request without a full receipt counts as not answered. See `README.md` for the keys.
 
 mod assets;
 mod bulk;
