@@ -86,11 +86,11 @@ async fn fifty_kills_at_seeded_requests_lose_nothing_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_repeat_at_most_the_batch_in_hand() {
     let options =
-        SimulateOptions { events: 1_500, late: 10, org_limit: 60_000, ..SimulateOptions::default() };
-    let stage = Stage::with(options, "limit = 100\n").await;
+        SimulateOptions { events: 12_000, late: 10, org_limit: 60_000, ..SimulateOptions::default() };
+    let stage = Stage::new(options).await;
     let out = stage.dir.path().join("out");
     stage.configure(&format!(
-        "limit = 100\n\n[sink.files]\nkind = \"file\"\nschema = \"ecs\"\ndir = \"{}\"\nbatch_count = 50\n",
+        "\n[sink.files]\nkind = \"file\"\nschema = \"ecs\"\ndir = \"{}\"\n",
         out.display()
     ));
     let kills = 6;
@@ -111,8 +111,9 @@ async fn files_repeat_at_most_the_batch_in_hand() {
     let lines = ids.len() as u64;
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 1_500);
-    assert!(lines <= 1_500 + kills * 100, "{lines} lines for 1,500 events");
+    assert_eq!(ids.len(), 12_000);
+    // A batch is at most 4 MiB, some 1,000 of these documents, one in flight.
+    assert!(lines <= 12_000 + kills * 1_100, "{lines} lines for 12,000 events");
 }
 
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
