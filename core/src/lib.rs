@@ -20,3 +20,4 @@ pub mod source;
 pub mod stop;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+pub mod units;

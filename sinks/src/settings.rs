@@ -5,6 +5,7 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use std::fmt;
 use std::time::Duration;
 use tidegate_core::source::SettingsError;
+use tidegate_core::units;
 
 /// Reads a table whose keys all have defaults. Each key is read alone first, so that the error can name it.
 pub(crate) fn read<T: DeserializeOwned>(
@@ -20,31 +21,13 @@ pub(crate) fn read<T: DeserializeOwned>(
         .map_err(|e| SettingsError::new("", e.to_string()))
 }
 
-/// The number and the unit of `"5MiB"`.
-fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(end)?;
-    Some((number.parse().ok()?, unit.trim_start()))
-}
-
-/// A size with its unit: `"64KiB"`, `"5MiB"`, `"2GiB"`, `"10MB"`, `"512B"`.
+/// A size with its unit: `"512B"`, `"64KiB"`, `"5MiB"`, `"2GiB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) usize);
 
 impl Size {
     fn parse(text: &str) -> Option<Self> {
-        let (number, unit) = split(text)?;
-        let factor: u64 = match unit {
-            "B" => 1,
-            "KB" => 1_000,
-            "KiB" => 1 << 10,
-            "MB" => 1_000_000,
-            "MiB" => 1 << 20,
-            "GB" => 1_000_000_000,
-            "GiB" => 1 << 30,
-            _ => return None,
-        };
-        usize::try_from(number.checked_mul(factor)?).ok().map(Self)
+        usize::try_from(units::size(text)?).ok().map(Self)
     }
 }
 
@@ -54,16 +37,7 @@ pub(crate) struct Span(pub(crate) Duration);
 
 impl Span {
     fn parse(text: &str) -> Option<Self> {
-        let (number, unit) = split(text)?;
-        let factor: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        Some(Self(Duration::from_millis(number.checked_mul(factor)?)))
+        units::duration(text).map(Self)
     }
 }
 
@@ -84,18 +58,15 @@ impl<T> Visitor<'_> for Words<T> {
     }
 }
 
-const SIZE: &str = "a size with its unit (B, KB, KiB, MB, MiB, GB, GiB), such as \"5MiB\"";
-const SPAN: &str = "a time with its unit (ms, s, m, h, d), such as \"1s\"";
-
 impl<'de> serde::Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Words { parse: Self::parse, expected: SIZE })
+        deserializer.deserialize_str(Words { parse: Self::parse, expected: units::SIZE })
     }
 }
 
 impl<'de> serde::Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Words { parse: Self::parse, expected: SPAN })
+        deserializer.deserialize_str(Words { parse: Self::parse, expected: units::DURATION })
     }
 }
 
@@ -105,7 +76,7 @@ impl JsonSchema for Size {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+ ?(B|KB|KiB|MB|MiB|GB|GiB)$" })
+        json_schema!({ "type": "string", "pattern": "^[0-9]+ ?(B|KiB|MiB|GiB|TiB)$" })
     }
 }
 
@@ -176,7 +147,7 @@ mod tests {
     fn units_are_read() {
         let keys = keys(r#"{"size":"5MiB","span":"90 s"}"#).unwrap();
         assert_eq!((keys.size, keys.span), (Size(5 << 20), Span(Duration::from_secs(90))));
-        for (text, bytes) in [("0B", 0), ("3KB", 3_000), ("3KiB", 3_072), ("2GiB", 2 << 30)] {
+        for (text, bytes) in [("0B", 0), ("3KiB", 3_072), ("2GiB", 2 << 30)] {
             assert_eq!(Size::parse(text), Some(Size(bytes)), "{text}");
         }
         for text in ["", "5", "MiB", "5mib", "-1B", "1.5MiB", "99999999999999999999B", "99999999999GiB"] {
@@ -191,7 +162,7 @@ mod tests {
     fn a_bare_number_is_refused_and_the_error_names_its_key() {
         let error = keys(r#"{"span":"1s","size":5}"#).unwrap_err();
         assert_eq!(error.key, "size");
-        assert!(error.message.contains("such as \"5MiB\""), "{error}");
+        assert!(error.message.contains("such as \"64MiB\""), "{error}");
         let error = keys(r#"{"sise":"5MiB"}"#).unwrap_err();
         assert_eq!(error.key, "sise");
         assert!(error.message.contains("`size`"), "{error}");

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::source::Connector;
+use tidegate_core::units;
 
 /// Collects identity and MFA logs, proves that none is missing, and delivers them in the schema that your SIEM
 /// already understands.
@@ -201,7 +202,7 @@ pub fn complain(line: &str) {
 
 /// `"4m"` and the like, as the configuration reads them.
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::duration(text)
+    units::duration(text).ok_or_else(|| format!("accepted is {}", units::DURATION))
 }
 
 /// A time as people write it: RFC 3339, a day, or an age such as `30d`.

@@ -318,13 +318,3 @@ pub fn load(
 ) -> Result<Config, ConfigErrors> {
     resolve::load(path, env, connectors, sinks)
 }
-
-/// A duration as the configuration writes it, such as `"4m"`.
-///
-/// # Errors
-/// Says which forms are accepted.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    values::duration(text).ok_or_else(|| {
-        format!("{text:?} is no duration; accepted are a number and a unit, such as 90s, 4m, 24h, 30d")
-    })
-}

@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tidegate_core::units::{DURATION, SIZE, duration, size, split};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,46 +126,8 @@ fn wanted<T>(what: &str, value: &Json) -> Result<T, String> {
     Err(format!("{} stands here; accepted: {what}", instead(value)))
 }
 
-/// The number and the unit of `"30d"`.
-fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(end)?;
-    Some((number.parse().ok()?, unit.trim_start()))
-}
-
-const DURATION: &str = "a number with its unit (ms, s, m, h, d), such as \"60s\" or \"30d\"";
-const SIZE: &str = "a number with its unit (B, KiB, MiB, GiB, TiB), such as \"64MiB\" or \"2GiB\"";
 const PERCENT: &str = "1% to 100%, such as \"50%\"";
 const TIME: &str = "a time such as \"2026-10-01T00:00:00Z\" or a day such as \"2026-10-01\"";
-
-/// Longer than any vendor or law keeps a record, and short enough for every clock.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
-
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = split(text)?;
-    let factor: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(factor).map(Duration::from_millis).filter(|value| *value <= LONGEST)
-}
-
-fn size(text: &str) -> Option<u64> {
-    let (number, unit) = split(text)?;
-    let shift = match unit {
-        "B" => 0,
-        "KiB" => 10,
-        "MiB" => 20,
-        "GiB" => 30,
-        "TiB" => 40,
-        _ => return None,
-    };
-    number.checked_mul(1 << shift)
-}
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
