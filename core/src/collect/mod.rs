@@ -100,11 +100,13 @@ impl Collector {
         Ok(())
     }
 
-    /// Draining is over when every live chain was drained after `began`, or cannot go on, and no backfill is left.
+    /// Draining is over when every live chain was drained after `began`, or cannot go on, and no backfill is left but
+    /// those that wait for a live chain.
     fn caught_up(&self, chains: &[Chain]) -> bool {
-        chains
-            .iter()
-            .all(|chain| chain.halted || (chain.work.lane == Lane::Live && chain.drained_since_start))
+        chains.iter().all(|chain| {
+            let drained = chain.work.lane == Lane::Live && chain.drained_since_start;
+            chain.halted || drained || !chain.ready()
+        })
     }
 
     fn chains(&mut self, state: &State, began: DateTime<Utc>) -> Vec<Chain> {
@@ -149,7 +151,8 @@ impl Collector {
     /// Takes up backfills that the journal knows and we do not.
     fn adopt(&self, chains: &mut Vec<Chain>, state: &State, _began: DateTime<Utc>) {
         for work in state.works.iter().filter(|w| w.source == self.source && w.lane == Lane::Backfill) {
-            let known = chains.iter().any(|c| c.work.lane == Lane::Backfill && c.work.name == work.name);
+            let same = |c: &Chain| c.work.stream == work.stream && c.work.name == work.name;
+            let known = chains.iter().any(|c| c.work.lane == Lane::Backfill && same(c));
             let stream = self.streams.iter().find(|stream| stream.name == work.stream);
             if let (false, Some(stream)) = (known, stream) {
                 chains.push(Chain::new(stream, work.clone(), Duration::ZERO));

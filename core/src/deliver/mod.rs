@@ -101,6 +101,8 @@ impl Deliverer {
         let mut readings = self.readings().await?;
         let mut in_flight: InFlight = FuturesOrdered::new();
         let mut dead_retry = true;
+        let mut dead_on_its_way = false;
+        let mut broken = Vec::new();
         let mut turn: u64 = 0;
         let limits = self.sink.limits();
         loop {
@@ -108,9 +110,10 @@ impl Deliverer {
             if phase == Phase::Stop {
                 break;
             }
-            if dead_retry && in_flight.len() < limits.in_flight {
+            // One go at a time: what is on its way must not be sent a second time when the bell rings.
+            if dead_retry && !dead_on_its_way && in_flight.len() < limits.in_flight.max(1) {
                 dead_retry = false;
-                self.send_dead(&mut in_flight).await?;
+                dead_on_its_way = self.send_dead(&mut in_flight).await?;
             }
             while in_flight.len() < limits.in_flight.max(1) {
                 turn += 1;
@@ -134,7 +137,10 @@ impl Deliverer {
                     for reading in &mut readings { reading.exhausted = false; }
                 }
                 Some((ack, sent)) = in_flight.next(), if !in_flight.is_empty() => {
-                    self.acknowledge(&mut readings, vec![(ack, sent)]).await?;
+                    if !ack.again.is_empty() {
+                        (dead_on_its_way, dead_retry) = (false, true);
+                    }
+                    self.acknowledge(&mut readings, &mut broken, vec![(ack, sent)]).await?;
                 }
                 changed = appended.changed() => {
                     if changed.is_err() { break; }
@@ -155,7 +161,7 @@ impl Deliverer {
             done
         };
         if let Ok(done) = tokio::time::timeout(LAST_VERDICTS, last).await {
-            self.acknowledge(&mut readings, done).await?;
+            self.acknowledge(&mut readings, &mut broken, done).await?;
         }
         self.sink.close().await;
         Ok(())
@@ -306,31 +312,35 @@ impl Deliverer {
         }
     }
 
-    /// Dead letters that an operator wants to be sent again.
-    async fn send_dead(&self, in_flight: &mut InFlight) -> Result<(), JournalError> {
-        let letters = self.journal.dead(0, DEAD_AT_ONCE, true).await?;
-        let letters: Vec<DeadLetter> = letters.into_iter().filter(|letter| letter.sink == self.key).collect();
-        if letters.is_empty() {
-            return Ok(());
+    /// The next dead letters that an operator wants to be sent again; whether there were any.
+    async fn send_dead(&self, in_flight: &mut InFlight) -> Result<bool, JournalError> {
+        let mut letters: Vec<DeadLetter> = Vec::new();
+        let mut after = 0;
+        while letters.is_empty() {
+            let found = self.journal.dead(after, DEAD_AT_ONCE, true).await?;
+            let Some(last) = found.last() else { return Ok(false) };
+            after = last.id;
+            letters.extend(found.into_iter().filter(|letter| letter.sink == self.key));
         }
         let (renderer, sink, now) = (Arc::clone(&self.renderer), Arc::clone(&self.sink), self.clock.now());
         let again = letters.clone();
         let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
-        let Ok(built) = made else { return Ok(()) };
+        let Ok(built) = made else { return Ok(false) };
         let ack = Ack { span: 0, to: built.to, dead: built.dead, again };
         let (sender, batch, origins) = (self.sender(None), built.batch, built.origins);
         in_flight.push_back(Box::pin(async move { (ack, sender.send(batch, origins).await) }));
-        Ok(())
+        Ok(true)
     }
 
-    /// Commits what a batch's verdicts allow. A batch without all verdicts (we were told to stop) allows nothing.
+    /// Commits what a batch's verdicts allow. A batch without all verdicts (we were told to stop) allows nothing, and
+    /// nothing behind it: its span is `broken` until the end.
     async fn acknowledge(
         &self,
         readings: &mut Vec<Reading>,
+        broken: &mut Vec<u64>,
         done: Vec<(Ack, Option<Sent>)>,
     ) -> Result<(), JournalError> {
         let mut changes = Vec::new();
-        let mut broken: Vec<u64> = Vec::new();
         for (ack, sent) in done {
             let Some(sent) = sent.filter(|_| !broken.contains(&ack.span)) else {
                 broken.push(ack.span);

@@ -221,7 +221,13 @@ impl<'a> Building<'a> {
 
     /// Adds all documents of a record, or none of them and a dead letter.
     fn add(&mut self, origin: &Origin, lane: Lane, fetched: DateTime<Utc>) {
-        let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else { return };
+        let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else {
+            // Nobody said that these are not wanted: they are kept until somebody does.
+            let cause = format!("source {} is not in the configuration any more", origin.source);
+            let cause = Fault::new(crate::fault::FaultKind::Configuration, cause);
+            self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now));
+            return;
+        };
         let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else {
             return;
         };
