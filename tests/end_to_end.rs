@@ -43,6 +43,15 @@ async fn a_second_sync_fetches_nothing_again_and_sends_nothing_again() {
     assert!(complete);
     assert_eq!(tenant.board.sources()["okta"].fetched, 0);
     assert_eq!(rig.okta.requests().len(), requests + 1, "one empty page is enough");
+    let actions = Reader::open(rig.journal()).unwrap().actions(100).unwrap();
+    let mut deeds: Vec<(String, String)> = actions.into_iter().map(|a| (a.what, a.detail)).collect();
+    deeds.sort();
+    let twice = |what: &str| vec![(what.to_owned(), "test".to_owned()); 2];
+    assert_eq!(
+        deeds,
+        [twice("start"), twice("stop")].concat(),
+        "a death without a word shows as a missing stop"
+    );
     assert_exactly_once(&rig.books(), 0);
 }
 
