@@ -284,6 +284,27 @@ async fn dead_letters_are_kept_listed_sent_again_and_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_number_of_dead_letters_is_sent_again_and_one_that_has_no_way_any_more_stays() {
+    let stage = stage().await;
+    let events = stage.simulation.okta.events();
+    let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    let refuse = tidegate_simulator::elasticsearch::ItemRule::ids(&ids, 400);
+    stage.simulation.elasticsearch.push_item_rule(refuse);
+    let output = sync(&stage, &[]).await;
+    assert_eq!(json(&output)["dead"], 300, "{}", text(&output));
+    stage.simulation.elasticsearch.clear_faults();
+    assert!(stage.tidegate(&["dead-letters", "retry", "acme"]).await.status.success());
+    let whole = std::fs::read_to_string(&stage.file).unwrap();
+    let elsewhere = whole.replace("batch_count", "streams = [\"*\", \"!okta\"]\nbatch_count");
+    std::fs::write(&stage.file, elsewhere).unwrap();
+    assert_eq!(json(&sync(&stage, &[]).await)["delivered"]["elastic"], 0);
+    std::fs::write(&stage.file, whole).unwrap();
+    let output = sync(&stage, &[]).await;
+    assert_eq!(json(&output)["delivered"]["elastic"], 300, "{}", text(&output));
+    assert_eq!((stage.books().missing, stage.books().conflicts), (Vec::new(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_died_of_disuse_is_explained() {
     let stage = stage().await;
     assert_eq!(sync(&stage, &[]).await.status.code(), Some(0));

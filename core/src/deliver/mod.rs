@@ -100,7 +100,7 @@ impl Deliverer {
         let mut appended = self.journal.appended();
         let mut readings = self.readings().await?;
         let mut in_flight: InFlight = FuturesOrdered::new();
-        let mut dead_retry = true;
+        let (mut dead_retry, mut dead_in_flight) = (true, false);
         let mut turn: u64 = 0;
         let limits = self.sink.limits();
         loop {
@@ -108,9 +108,10 @@ impl Deliverer {
             if phase == Phase::Stop {
                 break;
             }
-            if dead_retry && in_flight.len() < limits.in_flight {
+            // One batch at a time, or letters in flight would be sent twice.
+            if dead_retry && !dead_in_flight && in_flight.len() < limits.in_flight.max(1) {
                 dead_retry = false;
-                self.send_dead(&mut in_flight).await?;
+                dead_in_flight = self.send_dead(&mut in_flight).await?;
             }
             while in_flight.len() < limits.in_flight.max(1) {
                 turn += 1;
@@ -134,6 +135,10 @@ impl Deliverer {
                     for reading in &mut readings { reading.exhausted = false; }
                 }
                 Some((ack, sent)) = in_flight.next(), if !in_flight.is_empty() => {
+                    if !ack.again.is_empty() {
+                        // There may be more than went in one go.
+                        (dead_retry, dead_in_flight) = (true, false);
+                    }
                     self.acknowledge(&mut readings, vec![(ack, sent)]).await?;
                 }
                 changed = appended.changed() => {
@@ -306,21 +311,25 @@ impl Deliverer {
         }
     }
 
-    /// Dead letters that an operator wants to be sent again.
-    async fn send_dead(&self, in_flight: &mut InFlight) -> Result<(), JournalError> {
-        let letters = self.journal.dead(0, DEAD_AT_ONCE, true).await?;
-        let letters: Vec<DeadLetter> = letters.into_iter().filter(|letter| letter.sink == self.key).collect();
-        if letters.is_empty() {
-            return Ok(());
+    /// Dead letters that an operator wants to be sent again: the next ones that are ours, whoever else's come before. One
+    /// whose stream does not come here (any more) stays a dead letter. Whether there were any.
+    async fn send_dead(&self, in_flight: &mut InFlight) -> Result<bool, JournalError> {
+        let (mut letters, mut after): (Vec<DeadLetter>, u64) = (Vec::new(), 0);
+        while letters.is_empty() {
+            let some = self.journal.dead(after, DEAD_AT_ONCE, true).await?;
+            let Some(last) = some.last() else { return Ok(false) };
+            after = last.id;
+            let ours = |letter: &DeadLetter| letter.sink == self.key && self.renderer.takes(letter);
+            letters.extend(some.into_iter().filter(ours));
         }
         let (renderer, sink, now) = (Arc::clone(&self.renderer), Arc::clone(&self.sink), self.clock.now());
         let again = letters.clone();
         let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
-        let Ok(built) = made else { return Ok(()) };
+        let Ok(built) = made else { return Ok(false) };
         let ack = Ack { span: 0, to: built.to, dead: built.dead, again };
         let (sender, batch, origins) = (self.sender(None), built.batch, built.origins);
         in_flight.push_back(Box::pin(async move { (ack, sender.send(batch, origins).await) }));
-        Ok(())
+        Ok(true)
     }
 
     /// Commits what a batch's verdicts allow. A batch without all verdicts (we were told to stop) allows nothing.
