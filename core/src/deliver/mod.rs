@@ -102,6 +102,8 @@ impl Deliverer {
         let mut in_flight: InFlight = FuturesOrdered::new();
         let (mut dead_retry, mut dead_in_flight) = (true, false);
         let mut turn: u64 = 0;
+        // Spans of which a batch came back without its verdicts: no later batch may move their position past it.
+        let mut broken: Vec<u64> = Vec::new();
         let limits = self.sink.limits();
         loop {
             let phase = self.stop.phase();
@@ -139,7 +141,7 @@ impl Deliverer {
                         // There may be more than went in one go.
                         (dead_retry, dead_in_flight) = (true, false);
                     }
-                    self.acknowledge(&mut readings, vec![(ack, sent)]).await?;
+                    self.acknowledge(&mut readings, &mut broken, vec![(ack, sent)]).await?;
                 }
                 changed = appended.changed() => {
                     if changed.is_err() { break; }
@@ -160,7 +162,7 @@ impl Deliverer {
             done
         };
         if let Ok(done) = tokio::time::timeout(LAST_VERDICTS, last).await {
-            self.acknowledge(&mut readings, done).await?;
+            self.acknowledge(&mut readings, &mut broken, done).await?;
         }
         self.sink.close().await;
         Ok(())
@@ -336,10 +338,10 @@ impl Deliverer {
     async fn acknowledge(
         &self,
         readings: &mut Vec<Reading>,
+        broken: &mut Vec<u64>,
         done: Vec<(Ack, Option<Sent>)>,
     ) -> Result<(), JournalError> {
         let mut changes = Vec::new();
-        let mut broken: Vec<u64> = Vec::new();
         for (ack, sent) in done {
             let Some(sent) = sent.filter(|_| !broken.contains(&ack.span)) else {
                 broken.push(ack.span);
