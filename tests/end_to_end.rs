@@ -285,13 +285,14 @@ async fn a_full_journal_pauses_polling_and_nothing_undelivered_goes() {
     }));
     let mut tenant = rig.start().await;
     tokio::time::sleep(30 * MINUTE).await;
-    let wait = tenant.board.sources()["okta"].wait.clone();
+    let source = tenant.board.sources()["okta"].clone();
     rig.elastic.set_random_faults(None);
     tokio::time::sleep(60 * MINUTE).await;
     tenant.drain().await;
     tenant.stop().await;
-    if let Some((_, reason)) = wait {
-        assert!(reason.contains("journal"), "{reason}");
-    }
+    let (_, reason) = source.wait.unwrap();
+    assert!(reason.contains("journal.budget"), "{reason}");
+    assert_eq!(source.fault.unwrap().0.kind, FaultKind::Journal, "not the vendor's quota");
+    assert!(tenant.board.sources()["okta"].fault.is_none());
     assert_exactly_once(&rig.books(), 0);
 }

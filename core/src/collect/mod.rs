@@ -166,7 +166,12 @@ impl Collector {
         let Some(chain) = chains.get(next) else { return Woken::Stopped };
         let mut due = chain.due;
         if *self.full.borrow() {
-            self.say_wait(None, "the journal is full of undelivered pages (journal.budget)");
+            let why = "the journal is full of undelivered pages (journal.budget)";
+            let (now, cause) = (self.clock.now(), Fault::new(FaultKind::Journal, why));
+            self.say_wait(None, why);
+            self.board.source(&self.source, |state| {
+                state.fault.get_or_insert((cause, now));
+            });
             let full = &mut self.full;
             let room = async {
                 if full.wait_for(|full| !full).await.is_err() {
