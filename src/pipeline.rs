@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::board::Board;
+use tidegate_core::clock::Clock;
 use tidegate_core::collect::Collector;
 use tidegate_core::deliver::{Deliverer, GiveUp};
 use tidegate_core::journal::{
@@ -50,6 +51,8 @@ pub struct Tenant {
     pub sources: BTreeMap<String, Arc<dyn Source>>,
     /// The journal's first failure.
     pub failed: Option<JournalError>,
+    clock: Clock,
+    verb: String,
     collecting: (Signal, JoinSet<Result<(), JournalError>>),
     delivering: (Signal, JoinSet<Result<(), JournalError>>),
     keeping: (Signal, JoinSet<Result<(), JournalError>>),
@@ -74,7 +77,8 @@ impl Tenant {
         let journal = Handle::new(Arc::new(opened));
 
         let state = journal.load().await?;
-        let mut changes = vec![Change::Action(Action { at: now, what: "start".to_owned(), detail: verb })];
+        let mut changes =
+            vec![Change::Action(Action { at: now, what: "start".to_owned(), detail: verb.clone() })];
         for source in &sources {
             changes.extend(claim(tenant, &state.fingerprints, &source.fingerprint)?);
         }
@@ -149,6 +153,8 @@ impl Tenant {
             journal,
             sources: apis,
             failed: None,
+            clock: world.clock.clone(),
+            verb,
             collecting: (collect, collecting),
             delivering: (deliver, delivering),
             keeping: (keep, keeping),
@@ -171,6 +177,11 @@ impl Tenant {
         self.failed = self.failed.take().or(finish(&mut self.delivering.1).await);
         self.keeping.0.go(Phase::Stop);
         self.failed = self.failed.take().or(finish(&mut self.keeping.1).await);
+        if self.failed.is_none() {
+            let (at, detail) = (self.clock.now(), self.verb.clone());
+            let stopped = Change::Action(Action { at, what: "stop".to_owned(), detail });
+            self.failed = self.journal.commit(vec![stopped]).await.err();
+        }
     }
 
     /// Returns when one of the tenant's tasks ended, which while running only a failing journal brings about.
@@ -228,7 +239,7 @@ fn forget(config: &Config, tenant: &str) -> Vec<(String, &'static str, Duration)
         source
             .streams
             .iter()
-            .map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention + FORGET * 24)))
+            .map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention.saturating_add(FORGET * 24))))
             .collect()
     };
     sources.flat_map(|source| -> Vec<_> { streams(source) }).collect()
@@ -244,7 +255,7 @@ fn due(last: &mut Option<tokio::time::Instant>, every: Duration) -> bool {
 
 struct Keeper {
     journal: Handle,
-    clock: tidegate_core::clock::Clock,
+    clock: Clock,
     keep: Keep,
     full: watch::Sender<bool>,
     bells: Vec<Arc<Notify>>,
@@ -269,7 +280,8 @@ impl Keeper {
             }
             if due(&mut forgotten, FORGET) {
                 for (source, stream, after) in &self.forget {
-                    let before = self.clock.now() - TimeDelta::from_std(*after).unwrap_or(TimeDelta::MAX);
+                    let after = TimeDelta::from_std(*after).unwrap_or(TimeDelta::MAX);
+                    let Some(before) = self.clock.now().checked_sub_signed(after) else { continue };
                     self.journal.forget(source, stream, before.timestamp().div_euclid(3600)).await?;
                 }
             }

@@ -43,6 +43,15 @@ async fn a_second_sync_fetches_nothing_again_and_sends_nothing_again() {
     assert!(complete);
     assert_eq!(tenant.board.sources()["okta"].fetched, 0);
     assert_eq!(rig.okta.requests().len(), requests + 1, "one empty page is enough");
+    let actions = Reader::open(rig.journal()).unwrap().actions(100).unwrap();
+    let mut deeds: Vec<(String, String)> = actions.into_iter().map(|a| (a.what, a.detail)).collect();
+    deeds.sort();
+    let twice = |what: &str| vec![(what.to_owned(), "test".to_owned()); 2];
+    assert_eq!(
+        deeds,
+        [twice("start"), twice("stop")].concat(),
+        "a death without a word shows as a missing stop"
+    );
     assert_exactly_once(&rig.books(), 0);
 }
 
@@ -90,6 +99,42 @@ async fn a_refused_cursor_is_bridged_and_the_ledger_says_so() {
     assert!(coverage.iter().any(|row| row.cause.as_deref() == Some("bridge")), "{coverage:#?}");
     assert!(coverage.iter().all(|row| row.grade == Grade::Chain));
     assert!(reader.actions(100).unwrap().iter().any(|action| action.what == "bridge"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_before_the_vendors_retention_is_a_named_hole_and_not_proven() {
+    let rig = Rig::with(okta(hour(5, 300, 0)), ElasticsearchConfig::default(), "");
+    let text = std::fs::read_to_string(rig.dir.path().join("pipeline.toml")).unwrap();
+    let path = rig.dir.path().join("older.toml");
+    std::fs::write(&path, text.replace("start = \"2d\"", "start = \"120d\"")).unwrap();
+    let rig = Rig { config: rig.world.load(&path).unwrap(), ..rig };
+    let (_, complete) = rig.sync(10 * MINUTE).await;
+    assert!(complete);
+    assert_exactly_once(&rig.books(), 0);
+    let coverage = Reader::open(rig.journal()).unwrap().load().unwrap().coverage;
+    assert_eq!(coverage.len(), 2, "{coverage:#?}");
+    let (hole, chain) = (&coverage[0], &coverage[1]);
+    assert_eq!((hole.grade, hole.cause.as_deref()), (Grade::Hole, Some("retention")));
+    assert_eq!(hole.repairable_until, None, "what the vendor has forgotten cannot be repaired");
+    assert_eq!((chain.grade, chain.count, chain.from), (Grade::Chain, 300, hole.to));
+    assert!((chain.from - (base() - TimeDelta::days(90))).abs() < TimeDelta::minutes(1), "{coverage:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_credential_is_refused_the_ledger_has_a_hole_that_heals() {
+    let rig = Rig::new(okta(hour(5, 300, 0)));
+    rig.sync(10 * MINUTE).await;
+    tokio::time::sleep(60 * MINUTE).await;
+    std::fs::write(rig.dir.path().join("token"), "revoked").unwrap();
+    rig.sync(10 * MINUTE).await;
+    let ledger = || Reader::open(rig.journal()).unwrap().load().unwrap().coverage;
+    let hole = ledger().into_iter().find(|row| row.grade == Grade::Hole).unwrap();
+    assert_eq!(hole.cause.as_deref(), Some("credential"));
+    assert_eq!(hole.repairable_until, Some(hole.from + TimeDelta::days(90)));
+    assert!(hole.to - hole.from >= TimeDelta::minutes(60), "{hole:#?}");
+    std::fs::write(rig.dir.path().join("token"), TOKEN).unwrap();
+    rig.sync(10 * MINUTE).await;
+    assert!(ledger().iter().all(|row| row.grade == Grade::Chain), "{:#?}", ledger());
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,13 +285,14 @@ async fn a_full_journal_pauses_polling_and_nothing_undelivered_goes() {
     }));
     let mut tenant = rig.start().await;
     tokio::time::sleep(30 * MINUTE).await;
-    let wait = tenant.board.sources()["okta"].wait.clone();
+    let source = tenant.board.sources()["okta"].clone();
     rig.elastic.set_random_faults(None);
     tokio::time::sleep(60 * MINUTE).await;
     tenant.drain().await;
     tenant.stop().await;
-    if let Some((_, reason)) = wait {
-        assert!(reason.contains("journal"), "{reason}");
-    }
+    let (_, reason) = source.wait.unwrap();
+    assert!(reason.contains("journal.budget"), "{reason}");
+    assert_eq!(source.fault.unwrap().0.kind, FaultKind::Journal, "not the vendor's quota");
+    assert!(tenant.board.sources()["okta"].fault.is_none());
     assert_exactly_once(&rig.books(), 0);
 }

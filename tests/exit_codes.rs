@@ -284,6 +284,27 @@ async fn dead_letters_are_kept_listed_sent_again_and_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_number_of_dead_letters_is_sent_again_and_one_that_has_no_way_any_more_stays() {
+    let stage = stage().await;
+    let events = stage.simulation.okta.events();
+    let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    let refuse = tidegate_simulator::elasticsearch::ItemRule::ids(&ids, 400);
+    stage.simulation.elasticsearch.push_item_rule(refuse);
+    let output = sync(&stage, &[]).await;
+    assert_eq!(json(&output)["dead"], 300, "{}", text(&output));
+    stage.simulation.elasticsearch.clear_faults();
+    assert!(stage.tidegate(&["dead-letters", "retry", "acme"]).await.status.success());
+    let whole = std::fs::read_to_string(&stage.file).unwrap();
+    let elsewhere = whole.replace("batch_count", "streams = [\"*\", \"!okta\"]\nbatch_count");
+    std::fs::write(&stage.file, elsewhere).unwrap();
+    assert_eq!(json(&sync(&stage, &[]).await)["delivered"]["elastic"], 0);
+    std::fs::write(&stage.file, whole).unwrap();
+    let output = sync(&stage, &[]).await;
+    assert_eq!(json(&output)["delivered"]["elastic"], 300, "{}", text(&output));
+    assert_eq!((stage.books().missing, stage.books().conflicts), (Vec::new(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_died_of_disuse_is_explained() {
     let stage = stage().await;
     assert_eq!(sync(&stage, &[]).await.status.code(), Some(0));
@@ -295,4 +316,60 @@ async fn a_token_that_died_of_disuse_is_explained() {
     for part in ["REFUSED", "E0000011", "Nothing lost yet", "Fix:", "re-read within 60 s"] {
         assert!(said.contains(part), "{part:?} is missing in:\n{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_online_is_one_object_and_names_what_fails_by_its_code() {
+    let stage = stage().await;
+    stage.configure("\n[tenant.globex.source.okta]\nconnector = \"okta\"\nurl = \"http://127.0.0.1:1\"\noff = \"moved\"\nauth = { token = \"env:PATH\" }\n");
+    let output = stage.tidegate(&["check", "--online", "--json"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let said = json(&output);
+    assert_eq!((&said["ok"], &said["exit"]), (&true.into(), &0.into()), "{said}");
+    let names: Vec<&str> =
+        said["checked"].as_array().unwrap().iter().filter_map(|part| part["name"].as_str()).collect();
+    assert_eq!(names, ["acme/okta", "acme/elastic", "globex/elastic", "globex/okta"]);
+    assert_eq!(said["checked"][3]["off"], "moved");
+    let lines = said["checked"][0]["lines"].to_string();
+    assert!(lines.contains("clock") && lines.contains("requests a minute left"), "{lines}");
+
+    std::fs::write(stage.dir.path().join("token"), "wrong-token").unwrap();
+    let output = stage.tidegate(&["check", "--online"]).await;
+    assert_eq!(output.status.code(), Some(21), "{}", text(&output));
+    let said = text(&output);
+    assert!(said.contains("acme/okta  FAILS") && said.matches("Fix: ").count() == 1, "{said}");
+    assert!(!said.contains("wrong-token"), "{said}");
+
+    let nowhere = stage.simulation.elasticsearch_url.as_str();
+    let file = std::fs::read_to_string(&stage.file).unwrap().replace(nowhere, "http://127.0.0.1:1");
+    std::fs::write(&stage.file, file).unwrap();
+    let output = stage.tidegate(&["check", "--online"]).await;
+    assert_eq!(output.status.code(), Some(21), "a refused credential comes before a sink: {}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_says_how_much_of_the_quota_is_used_and_by_whom() {
+    let stage = stage().await;
+    stage.simulation.okta.push_fault(ScriptedFault {
+        path: "logs".to_owned(),
+        after: 1,
+        times: 0,
+        fault: Fault::RateLimited { reset_s: 50, retry_after_s: None, duplicate_reset: false },
+    });
+    stage.configure("limit = 100\n");
+    sync(&stage, &["--max-duration", "3s"]).await;
+    let said = text(&stage.tidegate(&["status"]).await);
+    let waiting = said.split("waiting ").nth(1).unwrap_or_else(|| panic!("{said}"));
+    assert!(waiting.contains(" used, 2 ours"), "{said}");
+    let status = json(&stage.tidegate(&["status", "--json"]).await);
+    assert!(status["acme"]["works"][0]["quota"].as_str().unwrap().starts_with("waiting "), "{status}");
+}
+
+#[test]
+fn assets_are_printed_without_a_configuration() {
+    let output = command(std::path::Path::new("/nowhere.toml"), &["assets", "print", "elasticsearch"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("index_patterns"), "{}", text(&output));
 }

@@ -128,7 +128,27 @@ struct Kept {
     remaining: Option<u32>,
     not_before: Option<DateTime<Utc>>,
     last: Option<DateTime<Utc>>,
+    ours: usize,
     counters: Counters,
+}
+
+/// What [`Quota::state`] says to somebody who only reads it, such as a status page beside a running process: the
+/// reason of [`QuotaStatus`], while there is one.
+#[must_use]
+pub fn reason(state: &str, now: DateTime<Utc>) -> Option<String> {
+    let kept: Kept = serde_json::from_str(state).ok()?;
+    let wait = kept.not_before?.signed_duration_since(now).to_std().ok().filter(|wait| !wait.is_zero())?;
+    Some(waiting(wait, kept.limit.zip(kept.remaining), kept.ours))
+}
+
+fn waiting(wait: Duration, seen: Option<(u32, u32)>, ours: usize) -> String {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    match seen {
+        Some((limit, remaining)) => {
+            format!("waiting {seconds} s: {}/{limit} used, {ours} ours", limit.saturating_sub(remaining))
+        }
+        None => format!("waiting {seconds} s, as the vendor asked"),
+    }
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>;
@@ -290,6 +310,7 @@ impl Quota {
             remaining: inner.remaining,
             not_before,
             last: inner.last.map(|last| earlier(now, inner.now.saturating_sub(last))),
+            ours: inner.recent.len(),
             counters: inner.counters,
         };
         serde_json::to_string(&kept).unwrap_or_else(|_| "{}".to_owned())
@@ -322,11 +343,10 @@ impl Quota {
         let limit = inner.limit();
         let used = inner.remaining.map(|remaining| limit.saturating_sub(remaining));
         let ours = inner.recent.len();
-        let wait_seconds = inner.held().map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-        let reason = wait_seconds.map(|seconds| match used {
-            Some(used) => format!("waiting {seconds} s: {used}/{limit} used, {ours} ours"),
-            None => format!("waiting {seconds} s, as the vendor asked"),
-        });
+        let held = inner.held();
+        let wait_seconds = held.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        let reason =
+            held.map(|wait| waiting(wait, inner.remaining.map(|remaining| (limit, remaining)), ours));
         QuotaStatus {
             limit,
             seen: inner.limit.is_some(),
@@ -515,6 +535,10 @@ mod tests {
         }
         quota.observe(seen(60, 0, 41), at(24_000));
         assert_eq!(quota.status(at(24_000)).reason.unwrap(), "waiting 41 s: 60/60 used, 12 ours");
+        let state = quota.state(at(24_000));
+        assert_eq!(reason(&state, at(24_000)).unwrap(), "waiting 41 s: 60/60 used, 12 ours");
+        assert_eq!(reason(&state, at(34_000)).unwrap(), "waiting 31 s: 60/60 used, 12 ours");
+        assert_eq!((reason(&state, at(66_000)), reason("{", at(0))), (None, None));
     }
 
     #[test]

@@ -30,8 +30,16 @@ enum AssetsVerb {
     },
 }
 
-/// Runs it; the exit code.
-pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
+impl Args {
+    /// Whether it needs the configuration's sinks.
+    #[must_use]
+    pub fn installs(&self) -> bool {
+        matches!(self.verb, AssetsVerb::Install { .. })
+    }
+}
+
+/// Runs it; the exit code. Without a configuration it can only print.
+pub async fn run(world: &World, config: Option<&Config>, args: &Args) -> u8 {
     let kind = match &args.verb {
         AssetsVerb::Print { kind, .. } | AssetsVerb::Install { kind, .. } => kind,
     };
@@ -40,9 +48,10 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
         super::complain(&format!("{kind}: no such kind of sink; there are {}", known.join(", ")));
         return 20;
     };
-    match &args.verb {
-        AssetsVerb::Print { name, .. } => print(&found.assets(), name.as_deref()),
-        AssetsVerb::Install { policies, .. } => install(world, config, kind, *policies).await,
+    match (&args.verb, config) {
+        (AssetsVerb::Print { name, .. }, _) => print(&found.assets(), name.as_deref()),
+        (AssetsVerb::Install { policies, .. }, Some(config)) => install(world, config, kind, *policies).await,
+        (AssetsVerb::Install { .. }, None) => 20,
     }
 }
 
@@ -59,7 +68,12 @@ fn print(assets: &[(String, String)], only: Option<&str>) -> u8 {
         }
         super::print(text);
     }
-    if found { 0 } else { 20 }
+    if !found {
+        let names: Vec<&str> = assets.iter().map(|(name, _)| name.as_str()).collect();
+        super::complain(&format!("there is no asset of that name; there are {}", names.join(", ")));
+        return 20;
+    }
+    0
 }
 
 async fn install(world: &World, config: &Config, kind: &str, policies: bool) -> u8 {

@@ -28,7 +28,7 @@ pub struct Args {
     /// Only this stream
     #[arg(long)]
     stream: Option<String>,
-    /// Repairs this hole of the coverage ledger (its number in `coverage --json`)
+    /// Repairs this hole of the coverage ledger (by its number in `tidegate coverage`)
     #[arg(long, conflicts_with_all = ["from", "to"])]
     hole: Option<u64>,
     /// Reads again what the ledger has already
@@ -88,7 +88,7 @@ fn asks(
     };
     if let Some(id) = args.hole {
         let hole = state.coverage.iter().find(|row| row.id == id && row.grade == Grade::Hole);
-        let hole = hole.ok_or_else(|| format!("the ledger has no hole {id} (tidegate coverage --json)"))?;
+        let hole = hole.ok_or_else(|| format!("the ledger has no hole {id} (tidegate coverage)"))?;
         return Ok(vec![Ask::Backfill {
             source: hole.source.clone(),
             stream: hole.stream.clone(),

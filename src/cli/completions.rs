@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// Arguments of `completions`.
+/// Writes the script with which a shell completes Tidegate's commands.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
     /// The shell.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use tidegate_core::sink::SinkKind;
 use tidegate_core::source::Connector;
 
-/// Arguments of `config`.
+/// Shows what the configuration came to for a tenant, or its JSON Schema for editors.
 #[derive(Debug, clap::Args)]
 pub struct ConfigArgs {
     /// What to do.
@@ -17,7 +17,7 @@ pub struct ConfigArgs {
 /// `config show` and `config schema`.
 #[derive(Debug, clap::Subcommand)]
 pub enum ConfigCommand {
-    /// Print a tenant as it was resolved, and where each value came from
+    /// Prints a tenant as it was resolved, and where each value came from
     ///
     /// The output is TOML, with the origin of each value (file and line, environment variable, template or default)
     /// behind it. Secrets are shown as the references that they are.

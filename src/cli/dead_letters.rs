@@ -6,7 +6,7 @@ use crate::requests::Ask;
 use crate::world::{World, journal_dir};
 use tidegate_core::journal::{DeadLetter, Reader};
 
-/// Records that could not be mapped or delivered: each is kept, with its reason, and can be sent again.
+/// Lists, sends again or gives up the records that could not be mapped or delivered.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -15,7 +15,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum DeadVerb {
-    /// A line for each
+    /// Lists them, a line each
     List {
         /// The tenant
         tenant: String,
@@ -23,7 +23,7 @@ enum DeadVerb {
         #[arg(long)]
         json: bool,
     },
-    /// One whole, with the vendor's record
+    /// Shows one, with the vendor's record
     Show {
         /// The tenant
         tenant: String,

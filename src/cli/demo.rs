@@ -18,7 +18,7 @@ const BATCH: usize = 100;
 /// The token of the demonstration's own stand-in.
 const TOKEN: &str = "demo-token";
 
-/// Shows it all without any account: a local Okta, the pipeline, a local Elasticsearch, a kill in the middle.
+/// Shows it all without any account: a local Okta, the pipeline killed once in the middle, a local Elasticsearch.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How many events the local Okta has

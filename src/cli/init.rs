@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Arguments of `init`.
+/// Writes a first pipeline to edit, with the next steps in its comments.
 #[derive(Debug, clap::Args)]
 pub struct InitArgs {
     /// For which connector.
@@ -16,7 +16,7 @@ pub struct InitArgs {
 /// The connectors that `init` has a pipeline for.
 #[derive(Debug, clap::Subcommand)]
 pub enum InitConnector {
-    /// Write a pipeline for Okta's System Log
+    /// Writes a pipeline for Okta's System Log
     ///
     /// The file loads as it is; its comments say what to change, how to make a token, and what to run next.
     Okta(InitOkta),

@@ -7,16 +7,16 @@ use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Explained, Marks};
 use tidegate_core::source::{Connector, Stream};
 
-/// Records on standard input (one JSON object a line), documents on standard output.
+/// Turns vendors' records on standard input into documents on standard output; both one JSON object a line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Whose records these are
+    /// Whose records these are: the connector's name, such as okta
     #[arg(long)]
     pub connector: String,
-    /// Which of its logs
+    /// Which of its logs, such as system_log
     #[arg(long)]
     pub stream: String,
-    /// The schema of the documents
+    /// The schema of the documents: ecs, raw or raw_for_integration
     #[arg(long, default_value = "ecs")]
     pub schema: String,
     /// Exits with 0 although some records could not be mapped

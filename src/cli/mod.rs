@@ -113,6 +113,7 @@ pub fn main(extra: &[&'static dyn Connector]) -> u8 {
 async fn carry_out(cli: Cli, world: World) -> u8 {
     let path = cli.config.clone();
     match cli.verb {
+        // These need no configuration.
         Verb::Map(args) => return tokio::task::block_in_place(|| map::run(&world, &args)),
         #[cfg(feature = "simulator")]
         Verb::Simulate(args) => return simulate::run(&args).await,
@@ -129,6 +130,7 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
                 &mut std::io::stdout().lock(),
             ));
         }
+        Verb::Assets(args) if !args.installs() => return assets::run(&world, None, &args).await,
         Verb::Config(config::ConfigArgs { command: config::ConfigCommand::Schema }) => {
             return written(config::schema(&world.connectors, world.kinds, &mut std::io::stdout().lock()));
         }
@@ -155,7 +157,7 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Source(args) => manage::source(&world, &loaded, &args).await,
         Verb::Sinks(args) => manage::sinks(&world, &loaded, &args).await,
         Verb::Reload(args) => manage::reload(&world, &loaded, &args).await,
-        Verb::Assets(args) => assets::run(&world, &loaded, &args).await,
+        Verb::Assets(args) => assets::run(&world, Some(&loaded), &args).await,
         Verb::Config(args) => {
             let out = &mut std::io::stdout().lock();
             match &args.command {

@@ -14,9 +14,12 @@ use tokio::task::JoinSet;
 /// A tenant whose journal failed is opened again after this long.
 const REOPEN: Duration = Duration::from_secs(10);
 
-/// Collects and delivers until it is told to stop.
+/// Collects and delivers until it is told to stop (Ctrl-C, SIGTERM); SIGHUP reads the configuration again.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::report::EXIT_CODES)]
+#[command(
+    after_help = "Exit codes: 0 stopped as it was told; 20 configuration; 50 journal, or another process holds a tenant; \
+                        70 internal"
+)]
 pub struct Args {}
 
 struct Guarded {

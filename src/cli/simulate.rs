@@ -18,7 +18,7 @@ pub struct Args {
     /// Where the Okta organisation listens; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:4801")]
     okta: SocketAddr,
-    /// Where the cluster listens
+    /// Where the Elasticsearch (or OpenSearch) cluster listens
     #[arg(long, default_value = "127.0.0.1:4802")]
     elasticsearch: SocketAddr,
     /// Raw records, one JSON object a line, instead of generated events
@@ -63,7 +63,7 @@ pub struct Args {
     /// Requests a minute that the Okta organisation allows; a token gets half
     #[arg(long, default_value_t = 120)]
     org_limit: u32,
-    /// Which product the cluster is
+    /// Which product the cluster is: elasticsearch8, elasticsearch9, serverless, opensearch2, opensearch3
     #[arg(long, default_value = "elasticsearch9", value_parser = flavour)]
     flavour: Flavour,
 }

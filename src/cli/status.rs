@@ -10,7 +10,7 @@ use tidegate_core::journal::{Grade, Handle, Interval, JournalError, Lane, Range,
 /// Bytes of records read at a time while counting what is not delivered yet.
 const STEP: usize = 4 << 20;
 
-/// What each tenant's sources and sinks are doing.
+/// Shows what each tenant's sources and sinks are doing, also beside a running process.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// Only these tenants
@@ -20,7 +20,7 @@ pub struct StatusArgs {
     json: bool,
 }
 
-/// What was read, and how well that is proven.
+/// Shows which time of which stream was read, how well that is proven, and which holes there are.
 #[derive(Debug, clap::Args)]
 pub struct CoverageArgs {
     /// Only these tenants
@@ -132,7 +132,7 @@ pub fn status(world: &World, config: &Config, args: &StatusArgs) -> u8 {
         match read() {
             Ok((state, lines)) => {
                 if args.json {
-                    objects.insert(name.clone(), status_json(&state, &lines));
+                    objects.insert(name.clone(), status_json(&state, &lines, now));
                 } else {
                     status_text(name, tenant, &state, &lines, now);
                 }
@@ -173,11 +173,12 @@ fn status_text(name: &str, tenant: &Tenant, state: &State, lines: &[SinkLine], n
         let reach = covered.map_or("nothing proven yet".to_owned(), |to| {
             format!("complete up to {} ({} s ago)", to.format("%Y-%m-%d %H:%M:%SZ"), age(to, now))
         });
-        let trouble = match (&work.reason, work.wait_until) {
-            (Some(reason), Some(until)) if until > now => {
-                format!("  waits {} s: {reason}", age(now, until))
+        let trouble = match (quota_wait(state, &work.source, now), &work.reason, work.wait_until) {
+            (Some(waiting), _, _) => format!("  {waiting}"),
+            (None, Some(reason), Some(until)) if until > now => {
+                format!("  waiting {} s: {reason}", age(now, until))
             }
-            (Some(reason), _) => format!("  {reason}"),
+            (None, Some(reason), _) => format!("  {reason}"),
             _ => String::new(),
         };
         let lane = if work.lane == Lane::Live { String::new() } else { format!(" {}", work.name) };
@@ -200,14 +201,20 @@ fn status_text(name: &str, tenant: &Tenant, state: &State, lines: &[SinkLine], n
     }
 }
 
-fn status_json(state: &State, lines: &[SinkLine]) -> Value {
+/// Such as `waiting 41 s: 60/60 used, 12 ours`, while the vendor's limit makes the source wait.
+fn quota_wait(state: &State, source: &str, now: DateTime<Utc>) -> Option<String> {
+    let row = state.quotas.iter().find(|row| row.source == source)?;
+    tidegate_core::quota::reason(&row.state, now)
+}
+
+fn status_json(state: &State, lines: &[SinkLine], now: DateTime<Utc>) -> Value {
     let works: Vec<Value> = state
         .works
         .iter()
         .map(|w| {
             json!({
                 "source": w.source, "stream": w.stream, "lane": w.lane, "name": w.name, "from": w.from, "to": w.to,
-                "wait_until": w.wait_until, "reason": w.reason,
+                "wait_until": w.wait_until, "reason": w.reason, "quota": quota_wait(state, &w.source, now),
                 "covered_to": covered_to(state, &w.source, &w.stream),
             })
         })
@@ -291,10 +298,12 @@ fn interval_text(row: &Interval) -> String {
     let cause = row.cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
     let repair = match (row.grade, row.repairable_until) {
         (Grade::Hole, Some(until)) => format!("  repairable until {}", until.format("%Y-%m-%d %H:%MZ")),
+        (Grade::Hole, None) => "  beyond repair".to_owned(),
         _ => String::new(),
     };
+    let number = if row.grade == Grade::Hole { format!(" {}", row.id) } else { String::new() };
     format!(
-        "  {}/{}  {} → {}  {meaning}{cause}  {} records{repair}",
+        "  {}/{}  {} → {}  {meaning}{number}{cause}  {} records{repair}",
         row.source,
         row.stream,
         row.from.format("%Y-%m-%d %H:%M:%SZ"),

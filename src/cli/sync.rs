@@ -15,14 +15,14 @@ use tokio::task::JoinSet;
 /// A holder whose sign of life is older than this no longer moves.
 const ALIVE: TimeDelta = TimeDelta::minutes(5);
 
-/// One-shot: catch up, deliver, end.
+/// Catches up to the moment it began, delivers, ends: for schedulers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::report::EXIT_CODES)]
 pub struct Args {
     /// Ends after this long, whatever happens; progress is kept and the next run goes on
     #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = super::duration)]
     pub max_duration: Duration,
-    /// Only these exit codes; every other becomes 0
+    /// Exits with these codes only, such as 20,21,50,70; every other becomes 0
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     pub fail_on: Option<Vec<u8>>,
     /// Prints the summary as one JSON object on standard output

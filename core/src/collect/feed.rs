@@ -39,6 +39,8 @@ pub struct Memo {
     pub first: Option<DateTime<Utc>>,
     /// The vendor's clock at the last drained page: up to here the chain is proven.
     pub drained: Option<DateTime<Utc>>,
+    /// The vendor's clock at the first page after that: what it no longer kept then was never shown to us.
+    pub resumed: Option<DateTime<Utc>>,
     /// Records since then.
     pub count: u64,
     /// Their oldest time.
@@ -214,7 +216,6 @@ impl Collector {
         chain: &mut Chain,
         page: Page,
         asked: DateTime<Utc>,
-        _began: DateTime<Utc>,
     ) -> Result<(), JournalError> {
         let count = page.records.len();
         let date = page.date.unwrap_or(asked);
@@ -228,6 +229,7 @@ impl Collector {
         };
 
         chain.memo.first.get_or_insert(date);
+        chain.memo.resumed.get_or_insert(date);
         chain.memo.failing = None;
         chain.memo.count += count as u64;
         chain.memo.oldest = min(chain.memo.oldest, keyed.oldest);
@@ -255,8 +257,9 @@ impl Collector {
         }
         let mut covered = None;
         if drained && !circle {
-            let interval = self.proven(chain, date, asked);
+            let (interval, lost) = self.proven(chain, date, asked);
             covered = Some(interval.to);
+            changes.extend(lost.map(Change::Cover));
             changes.push(Change::Cover(interval));
         }
         changes.push(Change::Work(chain.row()));
@@ -293,16 +296,26 @@ impl Collector {
         Ok(())
     }
 
-    /// What a drained page proves: everything that the vendor had persisted by its clock.
-    fn proven(&self, chain: &mut Chain, date: DateTime<Utc>, asked: DateTime<Utc>) -> Interval {
-        let from = match (chain.memo.bridge, chain.memo.drained) {
+    /// What a drained page proves: everything that the vendor had persisted by its clock. And the hole before it, where
+    /// we began or went on too late: what the vendor had forgotten by then, no cursor can prove.
+    fn proven(
+        &self,
+        chain: &mut Chain,
+        date: DateTime<Utc>,
+        asked: DateTime<Utc>,
+    ) -> (Interval, Option<Interval>) {
+        let wanted = match (chain.memo.bridge, chain.memo.drained) {
             (false, Some(drained)) => drained,
             _ => chain.work.from,
         };
         let to = match chain.work.to {
-            Some(end) if chain.work.lane == Lane::Backfill => end.max(from),
-            _ => date.max(from),
+            Some(end) if chain.work.lane == Lane::Backfill => end.max(wanted),
+            _ => date.max(wanted),
         };
+        let retention = TimeDelta::from_std(chain.stream.retention).unwrap_or(TimeDelta::MAX);
+        let resumed = chain.memo.resumed.take().unwrap_or(date);
+        let from = resumed.checked_sub_signed(retention).map_or(wanted, |kept| kept.clamp(wanted, to));
+        let lost = (from > wanted).then(|| self.hole(chain, wanted, from, "retention", None, asked));
         let interval = Interval {
             id: 0,
             source: self.source.clone(),
@@ -319,7 +332,42 @@ impl Collector {
         };
         let memo = &mut chain.memo;
         (memo.drained, memo.bridge, memo.count, memo.oldest, memo.newest) = (Some(to), false, 0, None, None);
-        interval
+        (interval, lost)
+    }
+
+    /// What was not read, why, and until when it still can be. A better statement about the same time replaces it.
+    fn hole(
+        &self,
+        chain: &Chain,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        cause: &str,
+        repairable_until: Option<DateTime<Utc>>,
+        asked: DateTime<Utc>,
+    ) -> Interval {
+        Interval {
+            id: 0,
+            source: self.source.clone(),
+            stream: chain.stream.name.to_owned(),
+            from,
+            to,
+            grade: Grade::Hole,
+            cause: Some(cause.to_owned()),
+            repairable_until,
+            count: 0,
+            oldest: None,
+            newest: None,
+            read_at: asked,
+        }
+    }
+
+    /// While only a person can help, the ledger says what is missing. Reading goes on from the same cursor once it is
+    /// mended, and its grade then replaces this.
+    pub(super) fn unread(&self, chain: &Chain, cause: &str, asked: DateTime<Utc>) -> Interval {
+        let from = chain.memo.drained.unwrap_or(chain.work.from);
+        let retention = TimeDelta::from_std(chain.stream.retention).unwrap_or(TimeDelta::MAX);
+        let to = chain.work.to.unwrap_or(asked);
+        self.hole(chain, from, to, cause, from.checked_add_signed(retention), asked)
     }
 
     /// Commits at once when records came; the progress of empty polls may wait a little.
@@ -363,7 +411,9 @@ impl Collector {
         let mut changes = chain.pending.take().map(|pending| pending.changes).unwrap_or_default();
         if chain.memo.count > 0 || chain.memo.drained.is_none() {
             let end = chain.work.to.unwrap_or(asked);
-            changes.push(Change::Cover(self.proven(chain, end, asked)));
+            let (interval, lost) = self.proven(chain, end, asked);
+            changes.extend(lost.map(Change::Cover));
+            changes.push(Change::Cover(interval));
         }
         changes.push(Change::WorkDone(chain.row()));
         let detail = format!(

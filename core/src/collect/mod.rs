@@ -81,14 +81,14 @@ impl Collector {
                 Woken::Due => {}
                 Woken::Added => {
                     let state = self.journal.load().await?;
-                    self.adopt(&mut chains, &state, began);
+                    self.adopt(&mut chains, &state);
                     continue;
                 }
                 Woken::Stopped => break,
                 Woken::Changed => continue,
             }
             let Some(chain) = chains.get_mut(next) else { break };
-            self.step(chain, began).await?;
+            self.step(chain).await?;
             feed::settle_backfills(&mut chains);
             chains.retain(|chain| !chain.finished);
         }
@@ -129,7 +129,7 @@ impl Collector {
         let rows = state.coverage.iter().filter(|row| row.source == self.source && row.grade != Grade::Hole);
         let covered = rows.map(|row| row.to).max();
         self.board.source(&self.source, |s| s.covered_to = covered);
-        self.adopt(&mut chains, state, began);
+        self.adopt(&mut chains, state);
         chains
     }
 
@@ -149,10 +149,12 @@ impl Collector {
     }
 
     /// Takes up backfills that the journal knows and we do not.
-    fn adopt(&self, chains: &mut Vec<Chain>, state: &State, _began: DateTime<Utc>) {
+    fn adopt(&self, chains: &mut Vec<Chain>, state: &State) {
         for work in state.works.iter().filter(|w| w.source == self.source && w.lane == Lane::Backfill) {
-            let same = |c: &Chain| c.work.stream == work.stream && c.work.name == work.name;
-            let known = chains.iter().any(|c| c.work.lane == Lane::Backfill && same(c));
+            let same = |known: &Work| {
+                known.lane == work.lane && known.name == work.name && known.stream == work.stream
+            };
+            let known = chains.iter().any(|chain| same(&chain.work));
             let stream = self.streams.iter().find(|stream| stream.name == work.stream);
             if let (false, Some(stream)) = (known, stream) {
                 chains.push(Chain::new(stream, work.clone(), Duration::ZERO));
@@ -166,7 +168,12 @@ impl Collector {
         let Some(chain) = chains.get(next) else { return Woken::Stopped };
         let mut due = chain.due;
         if *self.full.borrow() {
-            self.say_wait(None, "the journal is full of undelivered pages (journal.budget)");
+            let why = "the journal is full of undelivered pages (journal.budget)";
+            let (now, cause) = (self.clock.now(), Fault::new(FaultKind::Journal, why));
+            self.say_wait(None, why);
+            self.board.source(&self.source, |state| {
+                state.fault.get_or_insert((cause, now));
+            });
             let full = &mut self.full;
             let room = async {
                 if full.wait_for(|full| !full).await.is_err() {
@@ -210,7 +217,7 @@ impl Collector {
     }
 
     /// One poll and its commit.
-    async fn step(&mut self, chain: &mut Chain, began: DateTime<Utc>) -> Result<(), JournalError> {
+    async fn step(&mut self, chain: &mut Chain) -> Result<(), JournalError> {
         let asked = self.clock.now();
         let place = chain.place();
         let api = Arc::clone(&self.api);
@@ -222,7 +229,7 @@ impl Collector {
             () = async { stop.reached(Phase::Stop).await; tokio::time::sleep(LAST_PAGE).await } => return Ok(()),
         };
         match answer {
-            Ok(page) => self.take(chain, page, asked, began).await,
+            Ok(page) => self.take(chain, page, asked).await,
             Err(error) => self.trouble(chain, error, asked).await,
         }
     }
@@ -237,14 +244,25 @@ impl Collector {
         let cause = error.cause().clone();
         let refused = matches!(cause.kind, FaultKind::RateLimit | FaultKind::Concurrency);
         let since = chain.failing_since(asked);
+        let mut told = None;
         let wait = match &error {
             PollError::Retry { after, .. } => after.unwrap_or_else(|| chain.backoff.wait()),
             PollError::Restart { .. } => match chain.restart(asked) {
-                Ok(()) => Duration::ZERO,
+                Ok(()) => {
+                    told = Some(chain.bridge_action(&self.source, asked, &cause));
+                    Duration::ZERO
+                }
                 Err(wait) => wait,
             },
             PollError::Halt { cause } => {
                 chain.halted = true;
+                let why = match cause.kind {
+                    FaultKind::Credential => Some("credential"),
+                    FaultKind::Permission => Some("permission"),
+                    FaultKind::Licence => Some("licence"),
+                    _ => None,
+                };
+                told = why.map(|why| Change::Cover(self.unread(chain, why, asked)));
                 if cause.kind == FaultKind::Credential { CREDENTIAL_RETRY } else { HALT_RETRY }
             }
         };
@@ -263,9 +281,7 @@ impl Collector {
         chain.work.reason = Some(cause.to_string());
         chain.work.wait_until = Some(asked + wait);
         let mut changes = chain.pending.take().map(|pending| pending.changes).unwrap_or_default();
-        if matches!(error, PollError::Restart { .. }) {
-            changes.push(chain.bridge_action(&self.source, asked, &cause));
-        }
+        changes.extend(told);
         changes.push(Change::Work(chain.row()));
         changes.extend(self.quota_change());
         self.journal.commit(changes).await?;

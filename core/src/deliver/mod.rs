@@ -100,20 +100,20 @@ impl Deliverer {
         let mut appended = self.journal.appended();
         let mut readings = self.readings().await?;
         let mut in_flight: InFlight = FuturesOrdered::new();
-        let mut dead_retry = true;
-        let mut dead_on_its_way = false;
-        let mut broken = Vec::new();
+        let (mut dead_retry, mut dead_in_flight) = (true, false);
         let mut turn: u64 = 0;
+        // Spans of which a batch came back without its verdicts: no later batch may move their position past it.
+        let mut broken: Vec<u64> = Vec::new();
         let limits = self.sink.limits();
         loop {
             let phase = self.stop.phase();
             if phase == Phase::Stop {
                 break;
             }
-            // One go at a time: what is on its way must not be sent a second time when the bell rings.
-            if dead_retry && !dead_on_its_way && in_flight.len() < limits.in_flight.max(1) {
+            // One batch at a time, or letters in flight would be sent twice.
+            if dead_retry && !dead_in_flight && in_flight.len() < limits.in_flight.max(1) {
                 dead_retry = false;
-                dead_on_its_way = self.send_dead(&mut in_flight).await?;
+                dead_in_flight = self.send_dead(&mut in_flight).await?;
             }
             while in_flight.len() < limits.in_flight.max(1) {
                 turn += 1;
@@ -138,7 +138,8 @@ impl Deliverer {
                 }
                 Some((ack, sent)) = in_flight.next(), if !in_flight.is_empty() => {
                     if !ack.again.is_empty() {
-                        (dead_on_its_way, dead_retry) = (false, true);
+                        // There may be more than went in one go.
+                        (dead_retry, dead_in_flight) = (true, false);
                     }
                     self.acknowledge(&mut readings, &mut broken, vec![(ack, sent)]).await?;
                 }
@@ -312,15 +313,16 @@ impl Deliverer {
         }
     }
 
-    /// The next dead letters that an operator wants to be sent again; whether there were any.
+    /// Dead letters that an operator wants to be sent again: the next ones that are ours, whoever else's come before. One
+    /// whose stream does not come here (any more) stays a dead letter. Whether there were any.
     async fn send_dead(&self, in_flight: &mut InFlight) -> Result<bool, JournalError> {
-        let mut letters: Vec<DeadLetter> = Vec::new();
-        let mut after = 0;
+        let (mut letters, mut after): (Vec<DeadLetter>, u64) = (Vec::new(), 0);
         while letters.is_empty() {
-            let found = self.journal.dead(after, DEAD_AT_ONCE, true).await?;
-            let Some(last) = found.last() else { return Ok(false) };
+            let some = self.journal.dead(after, DEAD_AT_ONCE, true).await?;
+            let Some(last) = some.last() else { return Ok(false) };
             after = last.id;
-            letters.extend(found.into_iter().filter(|letter| letter.sink == self.key));
+            let ours = |letter: &DeadLetter| letter.sink == self.key && self.renderer.takes(letter);
+            letters.extend(some.into_iter().filter(ours));
         }
         let (renderer, sink, now) = (Arc::clone(&self.renderer), Arc::clone(&self.sink), self.clock.now());
         let again = letters.clone();

@@ -142,6 +142,15 @@ impl Renderer {
         out
     }
 
+    /// Whether a dead letter's record still becomes documents here.
+    #[must_use]
+    pub fn takes(&self, letter: &DeadLetter) -> bool {
+        self.routes.get(&letter.source).is_some_and(|route| {
+            route.streams.iter().any(|stream| stream.name == letter.stream)
+                && (letter.revision.is_none() || route.revisions)
+        })
+    }
+
     /// One batch of dead letters that are sent again.
     pub fn dead(&self, letters: &[DeadLetter], sink: &dyn Sink, now: DateTime<Utc>) -> Built {
         let key = letters.first().map(|letter| letter.sink.clone()).unwrap_or_default();

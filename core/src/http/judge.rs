@@ -19,7 +19,7 @@
 use super::Response;
 use crate::fault::{Fault, FaultKind};
 use crate::quota::Seen;
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use std::time::Duration;
 
@@ -146,17 +146,18 @@ pub fn retry_after(headers: &HeaderMap, date: Option<DateTime<Utc>>) -> Option<D
     Some(after.min(LONGEST_RETRY_AFTER))
 }
 
-/// An HTTP date in any of its three forms.
+/// An HTTP date in any of its three forms. A year that HTTP cannot write is no date: the vendor's clock is calculated
+/// with, and chrono reads years up to 262142, beyond which a minute more is a panic.
 #[must_use]
 pub fn http_date(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
-    if let Ok(date) = DateTime::parse_from_rfc2822(text) {
-        return Some(date.to_utc());
-    }
-    ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
-        .iter()
-        .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-        .map(|date| date.and_utc())
+    let date = DateTime::parse_from_rfc2822(text).map(|date| date.to_utc()).ok().or_else(|| {
+        ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+            .iter()
+            .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
+            .map(|date| date.and_utc())
+    });
+    date.filter(|date| (1970..=9999).contains(&date.year()))
 }
 
 fn is_html(response: &Response) -> bool {
@@ -357,6 +358,9 @@ mod tests {
         assert_eq!(http_date("Sunday, 06-Nov-94 08:49:37 GMT"), want);
         assert_eq!(http_date("Sun Nov  6 08:49:37 1994"), want);
         assert_eq!(http_date("tomorrow"), None);
+        for year in ["262142", "10000", "1969", "0001"] {
+            assert_eq!(http_date(&format!("31 Dec {year} 23:59:59 GMT")), None, "{year}");
+        }
     }
 
     #[test]
