@@ -83,6 +83,14 @@ impl Tenant {
             changes.extend(claim(tenant, &state.fingerprints, &source.fingerprint)?);
         }
         journal.commit(changes).await?;
+        for span in state
+            .spans
+            .iter()
+            .filter(|span| span.to.is_none() && !sinks.iter().any(|ours| ours.key == span.sink))
+        {
+            tracing::warn!(tenant, sink = %span.sink, lane = ?span.lane,
+                "this sink is not in the configuration; records are kept for it until `tidegate sinks rename` or `forget`");
+        }
 
         let board = Board::default();
         let full = watch::Sender::new(false);

@@ -44,6 +44,7 @@ struct Outward {
     fixed: Option<Arc<dyn Transport>>,
     transports: Vec<(Reach, Duration, Arc<dyn Transport>)>,
     slots: Option<Arc<Semaphore>>,
+    quotas: Vec<((String, String, u8), Quota)>,
 }
 
 /// A source, ready to be collected.
@@ -140,7 +141,7 @@ impl World {
                 return Err(wrong(SettingsError::new("settle", message)));
             }
             let http = self.client(config, &source.reach, true).map_err(wrong)?;
-            let http = http.with_quota(Quota::new(share(source)?));
+            let http = http.with_quota(self.quota(source)?);
             let settings = Settings {
                 tenant: tenant.to_owned(),
                 source: key.clone(),
@@ -217,6 +218,18 @@ impl World {
             });
         }
         Ok(out)
+    }
+
+    /// The budget of the source's organisation: one a process, however many sources read from it.
+    fn quota(&self, source: &SourceConfig) -> Result<Quota, StartError> {
+        let key = (source.connector.name().to_owned(), source.organisation.clone(), source.quota.value());
+        let mut outward = self.outward.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = outward.quotas.iter().find(|(known, _)| *known == key) {
+            return Ok(known.clone());
+        }
+        let made = Quota::new(share(source)?);
+        outward.quotas.push((key, made.clone()));
+        Ok(made)
     }
 
     fn client(&self, config: &Config, reach: &Reach, pages: bool) -> Result<Client, SettingsError> {
