@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+mod keeper;
 pub mod pipeline;
 pub mod requests;
 pub mod serve;

@@ -4,29 +4,20 @@
 //! a keeper that gives signs of life, carries out operators' requests and takes away what every sink has. Nothing else
 //! connects the two sides. Tenants share nothing but the process: page slots, threads, the configuration's file.
 
-use crate::config::{Config, SourceConfig};
+use crate::config::Config;
+use crate::keeper::{self, Keeper};
 use crate::world::{World, journal_dir};
-use chrono::TimeDelta;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tidegate_core::board::Board;
 use tidegate_core::clock::Clock;
 use tidegate_core::collect::Collector;
 use tidegate_core::deliver::{Deliverer, GiveUp};
-use tidegate_core::journal::{
-    Action, Change, FileJournal, Fingerprint, Handle, JournalError, Keep, OpenOptions,
-};
+use tidegate_core::journal::{Action, Change, FileJournal, Handle, JournalError, Keep, OpenOptions};
 use tidegate_core::source::Source;
 use tidegate_core::stop::{Phase, Signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-
-/// What every sink has is taken away this often.
-const TRIM: Duration = Duration::from_secs(60);
-
-/// Keys of hours that no vendor can send again are forgotten this often.
-const FORGET: Duration = Duration::from_secs(3600);
 
 /// Why a tenant could not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +71,7 @@ impl Tenant {
         let mut changes =
             vec![Change::Action(Action { at: now, what: "start".to_owned(), detail: verb.clone() })];
         for source in &sources {
-            changes.extend(claim(tenant, &state.fingerprints, &source.fingerprint)?);
+            changes.extend(source.claim(tenant, &state.fingerprints)?);
         }
         journal.commit(changes).await?;
         for span in state
@@ -150,7 +141,7 @@ impl Tenant {
             full,
             bells,
             reload: Arc::clone(&world.reload),
-            forget: forget(config, tenant),
+            forget: keeper::forget(config, tenant),
             every: world.keeper,
             stop: keep.watch(),
         };
@@ -203,24 +194,6 @@ impl Tenant {
     }
 }
 
-/// A source's key stands for one organisation for ever; pointing it elsewhere must be said.
-fn claim(tenant: &str, known: &[Fingerprint], ours: &Fingerprint) -> Result<Option<Change>, StartError> {
-    match known.iter().find(|known| known.source == ours.source) {
-        None => Ok(Some(Change::Fingerprint(ours.clone()))),
-        Some(known) if known == ours => Ok(None),
-        Some(known) => Err(StartError::Config(format!(
-            "tenant {tenant}, source {source}: the journal holds {} of {}, the configuration says {} of {}\n  \
-             If it is the same organisation under a new address: tidegate source reset {tenant} {source}\n  \
-             If the old data belongs to another key: tidegate source rename {tenant} {source} NEW",
-            known.connector,
-            known.organisation,
-            ours.connector,
-            ours.organisation,
-            source = ours.source,
-        ))),
-    }
-}
-
 async fn next(tasks: &mut JoinSet<Result<(), JournalError>>) -> Option<JournalError> {
     match tasks.join_next().await {
         None => std::future::pending().await,
@@ -236,70 +209,4 @@ async fn finish(tasks: &mut JoinSet<Result<(), JournalError>>) -> Option<Journal
         failed = failed.or(next(tasks).await);
     }
     failed
-}
-
-/// How long each stream's keys are remembered: as long as the vendor can send a record again, or as configured.
-fn forget(config: &Config, tenant: &str) -> Vec<(String, &'static str, Duration)> {
-    let sources = config.tenants.get(tenant).into_iter().flat_map(|ours| &ours.sources);
-    let streams = |(key, source): (&String, &SourceConfig)| {
-        let after = source.forget_after;
-        let key = key.clone();
-        source
-            .streams
-            .iter()
-            .map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention.saturating_add(FORGET * 24))))
-            .collect()
-    };
-    sources.flat_map(|source| -> Vec<_> { streams(source) }).collect()
-}
-
-fn due(last: &mut Option<tokio::time::Instant>, every: Duration) -> bool {
-    let due = last.is_none_or(|last| last.elapsed() >= every);
-    if due {
-        *last = Some(tokio::time::Instant::now());
-    }
-    due
-}
-
-struct Keeper {
-    journal: Handle,
-    clock: Clock,
-    keep: Keep,
-    full: watch::Sender<bool>,
-    bells: Vec<Arc<Notify>>,
-    reload: Arc<Notify>,
-    forget: Vec<(String, &'static str, Duration)>,
-    every: Duration,
-    stop: tidegate_core::stop::Stop,
-}
-
-impl Keeper {
-    async fn run(mut self) -> Result<(), JournalError> {
-        let (mut trimmed, mut forgotten) = (None, None);
-        loop {
-            let requests = self.journal.heartbeat(self.clock.now()).await?;
-            for request in requests {
-                let carried_out = crate::requests::changes(&self.journal, &request).await?;
-                self.journal.commit(carried_out.changes).await?;
-                self.bells.iter().for_each(|bell| bell.notify_one());
-                if carried_out.reload {
-                    self.reload.notify_one();
-                }
-            }
-            if due(&mut forgotten, FORGET) {
-                for (source, stream, after) in &self.forget {
-                    let after = TimeDelta::from_std(*after).unwrap_or(TimeDelta::MAX);
-                    let Some(before) = self.clock.now().checked_sub_signed(after) else { continue };
-                    self.journal.forget(source, stream, before.timestamp().div_euclid(3600)).await?;
-                }
-            }
-            if due(&mut trimmed, TRIM) {
-                let trim = self.journal.trim(self.keep, self.clock.now()).await?;
-                self.full.send_replace(trim.full);
-            }
-            if self.stop.unless_stopped(tokio::time::sleep(self.every)).await.is_none() {
-                return Ok(());
-            }
-        }
-    }
 }

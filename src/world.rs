@@ -12,7 +12,7 @@ use tidegate_core::clock::Clock;
 use tidegate_core::deliver::Start;
 use tidegate_core::deliver::render::{Renderer, Route};
 use tidegate_core::http::{Client, HttpSettings, Reqwest, Transport, TransportSettings};
-use tidegate_core::journal::Fingerprint;
+use tidegate_core::journal::{Change, Fingerprint};
 use tidegate_core::quota::{Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
@@ -67,6 +67,30 @@ pub struct OpenSource {
     pub revisions: bool,
     /// What the key stands for.
     pub fingerprint: Fingerprint,
+}
+
+impl OpenSource {
+    /// A source's key stands for one organisation for ever; pointing it elsewhere must be said.
+    ///
+    /// # Errors
+    /// The journal holds another organisation under this key.
+    pub fn claim(&self, tenant: &str, known: &[Fingerprint]) -> Result<Option<Change>, StartError> {
+        let ours = &self.fingerprint;
+        match known.iter().find(|known| known.source == ours.source) {
+            None => Ok(Some(Change::Fingerprint(ours.clone()))),
+            Some(known) if known == ours => Ok(None),
+            Some(known) => Err(StartError::Config(format!(
+                "tenant {tenant}, source {source}: the journal holds {} of {}, the configuration says {} of {}\n  \
+                 If it is the same organisation under a new address: tidegate source reset {tenant} {source}\n  \
+                 If the old data belongs to another key: tidegate source rename {tenant} {source} NEW",
+                known.connector,
+                known.organisation,
+                ours.connector,
+                ours.organisation,
+                source = ours.source,
+            ))),
+        }
+    }
 }
 
 /// A sink, ready to be delivered to.

@@ -155,6 +155,16 @@ async fn another_organisation_under_the_same_key_is_refused_with_20_until_it_is_
     let output = sync(&stage, &["--max-duration", "2s"]).await;
     assert_eq!(output.status.code(), Some(20), "{}", text(&output));
     assert!(text(&output).contains("tidegate source reset acme okta"), "{}", text(&output));
+    // Said, it is taken: a new chain begins, and what was delivered is not delivered again.
+    let moved =
+        Stage::new(SimulateOptions { events: 300, late: 2, org_limit: 60_000, ..SimulateOptions::default() })
+            .await;
+    std::fs::write(&stage.file, text_of.replace(&stage.simulation.okta_url, &moved.simulation.okta_url))
+        .unwrap();
+    let reset = stage.tidegate(&["source", "reset", "acme", "okta"]).await;
+    assert!(reset.status.success(), "{}", text(&reset));
+    let output = sync(&stage, &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use crate::world::{World, journal_dir};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::journal::{
-    Action, Change, FileJournal, Handle, Holder, JournalError, OpenOptions, Reader, reader,
+    Action, Change, FileJournal, Fingerprint, Handle, Holder, JournalError, OpenOptions, Reader, reader,
 };
 
 /// The holder promises to act within a second; after this long it is said that it did not.
@@ -140,7 +140,7 @@ pub async fn source(world: &World, config: &Config, args: &SourceArgs) -> u8 {
         SourceVerb::Reset { tenant, source } => (
             tenant,
             source,
-            vec![Change::ResetSource(source.clone())],
+            reset(config, tenant, source),
             Action { at: now, what: "reset".to_owned(), detail: format!("source {source} begins anew") },
         ),
     };
@@ -161,6 +161,19 @@ pub async fn source(world: &World, config: &Config, args: &SourceArgs) -> u8 {
         ("source", key),
     )
     .await
+}
+
+/// A reset source stands for what the configuration says from now on.
+fn reset(config: &Config, tenant: &str, source: &str) -> Vec<Change> {
+    let configured = config.tenants.get(tenant).and_then(|ours| ours.sources.get(source));
+    let fingerprint = configured.map(|configured| Fingerprint {
+        source: source.to_owned(),
+        connector: configured.connector.name().to_owned(),
+        organisation: configured.organisation.clone(),
+    });
+    std::iter::once(Change::ResetSource(source.to_owned()))
+        .chain(fingerprint.map(Change::Fingerprint))
+        .collect()
 }
 
 /// `sinks rename|forget`; the exit code.
