@@ -197,7 +197,10 @@ pub fn backfill(
         source: source.to_owned(),
         stream: stream.to_owned(),
         lane: Lane::Backfill,
-        name: format!("backfill-{}", from.format("%Y%m%dT%H%M%SZ")),
+        name: match to {
+            None => format!("backfill-{}", from.format("%Y%m%dT%H%M%SZ")),
+            Some(to) => format!("backfill-{}-{}", from.format("%Y%m%dT%H%M%SZ"), to.format("%Y%m%dT%H%M%SZ")),
+        },
         from,
         to,
         cursor: None,
@@ -300,7 +303,8 @@ impl Collector {
             _ => chain.work.from,
         };
         let to = match chain.work.to {
-            Some(end) if chain.work.lane == Lane::Backfill => end.max(from),
+            // Nobody can have read the future.
+            Some(end) if chain.work.lane == Lane::Backfill => end.min(date).max(from),
             _ => date.max(from),
         };
         let interval = Interval {
@@ -362,8 +366,7 @@ impl Collector {
     async fn finish_backfill(&mut self, chain: &mut Chain, asked: DateTime<Utc>) -> Result<(), JournalError> {
         let mut changes = chain.pending.take().map(|pending| pending.changes).unwrap_or_default();
         if chain.memo.count > 0 || chain.memo.drained.is_none() {
-            let end = chain.work.to.unwrap_or(asked);
-            changes.push(Change::Cover(self.proven(chain, end, asked)));
+            changes.push(Change::Cover(self.proven(chain, asked, asked)));
         }
         changes.push(Change::WorkDone(chain.row()));
         let detail = format!(
