@@ -6,7 +6,7 @@ mod common;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::{Rig, base};
+use common::{Rig, Stage, base};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use tidegate_core::schema;
 use tidegate_core::sink::{Batch, DeliverError, Delivery, Limits, Meta, Render, Sink};
 use tidegate_core::source::{Findings, NormalizeError};
 use tidegate_core::stop::{Phase, Signal};
+use tidegate_simulator::SimulateOptions;
 use tokio::sync::Notify;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -302,4 +303,102 @@ async fn what_is_stored_of_a_source_that_left_the_configuration_is_kept_as_dead_
     bench.journal.commit(again.collect()).await.unwrap();
     bench.drain(&sink).await;
     assert_eq!(sink.taken().len(), 3);
+}
+
+/// Runs `tidegate run` in the background; its standard error is in the file.
+fn daemon(stage: &Stage) -> (std::process::Child, std::path::PathBuf) {
+    let said = stage.dir.path().join("said");
+    let mut command = stage.command(&["run"]);
+    command.stderr(std::fs::File::create(&said).unwrap());
+    (command.spawn().unwrap(), said)
+}
+
+fn send(child: &std::process::Child, signal: &str) {
+    let done = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+async fn end(mut child: std::process::Child) -> Option<i32> {
+    send(&child, "-TERM");
+    tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..300 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{what} did not happen within 30 s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_waits_for_the_batch_in_hand_instead_of_finding_its_own_journal_held() {
+    let stage = Stage::new(SimulateOptions { events: 100, ..SimulateOptions::default() }).await;
+    let delay = Duration::from_secs(6);
+    let slow = tidegate_simulator::Fault::Delay { ms: u64::try_from(delay.as_millis()).unwrap() };
+    let elastic = &stage.simulation.elasticsearch;
+    elastic.push_fault(tidegate_simulator::ScriptedFault::next("_bulk", slow));
+    let (child, said) = daemon(&stage);
+    until("the first bulk", || elastic.created() > 0).await;
+    stage.configure("quota = \"40%\"");
+    send(&child, "-HUP");
+    tokio::time::sleep(delay + Duration::from_secs(2)).await;
+    let line = Bytes::from(record(7));
+    stage.simulation.okta.add_records(&line, chrono::Utc::now());
+    until("everything", || stage.books().missing.is_empty()).await;
+    assert_eq!(end(child).await, Some(0));
+    let said = std::fs::read_to_string(said).unwrap();
+    assert!(!said.contains("is held by"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_a_reload_mended_does_not_spoil_the_exit_code() {
+    let stage = Stage::new(SimulateOptions { events: 20, ..SimulateOptions::default() }).await;
+    stage.tidegate(&["sync"]).await;
+    let good = std::fs::read_to_string(&stage.file).unwrap();
+    let bad = good.replace(&stage.simulation.okta_url, "http://127.0.0.1:9");
+    assert_ne!(good, bad);
+    std::fs::write(&stage.file, bad).unwrap();
+    let backfill = stage.tidegate(&["backfill", "acme", "--from", "60d"]).await;
+    assert_eq!(backfill.status.code(), Some(20), "{}", common::text(&backfill));
+    let (child, said) = daemon(&stage);
+    let says = |what: &str| std::fs::read_to_string(&said).unwrap().contains(what);
+    until("the refusal", || says("not started")).await;
+    std::fs::write(&stage.file, good).unwrap();
+    send(&child, "-HUP");
+    until("the reload", || says("configuration read again")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(end(child).await, Some(0), "{}", std::fs::read_to_string(&said).unwrap());
+}
+
+#[test]
+fn two_backfills_from_one_time_up_to_different_times_are_two() {
+    let to = |days| Some(base() - chrono::TimeDelta::days(days));
+    let from = base() - chrono::TimeDelta::days(40);
+    let name = |to| tidegate_core::collect::feed::backfill("okta", "system_log", from, to, false).name;
+    let names = [name(None), name(to(20)), name(to(10))];
+    let different: std::collections::BTreeSet<&String> = names.iter().collect();
+    assert_eq!(different.len(), 3, "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_into_the_future_proves_nothing_of_the_future() {
+    let rig = Rig::new(tidegate_simulator::okta::OktaConfig {
+        generate: Some(common::hour(5, 50, 0)),
+        ..tidegate_simulator::okta::OktaConfig::default()
+    });
+    let (from, to) = (base() - chrono::TimeDelta::days(40), base() + chrono::TimeDelta::days(900));
+    let work = tidegate_core::collect::feed::backfill("okta", "system_log", from, Some(to), false);
+    let mut tenant = rig.start().await;
+    tenant.journal.commit(vec![Change::Work(work)]).await.unwrap();
+    tenant.stop().await;
+    drop(tenant);
+    let (_, complete) = rig.sync(60 * MINUTE).await;
+    assert!(complete);
+    let state = tidegate_core::journal::Reader::open(rig.journal()).unwrap().load().unwrap();
+    let reach = state.coverage.iter().map(|row| row.to).max().unwrap();
+    assert!(reach <= rig.clock.now(), "the ledger claims to be complete up to {reach}");
+    assert_eq!(state.coverage.iter().map(|row| row.from).min(), Some(from));
 }

@@ -2,7 +2,7 @@
 
 use super::manage::{Done, ask};
 use crate::config::{Config, Tenant};
-use crate::pipeline::Tenant as Running;
+use crate::pipeline::{StartError, Tenant as Running};
 use crate::requests::Ask;
 use crate::world::{World, journal_dir};
 use chrono::{DateTime, Utc};
@@ -172,7 +172,7 @@ async fn work(world: &World, config: &Config, name: &str) -> u8 {
         Ok(running) => running,
         Err(error) => {
             super::complain(&format!("{name}: {error}"));
-            return 50;
+            return if matches!(error, StartError::Config(_)) { 20 } else { 50 };
         }
     };
     let bar = indicatif::ProgressBar::new_spinner();

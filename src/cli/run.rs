@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::journal::{Holder, Reader};
 use tidegate_core::stop::{Phase, Signal, Stop};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// A tenant whose journal failed is opened again after this long.
@@ -25,6 +26,8 @@ pub struct Args {}
 struct Guarded {
     config: Arc<Config>,
     signal: Signal,
+    /// Closes when its task is over and the journal is free.
+    over: watch::Receiver<()>,
 }
 
 /// Runs it; the exit code. `load` reads the configuration again.
@@ -43,7 +46,7 @@ pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<C
     let mut tenants: BTreeMap<String, Guarded> = BTreeMap::new();
     let mut code = 0;
     for tenant in config.tenants.keys() {
-        guard(world, &config, tenant, &mut tenants, &mut tasks);
+        guard(world, &config, tenant, None, &mut tenants, &mut tasks);
     }
     if let Some(address) = config.listen
         && let Err(error) = crate::serve::serve(address, world.boards.clone()).await
@@ -61,9 +64,13 @@ pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<C
                 Err(error) => tracing::error!("the configuration was not taken: {error}"),
             },
             Some(ended) = tasks.join_next() => {
-                if let Ok((tenant, ended)) = ended && ended != 0 {
-                    tracing::error!(tenant, code = ended, "a tenant ended");
-                    code = code.max(ended);
+                // While running a tenant only ends because a reload ended it: what it suffered from is in the past.
+                match ended {
+                    Ok((tenant, ended)) => tracing::info!(tenant, code = ended, "a tenant ended"),
+                    Err(error) => {
+                        tracing::error!(%error, "a tenant's task failed; this is a defect of tidegate");
+                        code = 70;
+                    }
                 }
                 if tasks.is_empty() && tenants.values().all(|t| t.signal.watch().phase() == Phase::Run) {
                     return code;
@@ -96,16 +103,23 @@ fn guard(
     world: &World,
     config: &Arc<Config>,
     tenant: &str,
+    before: Option<watch::Receiver<()>>,
     tenants: &mut BTreeMap<String, Guarded>,
     tasks: &mut JoinSet<(String, u8)>,
 ) {
     let signal = Signal::default();
+    let (working, over) = watch::channel(());
     let (world, ours, name, stop) = (world.clone(), Arc::clone(config), tenant.to_owned(), signal.watch());
     tasks.spawn(async move {
+        if let Some(mut before) = before {
+            // What it was before the reload finishes what is in hand, and holds the journal until then.
+            while before.changed().await.is_ok() {}
+        }
         let code = keep_going(&world, &ours, &name, stop).await;
+        drop(working);
         (name, code)
     });
-    tenants.insert(tenant.to_owned(), Guarded { config: Arc::clone(config), signal });
+    tenants.insert(tenant.to_owned(), Guarded { config: Arc::clone(config), signal, over });
 }
 
 /// One tenant for as long as it is wanted. Its trouble stays its own.
@@ -162,16 +176,18 @@ fn restart(
         .filter(|(name, old)| !same(&old.config, new, name))
         .map(|(name, _)| name.clone())
         .collect();
+    let mut ending = BTreeMap::new();
     for name in &gone {
         if let Some(old) = tenants.remove(name) {
             old.signal.go(Phase::Stop);
+            ending.insert(name.clone(), old.over);
         }
     }
     let mut started = 0;
     for tenant in new.tenants.keys() {
         if !tenants.contains_key(tenant) {
             started += 1;
-            guard(world, new, tenant, tenants, tasks);
+            guard(world, new, tenant, ending.remove(tenant), tenants, tasks);
         }
     }
     tracing::info!(

@@ -199,7 +199,10 @@ pub fn backfill(
         source: source.to_owned(),
         stream: stream.to_owned(),
         lane: Lane::Backfill,
-        name: format!("backfill-{}", from.format("%Y%m%dT%H%M%SZ")),
+        name: match to {
+            None => format!("backfill-{}", from.format("%Y%m%dT%H%M%SZ")),
+            Some(to) => format!("backfill-{}-{}", from.format("%Y%m%dT%H%M%SZ"), to.format("%Y%m%dT%H%M%SZ")),
+        },
         from,
         to,
         cursor: None,
@@ -309,7 +312,8 @@ impl Collector {
             _ => chain.work.from,
         };
         let to = match chain.work.to {
-            Some(end) if chain.work.lane == Lane::Backfill => end.max(wanted),
+            // Nobody can have read the future.
+            Some(end) if chain.work.lane == Lane::Backfill => end.min(date).max(wanted),
             _ => date.max(wanted),
         };
         let retention = TimeDelta::from_std(chain.stream.retention).unwrap_or(TimeDelta::MAX);
@@ -410,8 +414,7 @@ impl Collector {
     async fn finish_backfill(&mut self, chain: &mut Chain, asked: DateTime<Utc>) -> Result<(), JournalError> {
         let mut changes = chain.pending.take().map(|pending| pending.changes).unwrap_or_default();
         if chain.memo.count > 0 || chain.memo.drained.is_none() {
-            let end = chain.work.to.unwrap_or(asked);
-            let (interval, lost) = self.proven(chain, end, asked);
+            let (interval, lost) = self.proven(chain, asked, asked);
             changes.extend(lost.map(Change::Cover));
             changes.push(Change::Cover(interval));
         }
