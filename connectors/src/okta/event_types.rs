@@ -1108,7 +1108,6 @@ pub const EVENT_TYPES: &[(&str, Meaning)] = &[
 ];
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::panic, reason = "a test may")]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 

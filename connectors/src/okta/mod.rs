@@ -9,14 +9,6 @@ pub mod fields;
 mod key;
 pub mod normalize;
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test may"
-)]
 mod tests;
 
 #[cfg(test)]
