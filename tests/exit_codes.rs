@@ -131,6 +131,11 @@ async fn a_quota_that_is_used_up_is_30() {
     });
     let output = sync(&stage, &["--max-duration", "2s"]).await;
     assert_eq!(output.status.code(), Some(30), "{}", text(&output));
+    let since = json(&output)["failed"][0]["since"].as_str().unwrap().to_owned();
+    assert!(
+        !since.starts_with("1970"),
+        "a source that never had a page is not in trouble since the epoch: {since}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

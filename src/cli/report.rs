@@ -77,6 +77,8 @@ pub struct Summary {
     /// What did not complete.
     pub failed: Vec<Failed>,
     #[serde(skip)]
+    began: DateTime<Utc>,
+    #[serde(skip)]
     codes: BTreeSet<u8>,
     #[serde(skip)]
     texts: Vec<String>,
@@ -90,7 +92,7 @@ impl Summary {
     /// An empty one.
     #[must_use]
     pub fn new(began: DateTime<Utc>) -> Self {
-        Self { run: began.format("%Y%m%dT%H%M%S%.3fZ").to_string(), ..Self::default() }
+        Self { run: began.format("%Y%m%dT%H%M%S%.3fZ").to_string(), began, ..Self::default() }
     }
 
     /// Notes that this code applies.
@@ -140,7 +142,10 @@ impl Summary {
             let quota = state.wait.as_ref().filter(|_| !state.drained);
             let Some((fault, since)) = state.fault.clone().or_else(|| {
                 let (_, reason) = quota?;
-                Some((Fault::new(FaultKind::RateLimit, reason.clone()), state.last_page.unwrap_or_default()))
+                Some((
+                    Fault::new(FaultKind::RateLimit, reason.clone()),
+                    state.last_page.unwrap_or(self.began),
+                ))
             }) else {
                 continue;
             };

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 const LAST_PAGE: Duration = Duration::from_secs(5);
 /// How often a refused credential is read again and tried.
 const CREDENTIAL_RETRY: Duration = Duration::from_secs(60);
-/// How often anything else that only a person can mend is tried again (Okta's dossier advises 15 min after a 403).
+/// How often anything else that only a person can mend is tried again (a vendor that counts refusals is not to be provoked).
 const HALT_RETRY: Duration = Duration::from_secs(15 * 60);
 
 /// One source's task: what it works with.

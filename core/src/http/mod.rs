@@ -39,7 +39,7 @@ pub const PAGE_SLOTS: usize = 8;
 pub struct HttpSettings {
     /// Bytes of a body after decoding; 64 MiB. The key of this name is what an operator raises.
     pub max_body: usize,
-    /// How long headers may take; 60 s, since Okta itself gives up on a query after 30 s and says so with a 500.
+    /// How long headers may take; 60 s, since vendors give up on a query of their own after 30 s and say so with a 500.
     pub headers: Duration,
     /// How long a body may pause; 30 s.
     pub idle: Duration,
