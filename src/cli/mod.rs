@@ -236,15 +236,24 @@ async fn interrupted() {
     }
 }
 
-/// Returns at SIGHUP or when an operator asked for a reload.
-async fn hangup(reload: &tokio::sync::Notify) {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::hangup()) {
-        Ok(mut hangup) => tokio::select! {
-            _ = hangup.recv() => {}
-            () = reload.notified() => {}
-        },
-        Err(_) => reload.notified().await,
+/// Hears SIGHUP from now on; a signal between two looks is not lost.
+struct Hangup(Option<tokio::signal::unix::Signal>);
+
+impl Hangup {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self(signal(SignalKind::hangup()).ok())
+    }
+
+    /// Returns at SIGHUP or when an operator asked for a reload.
+    async fn heard(&mut self, reload: &tokio::sync::Notify) {
+        match &mut self.0 {
+            Some(hangup) => tokio::select! {
+                _ = hangup.recv() => {}
+                () = reload.notified() => {}
+            },
+            None => reload.notified().await,
+        }
     }
 }
 

@@ -55,12 +55,18 @@ pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<C
         return 20;
     }
     tracing::info!(tenants = tenants.len(), "running");
+    let mut hangup = super::Hangup::listen();
     let mut interrupt = Box::pin(super::interrupted());
     loop {
         tokio::select! {
             () = &mut interrupt => break,
-            () = super::hangup(&world.reload) => match load() {
-                Ok(new) => restart(world, &Arc::new(new), &mut tenants, &mut tasks),
+            () = hangup.heard(&world.reload) => match load() {
+                Ok(new) => {
+                    if new.listen != config.listen || new.http.page_slots != config.http.page_slots {
+                        tracing::warn!("listen and http.page_slots are taken at the next start of the process");
+                    }
+                    restart(world, &Arc::new(new), &mut tenants, &mut tasks);
+                }
                 Err(error) => tracing::error!("the configuration was not taken: {error}"),
             },
             Some(ended) = tasks.join_next() => {
@@ -84,11 +90,16 @@ pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<C
     }
     while let Some(ended) = tasks.join_next().await {
         if let Ok((_, ended)) = ended {
-            code = code.max(ended);
+            code = worse(code, ended);
         }
     }
     tracing::info!("stopped");
     code
+}
+
+/// The code that goes first, by the precedence of exit codes.
+fn worse(one: u8, other: u8) -> u8 {
+    super::report::PRECEDENCE.into_iter().find(|code| *code == one || *code == other).unwrap_or(0)
 }
 
 /// The first tenant that another process holds.

@@ -29,6 +29,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Live work goes first; the rest keep one batch in this many.
 const REST: u64 = 8;
@@ -105,6 +106,8 @@ impl Deliverer {
         // Spans of which a batch came back without its verdicts: no later batch may move their position past it.
         let mut broken: Vec<u64> = Vec::new();
         let limits = self.sink.limits();
+        // When new pages are taken up: they may wait for company, so that many small ones become one batch.
+        let mut fill_at: Option<Instant> = None;
         loop {
             let phase = self.stop.phase();
             if phase == Phase::Stop {
@@ -145,6 +148,11 @@ impl Deliverer {
                 }
                 changed = appended.changed() => {
                     if changed.is_err() { break; }
+                    let age = if phase == Phase::Run { limits.age } else { Duration::ZERO };
+                    fill_at.get_or_insert(Instant::now() + age);
+                }
+                () = tokio::time::sleep_until(fill_at.unwrap_or_else(Instant::now)), if fill_at.is_some() => {
+                    fill_at = None;
                     for reading in &mut readings { reading.exhausted = false; }
                 }
                 () = bell.notified() => {
@@ -324,6 +332,13 @@ impl Deliverer {
             let ours = |letter: &DeadLetter| letter.sink == self.key && self.renderer.takes(letter);
             letters.extend(some.into_iter().filter(ours));
         }
+        let (bytes, mut sum) = (self.sink.limits().bytes, 0);
+        let mut fits = |letter: &DeadLetter| {
+            sum += letter.copy.len();
+            sum <= bytes
+        };
+        let count = letters.iter().take_while(|letter| fits(letter)).count();
+        letters.truncate(count.max(1));
         let (renderer, sink, now) = (Arc::clone(&self.renderer), Arc::clone(&self.sink), self.clock.now());
         let again = letters.clone();
         let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
