@@ -17,6 +17,7 @@ pub mod schema;
 pub mod secret;
 pub mod sink;
 pub mod source;
+mod spare;
 pub mod stop;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

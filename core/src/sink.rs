@@ -6,6 +6,7 @@
 use crate::fault::Fault;
 use crate::source::{Names, SettingsError};
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::ops::Range;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ pub type Render<'a> = dyn FnMut(&mut Vec<u8>) -> Result<(), crate::source::Norma
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// All frames, one behind the other.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// Where each document's frame stands in `body`, and what it is.
     pub documents: Vec<(Range<usize>, Meta)>,
 }

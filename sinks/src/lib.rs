@@ -9,6 +9,7 @@ pub mod elasticsearch;
 pub mod file;
 mod settings;
 
+use bytes::Bytes;
 use tidegate_core::sink::{Batch, Render, SinkKind};
 use tidegate_core::source::NormalizeError;
 
@@ -16,7 +17,7 @@ use tidegate_core::source::NormalizeError;
 pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind];
 
 /// The bytes of a batch's documents, in order.
-fn payload(batch: &Batch) -> Vec<u8> {
+fn payload(batch: &Batch) -> Bytes {
     let length = batch.documents.iter().map(|(span, _)| span.len()).sum();
     if length == batch.body.len() {
         return batch.body.clone();
@@ -25,7 +26,7 @@ fn payload(batch: &Batch) -> Vec<u8> {
     for (span, _) in &batch.documents {
         body.extend_from_slice(batch.body.get(span.clone()).unwrap_or_default());
     }
-    body
+    body.into()
 }
 
 /// Renders a document on one line. Line breaks can only stand between JSON tokens (a raw record may be pretty-printed),
@@ -33,8 +34,13 @@ fn payload(batch: &Batch) -> Vec<u8> {
 fn one_line(buf: &mut Vec<u8>, document: &mut Render<'_>) -> Result<(), NormalizeError> {
     let from = buf.len();
     document(buf)?;
-    for byte in buf.iter_mut().skip(from).filter(|byte| matches!(byte, b'\n' | b'\r')) {
+    let mut rest = buf.get_mut(from..).unwrap_or_default();
+    // Hardly any document has one, so the search is what counts.
+    while let Some((byte, behind)) =
+        memchr::memchr2(b'\n', b'\r', rest).and_then(|at| rest.get_mut(at..)?.split_first_mut())
+    {
         *byte = b' ';
+        rest = behind;
     }
     Ok(())
 }

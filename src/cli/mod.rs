@@ -53,6 +53,9 @@ pub struct Cli {
     verb: Verb,
 }
 
+/// Threads for blocking tasks. At 5 ms a commit four of them make 800 commits a second.
+const BLOCKING_THREADS: usize = 4;
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -95,7 +98,13 @@ pub fn main(extra: &[&'static dyn Connector]) -> u8 {
         }
     };
     logs(&cli);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // Few threads: the C library keeps an arena of memory for each, and what runs in blocking tasks either computes (two
+    // cores do not want more) or waits some milliseconds for the disk.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(carry_out(cli, World::new(extra)));

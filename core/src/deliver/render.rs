@@ -12,8 +12,12 @@ use crate::source::{Connector, Identity, NormalizeError, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// The last document of a batch goes beyond its limit by as much as this without a copy.
+const SLACK: usize = 64 << 10;
 
 /// A place between records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -118,12 +122,14 @@ impl Renderer {
         let limits = sink.limits();
         let mut out = Vec::new();
         let mut building = Building::new(self, sink, key, mark, now, limits);
+        building.expect(pages);
         for page in pages {
             let skip = if page.id == from.page { from.record as usize } else { 0 };
             for (index, record) in page.records.iter().enumerate().skip(skip) {
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
                 if building.full() {
                     out.push(building.finish(Cursor { page: page.id, record: index }));
+                    building.body = crate::spare::take();
                 }
                 let origin = Origin {
                     source: Arc::clone(&page.source),
@@ -183,7 +189,8 @@ struct Building<'a> {
     now: DateTime<Utc>,
     limits: Limits,
     tape: Tape,
-    batch: Batch,
+    body: Vec<u8>,
+    documents: Vec<(Range<usize>, Meta)>,
     origins: Vec<Origin>,
     dead: Vec<DeadLetter>,
     oldest: Option<DateTime<Utc>>,
@@ -198,7 +205,6 @@ impl<'a> Building<'a> {
         now: DateTime<Utc>,
         limits: Limits,
     ) -> Self {
-        let (tape, batch) = (Tape::default(), Batch::default());
         Self {
             renderer,
             sink,
@@ -206,21 +212,34 @@ impl<'a> Building<'a> {
             mark,
             now,
             limits,
-            tape,
-            batch,
+            tape: Tape::default(),
+            body: Vec::new(),
+            documents: Vec::new(),
             origins: Vec::new(),
             dead: Vec::new(),
             oldest: None,
         }
     }
 
+    /// Makes room at once for what these pages are likely to become, so that a batch does not grow by copies of itself.
+    /// Documents are about twice as long as their records; memory that is not written to costs nothing.
+    fn expect(&mut self, pages: &[StoredPage]) {
+        let records = pages.iter().flat_map(|page| &page.records);
+        let bytes = records.map(|record| record.bytes.len()).fold(0, usize::saturating_add);
+        self.body = crate::spare::take();
+        self.body.reserve(bytes.saturating_mul(2).min(self.limits.bytes.saturating_add(SLACK)));
+    }
+
     fn full(&self) -> bool {
-        self.batch.body.len() >= self.limits.bytes || self.batch.documents.len() >= self.limits.count
+        self.body.len() >= self.limits.bytes || self.documents.len() >= self.limits.count
     }
 
     fn finish(&mut self, to: Cursor) -> Built {
         Built {
-            batch: std::mem::take(&mut self.batch),
+            batch: Batch {
+                body: std::mem::take(&mut self.body).into(),
+                documents: std::mem::take(&mut self.documents),
+            },
             origins: std::mem::take(&mut self.origins),
             dead: std::mem::take(&mut self.dead),
             to,
@@ -244,7 +263,7 @@ impl<'a> Building<'a> {
             return;
         }
         self.oldest = Some(self.oldest.map_or(fetched, |oldest| oldest.min(fetched)));
-        let (bytes, documents) = (self.batch.body.len(), self.batch.documents.len());
+        let (bytes, documents) = (self.body.len(), self.documents.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, lane, fetched)));
         let (kind, cause) = match done {
             Ok(Ok(())) => return,
@@ -257,8 +276,8 @@ impl<'a> Building<'a> {
                 )
             }
         };
-        self.batch.body.truncate(bytes);
-        self.batch.documents.truncate(documents);
+        self.body.truncate(bytes);
+        self.documents.truncate(documents);
         self.origins.truncate(documents);
         let cause = Fault::new(crate::fault::FaultKind::Answer, cause);
         self.dead.push(origin.dead(self.key, kind, &cause, self.now));
@@ -272,7 +291,7 @@ impl<'a> Building<'a> {
         lane: Lane,
         fetched: DateTime<Utc>,
     ) -> Result<(), NormalizeError> {
-        let Self { renderer, sink, tape, batch, origins, mark, now, .. } = self;
+        let Self { renderer, sink, tape, body, documents, origins, mark, now, .. } = self;
         let record =
             tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
@@ -309,11 +328,9 @@ impl<'a> Building<'a> {
                     reread: false,
                 },
             };
-            let from = batch.body.len();
-            sink.frame(&mut batch.body, &meta, &mut |out| {
-                renderer.schema.render(event, &context, out).map(|_| ())
-            })?;
-            batch.documents.push((from..batch.body.len(), meta));
+            let from = body.len();
+            sink.frame(body, &meta, &mut |out| renderer.schema.render(event, &context, out).map(|_| ()))?;
+            documents.push((from..body.len(), meta));
             origins.push(Origin {
                 event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)),
                 ..origin.clone()

@@ -147,6 +147,10 @@ impl Sender {
         let mut again: Vec<usize> =
             delivery.retry.iter().chain(&delivery.fault).map(|(index, _)| *index).collect();
         if again.is_empty() {
+            let body = part.batch.body;
+            if body.is_unique() {
+                crate::spare::give(body.into());
+            }
             return (None, Duration::ZERO);
         }
         again.sort_unstable();
@@ -176,6 +180,7 @@ impl Sender {
 impl Part {
     /// The part with only these documents, in order.
     fn only(&self, indices: &[usize]) -> Self {
+        let mut body = Vec::new();
         let mut rest = Self { batch: Batch::default(), origins: Vec::with_capacity(indices.len()) };
         for index in indices {
             let (Some((span, meta)), Some(origin)) =
@@ -183,11 +188,12 @@ impl Part {
             else {
                 continue;
             };
-            let from = rest.batch.body.len();
-            rest.batch.body.extend_from_slice(self.batch.body.get(span.clone()).unwrap_or_default());
-            rest.batch.documents.push((from..rest.batch.body.len(), meta.clone()));
+            let from = body.len();
+            body.extend_from_slice(self.batch.body.get(span.clone()).unwrap_or_default());
+            rest.batch.documents.push((from..body.len(), meta.clone()));
             rest.origins.push(origin.clone());
         }
+        rest.batch.body = body.into();
         rest
     }
 

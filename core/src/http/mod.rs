@@ -233,7 +233,8 @@ impl Client {
             return Err(HttpError::TooLarge(limit));
         }
         let slot = self.slot().await?;
-        let body = timeout(self.settings.total, self.read(body))
+        let expected = length(&head.headers).unwrap_or(0);
+        let body = timeout(self.settings.total, self.read(body, expected))
             .await
             .map_err(|_| HttpError::Timeout("the body did not end"))??;
         let body = match slot {
@@ -275,10 +276,12 @@ impl Client {
         }
     }
 
-    async fn read(&self, mut body: Body) -> Result<Vec<u8>, HttpError> {
+    /// `expected` is what the other side promised, under `max_body`: room that is not written to costs nothing.
+    async fn read(&self, mut body: Body, expected: usize) -> Result<Vec<u8>, HttpError> {
         let HttpSettings { max_body, idle, floor, floor_span, .. } = *self.settings;
         let least = floor.saturating_mul(usize::try_from(floor_span.as_secs()).unwrap_or(usize::MAX));
-        let mut bytes = Vec::new();
+        let mut bytes = if self.settings.slots.is_some() { crate::spare::take() } else { Vec::new() };
+        bytes.reserve(expected);
         let mut span_start = 0;
         let mut span_end = std::pin::pin!(sleep(floor_span));
         loop {
@@ -312,6 +315,12 @@ fn length(headers: &HeaderMap) -> Option<usize> {
 struct Held {
     body: Vec<u8>,
     _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        crate::spare::give(std::mem::take(&mut self.body));
+    }
 }
 
 impl AsRef<[u8]> for Held {

@@ -76,7 +76,7 @@ pub fn invented(count: usize) -> Vec<Invented> {
 /// Documents framed by the sink, as the delivery loop does it.
 #[must_use]
 pub fn batch(sink: &dyn Sink, names: &'static Names, documents: &[Invented]) -> Batch {
-    let mut batch = Batch::default();
+    let (mut body, mut batch) = (Vec::new(), Batch::default());
     for (id, text) in documents {
         let meta = Meta {
             id: id.clone(),
@@ -85,14 +85,15 @@ pub fn batch(sink: &dyn Sink, names: &'static Names, documents: &[Invented]) -> 
             names,
             time: DateTime::<Utc>::UNIX_EPOCH,
         };
-        let from = batch.body.len();
-        sink.frame(&mut batch.body, &meta, &mut |buf: &mut Vec<u8>| {
+        let from = body.len();
+        sink.frame(&mut body, &meta, &mut |buf: &mut Vec<u8>| {
             buf.extend_from_slice(text.as_bytes());
             Ok(())
         })
         .expect("an invented document can be framed");
-        batch.documents.push((from..batch.body.len(), meta));
+        batch.documents.push((from..body.len(), meta));
     }
+    batch.body = body.into();
     batch
 }
 

@@ -252,7 +252,7 @@ impl Elasticsearch {
     }
 
     /// Sends `count` framed documents and judges the answer.
-    async fn bulk(&self, body: Vec<u8>, count: usize) -> Result<Sent, DeliverError> {
+    async fn bulk(&self, body: Bytes, count: usize) -> Result<Sent, DeliverError> {
         let (body, gzip) = self.compressed(body).await?;
         let mut require_data_stream = self.requires_data_stream().await?;
         loop {
@@ -295,8 +295,8 @@ impl Elasticsearch {
         }
     }
 
-    async fn compressed(&self, body: Vec<u8>) -> Result<(Bytes, bool), DeliverError> {
-        let Some(level) = self.config.gzip.0 else { return Ok((body.into(), false)) };
+    async fn compressed(&self, body: Bytes) -> Result<(Bytes, bool), DeliverError> {
+        let Some(level) = self.config.gzip.0 else { return Ok((body, false)) };
         let packed = tokio::task::spawn_blocking(move || {
             use std::io::Write as _;
             let room = Vec::with_capacity(body.len() / 4);
@@ -397,7 +397,7 @@ impl Elasticsearch {
             delivery.retry.push((index, cause));
             return;
         };
-        match self.bulk(frame.to_vec(), 1).await {
+        match self.bulk(Bytes::copy_from_slice(frame), 1).await {
             Ok(Sent::Refused(cause)) => delivery.rejected.push((index, cause)),
             Ok(Sent::Items(items)) => match items.into_iter().next() {
                 Some(Judged { verdict: Verdict::Delivered, .. }) => delivery.delivered += 1,

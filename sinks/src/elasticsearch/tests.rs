@@ -259,7 +259,7 @@ async fn c44_items_of_existing_streams_go_on() {
     let mut batch = kit::batch(&sink, &NAMES, &kit::invented(3));
     let more = kit::batch(&sink, &OTHER_NAMES, &kit::invented(2));
     let at = batch.body.len();
-    batch.body.extend_from_slice(&more.body);
+    batch.body = [&batch.body[..], &more.body[..]].concat().into();
     batch
         .documents
         .extend(more.documents.into_iter().map(|(span, meta)| (at + span.start..at + span.end, meta)));
@@ -350,7 +350,7 @@ async fn an_unknown_400_condemns_only_beside_documents_that_go_in() {
     let mut batch = kit::batch(&sink, &NAMES, &documents[1..2]);
     let at = batch.body.len();
     let more = kit::batch(&sink, &OTHER_NAMES, &documents[2..]);
-    batch.body.extend_from_slice(&more.body);
+    batch.body = [&batch.body[..], &more.body[..]].concat().into();
     batch
         .documents
         .extend(more.documents.into_iter().map(|(span, meta)| (at + span.start..at + span.end, meta)));
