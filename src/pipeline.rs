@@ -19,6 +19,13 @@ use tidegate_core::stop::{Phase, Signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+/// Bytes of newest pages that stay in memory for sinks that keep up, in all; two pages are enough for one tenant.
+const PAGE_CACHE: usize = 16 << 20;
+/// Bytes of dedupe keys that stay in memory, in all. A commit's own hours always do.
+const KEY_CACHE: usize = 64 << 20;
+/// At most for one tenant.
+const TENANT_CACHE: usize = 6 << 20;
+
 /// Why a tenant could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -61,7 +68,13 @@ impl Tenant {
         let (dir, verb) = (journal_dir(config, tenant), verb.to_owned());
         let bounds = config.tenants.get(tenant).map_or(&config.journal, |ours| &ours.journal);
         let now = world.clock.now();
-        let options = OpenOptions { budget: Some(bounds.budget.0), ..OpenOptions::new(verb.clone(), now) };
+        let options = OpenOptions {
+            budget: Some(bounds.budget.0),
+            // Of the process, not of each tenant: hundreds of them share these.
+            page_cache: (PAGE_CACHE / config.tenants.len().max(1)).min(TENANT_CACHE),
+            key_cache: (KEY_CACHE / config.tenants.len().max(1)).min(TENANT_CACHE),
+            ..OpenOptions::new(verb.clone(), now)
+        };
         let opened = tokio::task::spawn_blocking(move || FileJournal::open(&dir, options)).await;
         let opened =
             opened.map_err(|error| StartError::Config(format!("opening the journal failed: {error}")))??;
