@@ -61,12 +61,14 @@ pub async fn run(world: &World, config: &Arc<Config>, args: &Args) -> u8 {
         let (world, config, tenant, stop) = (world.clone(), Arc::clone(config), tenant.clone(), stop.clone());
         tasks.spawn(async move { one(&world, &config, &tenant, stop).await });
     }
+    let progress = progress(world);
     while let Some(ended) = tasks.join_next().await {
         match ended {
             Ok(ended) => book(&mut summary, config, ended, world.clock.now()),
             Err(error) => summary.refused("tidegate", "internal", &error.to_string(), 70),
         }
     }
+    progress.abort();
     let code = summary.finish(began.elapsed().as_secs_f64(), args.fail_on.as_deref());
     let json = serde_json::to_string(&summary).unwrap_or_default();
     if let Some(path) = &args.report
@@ -83,6 +85,24 @@ pub async fn run(world: &World, config: &Arc<Config>, args: &Args) -> u8 {
         super::print(&summary.text());
     }
     code
+}
+
+/// On a terminal a line moves while it works; elsewhere nothing is drawn.
+fn progress(world: &World) -> tokio::task::JoinHandle<()> {
+    let boards = world.boards.clone();
+    tokio::spawn(async move {
+        // Drawn to standard error, and only where that is a terminal.
+        let line = indicatif::ProgressBar::new_spinner();
+        loop {
+            let all = boards.all();
+            let fetched: u64 = all.values().flat_map(|b| b.sources().into_values()).map(|s| s.fetched).sum();
+            let sinks = all.values().flat_map(|b| b.sinks().into_values());
+            let delivered: u64 = sinks.map(|s| s.delivered + s.duplicates).sum();
+            line.set_message(format!("{fetched} new records, {delivered} documents delivered"));
+            line.tick();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    })
 }
 
 /// A future that is over at the deadline or at Ctrl-C, for any number of waiters.
@@ -113,6 +133,7 @@ async fn one(
         Ok(running) => running,
         Err(error) => return Ended { tenant: Err(error), name, complete: false, backlog: (0, 0) },
     };
+    world.boards.put(tenant, running.board.clone());
     let complete = tokio::select! {
         () = running.drain() => true,
         _ = stop.wait_for(|stop| *stop) => false,
