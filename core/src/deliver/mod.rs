@@ -108,10 +108,18 @@ impl Deliverer {
         let limits = self.sink.limits();
         // When new pages are taken up: they may wait for company, so that many small ones become one batch.
         let mut fill_at: Option<Instant> = None;
+        let mut draining = false;
         loop {
             let phase = self.stop.phase();
             if phase == Phase::Stop {
                 break;
+            }
+            if phase == Phase::Drain && !draining {
+                // Whenever the word came, also during a commit: nothing waits for company any more.
+                (draining, fill_at) = (true, None);
+                for reading in &mut readings {
+                    reading.exhausted = false;
+                }
             }
             // One batch at a time, or letters in flight would be sent twice.
             if dead_retry && !dead_in_flight && in_flight.len() < limits.in_flight.max(1) {
@@ -136,9 +144,7 @@ impl Deliverer {
             let bell = Arc::clone(&self.bell);
             tokio::select! {
                 biased;
-                () = stop.reached(if phase == Phase::Run { Phase::Drain } else { Phase::Stop }) => {
-                    for reading in &mut readings { reading.exhausted = false; }
-                }
+                () = stop.reached(if phase == Phase::Run { Phase::Drain } else { Phase::Stop }) => {}
                 Some((ack, sent)) = in_flight.next(), if !in_flight.is_empty() => {
                     if !ack.again.is_empty() {
                         // There may be more than went in one go.
