@@ -11,8 +11,12 @@
 
 mod answer;
 mod control;
+pub mod duo;
 pub mod elasticsearch;
+pub mod entra;
 mod faults;
+pub mod google;
+mod known;
 pub mod okta;
 mod rng;
 mod run;
@@ -21,5 +25,6 @@ mod server;
 pub use answer::{Answer, BodyFault, Handler, InFlight};
 pub use control::{Notices, RequestEntry};
 pub use faults::{Exchange, Fault, RandomFaults, ScriptedFault};
+pub use known::{Known, Lateness, Version};
 pub use run::{SimulateOptions, Simulation, run};
 pub use server::{ServerHandle, SimulatorError, Tls, serve, serve_on};

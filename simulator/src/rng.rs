@@ -19,6 +19,11 @@ impl Rng {
         self.next().checked_rem(n).unwrap_or(0)
     }
 
+    /// A number in `0.0..1.0`.
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         let at = usize::try_from(self.below(items.len() as u64)).unwrap_or(0);
         items.get(at).expect("callers pass a list that is not empty")

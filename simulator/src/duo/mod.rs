@@ -1,0 +1,1 @@
+//! The Admin API of Duo, as far as logs need it.

@@ -1,0 +1,1 @@
+//! Microsoft Graph and the login of Entra ID, as far as logs need them.
