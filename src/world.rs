@@ -13,11 +13,11 @@ use tidegate_core::deliver::Start;
 use tidegate_core::deliver::render::{Renderer, Route};
 use tidegate_core::http::{Client, HttpSettings, Reqwest, Transport, TransportSettings};
 use tidegate_core::journal::{Change, Fingerprint};
-use tidegate_core::quota::{Quota, Share};
+use tidegate_core::quota::{Buckets, Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
 use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
-use tidegate_core::source::{Connector, Settings, SettingsError, Source, Stream, StreamKind};
+use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source, Stream, StreamKind};
 use tokio::sync::{Notify, Semaphore};
 
 /// Everything that exists once a process. Cheap to clone.
@@ -44,7 +44,8 @@ struct Outward {
     fixed: Option<Arc<dyn Transport>>,
     transports: Vec<(Reach, Duration, Arc<dyn Transport>)>,
     slots: Option<Arc<Semaphore>>,
-    quotas: Vec<((String, String, u8), Quota)>,
+    /// By connector, bucket, scope and share.
+    quotas: HashMap<(&'static str, &'static str, String, u8), Quota>,
 }
 
 /// A source, ready to be collected.
@@ -165,7 +166,7 @@ impl World {
                 return Err(wrong(SettingsError::new("settle", message)));
             }
             let http = self.client(config, &source.reach, true).map_err(wrong)?;
-            let http = http.with_quota(self.quota(source)?);
+            let http = http.with_buckets(self.buckets(source).map_err(wrong)?);
             let settings = Settings {
                 tenant: tenant.to_owned(),
                 source: key.clone(),
@@ -244,16 +245,20 @@ impl World {
         Ok(out)
     }
 
-    /// The budget of the source's organisation: one a process, however many sources read from it.
-    fn quota(&self, source: &SourceConfig) -> Result<Quota, StartError> {
-        let key = (source.connector.name().to_owned(), source.organisation.clone(), source.quota.value());
+    /// The vendor's budgets that the source spends from: one a process each, however many sources share it.
+    fn buckets(&self, source: &SourceConfig) -> Result<Buckets, SettingsError> {
+        let share: Share = format!("{}%", source.quota.value())
+            .parse()
+            .map_err(|error: String| SettingsError::new("quota", error))?;
         let mut outward = self.outward.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = outward.quotas.iter().find(|(known, _)| *known == key) {
-            return Ok(known.clone());
-        }
-        let made = Quota::new(share(source)?);
-        outward.quotas.push((key, made.clone()));
-        Ok(made)
+        let mut of = |bucket: Bucket| {
+            let Bucket { name, scope, budget, organisation, streams } = bucket;
+            let key = (source.connector.name(), name, scope, source.quota.value());
+            let quota = outward.quotas.entry(key).or_insert_with(|| Quota::new(share)).clone();
+            quota.configure(budget, organisation);
+            (name, streams, quota)
+        };
+        Ok(Buckets::new(source.connector.buckets(&source.table)?.into_iter().map(&mut of).collect()))
     }
 
     fn client(&self, config: &Config, reach: &Reach, pages: bool) -> Result<Client, SettingsError> {
@@ -283,12 +288,6 @@ impl World {
         };
         Ok(Client::new(transport, self.clock.clone(), settings))
     }
-}
-
-fn share(source: &SourceConfig) -> Result<Share, StartError> {
-    format!("{}%", source.quota.value())
-        .parse()
-        .map_err(|error| StartError::Config(format!("quota: {error}")))
 }
 
 /// A proxy's URL, which may hold credentials and then stands behind a reference.

@@ -2,7 +2,10 @@
 //!
 //! A connector is a folder here and one line in [`ALL`]; somebody else's crate hands its own to `tidegate::main`.
 
+mod key;
 pub mod okta;
+mod settings;
+mod token;
 
 use tidegate_core::source::Connector;
 

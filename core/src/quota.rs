@@ -13,7 +13,7 @@ use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota as Ceiling, RateLimiter};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,9 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Our clock starts here, so that an earlier request of the run before has a place on it.
 const ORIGIN: Duration = Duration::from_secs(24 * 3600);
+
+/// A place in a queue that nobody comes for is free after this.
+const UNUSED: Duration = Duration::from_secs(60);
 
 /// The first wait after a refusal for too many requests at the same time; it doubles up to the vendor's hint.
 const CONCURRENCY_WAIT: Duration = Duration::from_secs(1);
@@ -132,12 +135,17 @@ struct Kept {
     counters: Counters,
 }
 
-/// What [`Quota::state`] says to somebody who only reads it, such as a status page beside a running process: the
-/// reason of [`QuotaStatus`], while there is one.
+/// What [`Buckets::state`] says to somebody who only reads it, such as a status page beside a running process: why the
+/// bucket with the longest wait makes us wait, while there is one.
 #[must_use]
 pub fn reason(state: &str, now: DateTime<Utc>) -> Option<String> {
-    let kept: Kept = serde_json::from_str(state).ok()?;
-    let wait = kept.not_before?.signed_duration_since(now).to_std().ok().filter(|wait| !wait.is_zero())?;
+    let wait = |kept: &Kept| {
+        kept.not_before?.signed_duration_since(now).to_std().ok().filter(|wait| !wait.is_zero())
+    };
+    let (wait, kept) = states(state)
+        .into_values()
+        .filter_map(|kept| Some((wait(&kept)?, kept)))
+        .max_by_key(|(wait, _)| *wait)?;
     Some(waiting(wait, kept.limit.zip(kept.remaining), kept.ours))
 }
 
@@ -169,11 +177,117 @@ struct Inner {
     limiter: Option<(Limiter, FakeRelativeClock)>,
     refusals: u32,
     counters: Counters,
+    tickets: Tickets,
 }
 
-/// The budget of one vendor organisation. Clones share it.
+/// Places in the queue of a budget that many share: who asked first goes first.
+#[derive(Debug, Default)]
+struct Tickets(HashMap<usize, Duration>);
+
+impl Tickets {
+    /// The holder's place, a new one behind all others if it has none. A place that was not used for a minute is free.
+    fn slot(&mut self, holder: usize, now: Duration, next: Duration, period: Duration) -> Duration {
+        self.0.retain(|_, slot| *slot + UNUSED > now);
+        if let Some(slot) = self.0.get(&holder) {
+            return *slot;
+        }
+        let last = self.0.values().copied().max().map(|last| last.saturating_add(period));
+        let slot = last.map_or(next, |last| last.max(next));
+        self.0.insert(holder, slot);
+        slot
+    }
+
+    fn give_back(&mut self, holder: usize) {
+        self.0.remove(&holder);
+    }
+}
+
+/// A source's budgets, each with the streams that spend from it; a stream's narrowest stands first.
+#[derive(Clone, Default)]
+pub struct Buckets(Arc<[(&'static str, fn(&str) -> bool, Quota)]>);
+
+impl Buckets {
+    /// Of these.
+    #[must_use]
+    pub fn new(buckets: Vec<(&'static str, fn(&str) -> bool, Quota)>) -> Self {
+        Self(buckets.into())
+    }
+
+    /// What a stream spends from.
+    #[must_use]
+    pub fn of(&self, stream: &str) -> Option<Quota> {
+        let mut of = self.0.iter().filter(|(_, streams, _)| streams(stream)).map(|(_, _, quota)| quota);
+        let first = of.next()?.clone();
+        Some(of.fold(first, |narrow, wider| narrow.within(wider)))
+    }
+
+    /// The first one.
+    #[must_use]
+    pub fn first(&self) -> Option<Quota> {
+        self.0.first().map(|(_, _, quota)| quota.clone())
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Quota)> {
+        self.0.iter().map(|(name, _, quota)| (*name, quota))
+    }
+
+    /// No request of any of them before this instant; `None`: all may go.
+    #[must_use]
+    pub fn not_before(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.iter().filter_map(|(_, quota)| quota.not_before(now)).max()
+    }
+
+    /// What the journal keeps, as JSON: the states by name.
+    #[must_use]
+    pub fn state(&self, now: DateTime<Utc>) -> String {
+        let states: BTreeMap<&str, Kept> = self.iter().map(|(name, quota)| (name, quota.kept(now))).collect();
+        serde_json::to_string(&states).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// Goes on where [`Buckets::state`] was taken; what cannot be read is ignored.
+    pub fn restore(&self, state: &str, now: DateTime<Utc>) {
+        let states = states(state);
+        for (name, quota) in self.iter() {
+            if let Some(kept) = states.get(name) {
+                quota.resume(kept, now);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Buckets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// The states by name. A state without names is that of the only bucket of a version that knew one.
+fn states(state: &str) -> BTreeMap<String, Kept> {
+    let one = |kept: Kept| BTreeMap::from([("requests".to_owned(), kept)]);
+    match serde_json::from_str::<BTreeMap<String, serde_json::Value>>(state) {
+        Ok(states)
+            if states.values().any(serde_json::Value::is_object) && !states.contains_key("counters") =>
+        {
+            states
+                .into_iter()
+                .filter_map(|(name, kept)| Some((name, serde_json::from_value(kept).ok()?)))
+                .collect()
+        }
+        _ => serde_json::from_str(state).map(one).unwrap_or_default(),
+    }
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The budget that a request spends from, and wider ones that it spends from too. Clones share them.
 #[derive(Clone)]
-pub struct Quota(Arc<Mutex<Inner>>);
+pub struct Quota {
+    own: Arc<Mutex<Inner>>,
+    wider: Vec<Arc<Mutex<Inner>>>,
+}
 
 impl fmt::Debug for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,7 +309,7 @@ impl Quota {
     /// A fresh budget of which this share is ours.
     #[must_use]
     pub fn new(share: Share) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        let inner = Inner {
             share,
             budget: Budget::default(),
             organisation: None,
@@ -209,11 +323,27 @@ impl Quota {
             limiter: None,
             refusals: 0,
             counters: Counters::default(),
-        })))
+            tickets: Tickets::default(),
+        };
+        Self { own: Arc::new(Mutex::new(inner)), wider: Vec::new() }
+    }
+
+    /// The same, when each request also spends from `wider`.
+    #[must_use]
+    pub fn within(&self, wider: &Self) -> Self {
+        let mut this = self.clone();
+        this.wider.push(Arc::clone(&wider.own));
+        this.wider.extend(wider.wider.iter().cloned());
+        this
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.own)
+    }
+
+    /// Tells apart who waits at a wider budget.
+    fn holder(&self) -> usize {
+        Arc::as_ptr(&self.own).addr()
     }
 
     /// How this vendor counts; a connector says so when it opens. `organisation` is a configured limit of the whole
@@ -221,30 +351,58 @@ impl Quota {
     /// min(header, organisation × share) instead of header × share.
     pub fn configure(&self, budget: Budget, organisation: Option<u32>) {
         let mut inner = self.inner();
-        inner.budget = budget;
-        inner.organisation = organisation;
-        inner.limiter = None;
+        if (inner.budget, inner.organisation) != (budget, organisation) {
+            (inner.budget, inner.organisation, inner.limiter) = (budget, organisation, None);
+        }
     }
 
     /// Asks for one request. `None`: go, and it is counted; else how long to wait before asking again.
+    ///
+    /// Who waits at a budget that many share has a place in its queue, so that nobody is passed over.
     pub fn take(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let mut inner = self.inner();
-        inner.tick(now);
-        if let Some(wait) = inner.held() {
-            return Some(wait);
+        {
+            let mut inner = self.inner();
+            inner.tick(now);
+            if let Some(wait) = inner.held().or_else(|| inner.ahead()) {
+                return Some(wait);
+            }
         }
-        if let Some(wait) = inner.ceiling() {
-            return Some(wait);
+        for wider in &self.wider {
+            let mut wider = lock(wider);
+            wider.tick(now);
+            if let Some(wait) = wider.held().or_else(|| wider.queued(self.holder())) {
+                return Some(wait);
+            }
         }
-        inner.count();
+        for budget in std::iter::once(&self.own).chain(&self.wider) {
+            let mut budget = lock(budget);
+            // Only somebody who asked at this very moment can have been faster.
+            if let Some(wait) = budget.ceiling() {
+                return Some(wait);
+            }
+            budget.tickets.give_back(self.holder());
+            budget.count();
+        }
         None
     }
 
     /// Counts a request that was not asked for: the second one of a poll whose credential was renewed.
     pub fn count(&self, now: DateTime<Utc>) {
-        let mut inner = self.inner();
-        inner.tick(now);
-        inner.count();
+        for budget in std::iter::once(&self.own).chain(&self.wider) {
+            let mut budget = lock(budget);
+            budget.tick(now);
+            budget.count();
+        }
+    }
+
+    /// The time between two of our requests, if the budget is used evenly.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        std::iter::once(&self.own)
+            .chain(&self.wider)
+            .map(|budget| lock(budget).period())
+            .max()
+            .unwrap_or_default()
     }
 
     /// Learns from an answer.
@@ -303,22 +461,30 @@ impl Quota {
     /// What the journal keeps, as JSON.
     #[must_use]
     pub fn state(&self, now: DateTime<Utc>) -> String {
+        serde_json::to_string(&self.kept(now)).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    fn kept(&self, now: DateTime<Utc>) -> Kept {
         let not_before = self.not_before(now);
         let inner = self.inner();
-        let kept = Kept {
+        Kept {
             limit: inner.limit,
             remaining: inner.remaining,
             not_before,
             last: inner.last.map(|last| earlier(now, inner.now.saturating_sub(last))),
             ours: inner.recent.len(),
             counters: inner.counters,
-        };
-        serde_json::to_string(&kept).unwrap_or_else(|_| "{}".to_owned())
+        }
     }
 
     /// Goes on where [`Quota::state`] was taken. Unreadable text is ignored: the vendor will tell us again.
     pub fn restore(&self, state: &str, now: DateTime<Utc>) {
-        let Ok(kept) = serde_json::from_str::<Kept>(state) else { return };
+        if let Ok(kept) = serde_json::from_str::<Kept>(state) {
+            self.resume(&kept, now);
+        }
+    }
+
+    fn resume(&self, kept: &Kept, now: DateTime<Utc>) {
         let mut inner = self.inner();
         inner.tick(now);
         inner.limit = kept.limit.filter(|limit| *limit > 0);
@@ -331,7 +497,8 @@ impl Quota {
         }
         if let Some(last) = kept.last {
             let ago = now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
-            inner.last = Some(inner.now.saturating_sub(ago));
+            // A budget that several sources share is restored by each of them: the latest request counts.
+            inner.last = inner.last.max(Some(inner.now.saturating_sub(ago)));
         }
     }
 
@@ -402,6 +569,26 @@ impl Inner {
         self.hold.checked_sub(self.now).filter(|wait| !wait.is_zero())
     }
 
+    /// Our share, evenly spaced.
+    fn period(&self) -> Duration {
+        let nanos = self.budget.span.as_nanos().div_ceil(u128::from(self.share()));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).max(Duration::from_nanos(1))
+    }
+
+    /// How long until the next request of ours may go, without taking it.
+    fn ahead(&self) -> Option<Duration> {
+        let next = self.last?.saturating_add(self.period());
+        next.checked_sub(self.now).filter(|wait| !wait.is_zero())
+    }
+
+    /// The same for one of many holders, in the order in which they came.
+    fn queued(&mut self, holder: usize) -> Option<Duration> {
+        let (now, period) = (self.now, self.period());
+        let next = self.last.map_or(now, |last| last.saturating_add(period)).max(now);
+        let slot = self.tickets.slot(holder, now, next, period);
+        slot.checked_sub(now).filter(|wait| !wait.is_zero())
+    }
+
     fn share(&self) -> u32 {
         match self.organisation {
             Some(organisation) => self.limit().min(self.share.of(organisation)),
@@ -411,10 +598,7 @@ impl Inner {
 
     /// Evenly spaced: one request every span / share, no bursts, so that no stretch of a span holds more.
     fn ceiling(&mut self) -> Option<Duration> {
-        let (now, last) = (self.now, self.last);
-        let nanos = self.budget.span.as_nanos().div_ceil(u128::from(self.share()));
-        let period =
-            Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).max(Duration::from_nanos(1));
+        let (now, last, period) = (self.now, self.last, self.period());
         let (limiter, clock) = self.limiter.get_or_insert_with(|| {
             let clock = FakeRelativeClock::default();
             let ceiling = Ceiling::with_period(period)

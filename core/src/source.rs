@@ -7,6 +7,7 @@
 use crate::event::Emit;
 use crate::fault::Fault;
 use crate::json::Value;
+use crate::quota::Budget;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -44,6 +45,8 @@ pub enum StreamKind {
         visible_after: Duration,
         /// The vendor's unit of time; windows are rounded outward to it.
         unit: Duration,
+        /// No window is planned wider than this, because the vendor refuses it or because one answer would be too much.
+        widest: Duration,
     },
 }
 
@@ -64,6 +67,22 @@ pub struct Stream {
     pub poll: Duration,
     /// What schemas must know.
     pub names: &'static Names,
+}
+
+/// One of a vendor's budgets of requests, as the vendor counts them.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// For status pages, such as `reports`. Unique within a source.
+    pub name: &'static str,
+    /// Whose budget it is: an organisation, one log endpoint of it, an app over all its organisations. Sources of a
+    /// process whose connector, bucket and scope agree share one. No secret.
+    pub scope: String,
+    /// How much it is, until an answer says better.
+    pub budget: Budget,
+    /// A configured limit of the whole organisation, where the header names only our credential's part.
+    pub organisation: Option<u32>,
+    /// Which streams (by name) spend from it.
+    pub streams: fn(&str) -> bool,
 }
 
 /// The identity of a record: what dedupe and document ids are made of.
@@ -88,6 +107,10 @@ pub trait Connector: Sync {
     fn title(&self) -> &'static str;
     /// All logs that it can collect.
     fn streams(&self) -> &'static [Stream];
+    /// A stream by its name. Where the vendor takes any name of a pattern, also one that [`Connector::streams`] lacks.
+    fn stream(&self, name: &str) -> Option<&'static Stream> {
+        self.streams().iter().find(|stream| stream.name == name)
+    }
     /// JSON Schema of the connector's own keys in a `source` table (without the keys that every source has).
     fn schema(&self) -> schemars::Schema;
     /// Checks the connector's own keys and makes a source. No I/O beyond reading referenced secrets is done.
@@ -104,6 +127,18 @@ pub trait Connector: Sync {
         &self,
         table: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<String, SettingsError>;
+    /// The vendor's budgets that the `source` table's streams spend from; a stream's narrowest stands first. Default: one of
+    /// the organisation, [`Budget::default`].
+    ///
+    /// # Errors
+    /// As [`Connector::open`].
+    fn buckets(
+        &self,
+        table: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Vec<Bucket>, SettingsError> {
+        let (scope, budget) = (self.organisation(table)?, Budget::default());
+        Ok(vec![Bucket { name: "requests", scope, budget, organisation: None, streams: |_| true }])
+    }
     /// Id and time of a record. Pure.
     fn identity<'r>(&self, stream: &Stream, record: Value<'_, 'r>) -> Identity<'r>;
     /// Paths (dotted, from the root) that do not count when two versions of a record are compared.
@@ -186,10 +221,13 @@ pub struct Page {
     pub records: Vec<Range<usize>>,
     /// The vendor's next place; `None` only at a window's last page.
     pub next: Option<Cursor>,
-    /// How long to wait before the next poll; zero: more is ready.
+    /// Of a feed: how long to wait before the next poll; zero: more is ready. Windows end where `next` is `None`.
     pub wait: Duration,
     /// The vendor's clock (`Date` header), where it said so.
     pub date: Option<DateTime<Utc>>,
+    /// A part `[from, to)` of the window that the vendor cannot show, because one unit of its time holds more records than
+    /// one answer and there is no page token. It becomes a hole, cause `burst`.
+    pub unread: Option<Range<DateTime<Utc>>>,
 }
 
 impl Page {
@@ -210,9 +248,22 @@ pub enum PollError {
         /// What happened.
         cause: Fault,
     },
-    /// The vendor refused the cursor: fall back to time, and write the bridge into the ledger.
+    /// The vendor refused the cursor, or the page token inside a window. Of a feed: fall back to time, and write the bridge
+    /// into the ledger. Of a window: begin it again, narrower.
     #[error("{cause}")]
     Restart {
+        /// What happened.
+        cause: Fault,
+    },
+    /// The window is too much for the vendor (it gave up, timed out): ask for half of it.
+    #[error("{cause}")]
+    Narrow {
+        /// What happened.
+        cause: Fault,
+    },
+    /// The window begins before what the vendor keeps, although the stream's `retention` says that it should be there.
+    #[error("{cause}")]
+    TooOld {
         /// What happened.
         cause: Fault,
     },
@@ -229,18 +280,25 @@ impl PollError {
     #[must_use]
     pub fn cause(&self) -> &Fault {
         match self {
-            Self::Retry { cause, .. } | Self::Restart { cause } | Self::Halt { cause } => cause,
+            Self::Retry { cause, .. }
+            | Self::Restart { cause }
+            | Self::Narrow { cause }
+            | Self::TooOld { cause }
+            | Self::Halt { cause } => cause,
         }
     }
 }
 
-/// What `check --online` found out about a source.
+/// What `check --online` found out about a source's credential. Whether each stream can be read, the clock and the quota are
+/// found out by core, the same way for all connectors.
 #[derive(Clone, Debug, Default)]
 pub struct Findings {
     /// Lines for a person, in order.
     pub lines: Vec<String>,
-    /// Trouble, if any.
+    /// Trouble, if any: refused credentials, and scopes or roles that a token names and one of our streams lacks.
     pub faults: Vec<Fault>,
+    /// When the credential expires, where that can be read (a certificate).
+    pub expires: Option<DateTime<Utc>>,
 }
 
 /// A tenant's configured connector.
@@ -251,7 +309,7 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// See [`PollError`].
     async fn poll(&self, stream: &Stream, place: &Place) -> Result<Page, PollError>;
-    /// Tries credentials, scopes and the clock without moving anything.
+    /// Tries the credential without moving anything.
     async fn check(&self) -> Findings;
     /// What a person should do when the credential is refused, and what the vendor's retention means for the data.
     fn remedy(&self) -> String;

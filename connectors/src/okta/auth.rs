@@ -8,7 +8,7 @@
 //! - The proof key lives as long as the process: a bound token is worth nothing without it.
 
 use super::client::{self, answer_code, text};
-use super::key::{self, Key, KeyError};
+use crate::key::{self, Key, KeyError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;

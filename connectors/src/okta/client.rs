@@ -121,7 +121,7 @@ impl Log {
                 .body(Bytes::new())
                 .map_err(|_| halt(FaultKind::Configuration, "the request cannot be built"))?;
             let response = self.http.send(request).await?;
-            let verdict = match self.http.judge(&response, &RATE) {
+            let verdict = match self.http.judge(&response, Some(&RATE)) {
                 Verdict::Ok => {
                     self.auth.learn(&response).await;
                     return Ok(response);
@@ -220,7 +220,7 @@ impl Log {
         let full = limit_of(&target.url).unwrap_or(DEFAULT_LIMIT).max(1);
         let wait = if records.len() >= full { Duration::ZERO } else { stream.poll };
         let Response { body, date, .. } = response;
-        Ok(Page { body, records, next: Some(Cursor(next.into_bytes())), wait, date })
+        Ok(Page { body, records, next: Some(Cursor(next.into_bytes())), wait, date, unread: None })
     }
 
     /// One record at most, and nothing of it kept: does the credential read the log?

@@ -717,7 +717,7 @@ async fn every_form_of_key_signs_what_another_library_verifies() {
 
 #[test]
 fn keys_that_cannot_be_used_say_why() {
-    use key::{Key, KeyError};
+    use crate::key::{Key, KeyError};
     let read = |name: &str| {
         let path = key_file(name);
         Key::read(&std::fs::read(path.strip_prefix("file:").unwrap()).unwrap()).unwrap_err()

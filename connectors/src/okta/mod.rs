@@ -1,12 +1,11 @@
 //! Okta: the System Log of an organisation.
 //!
-//! `client` asks, `auth` and `key` prove who asks, `normalize` says what the answer means. See `README.md`.
+//! `client` asks, `auth` proves who asks, `normalize` says what the answer means. See `README.md`.
 
 mod auth;
 mod client;
 pub mod event_types;
 pub mod fields;
-mod key;
 pub mod normalize;
 #[cfg(test)]
 mod tests;
@@ -15,13 +14,13 @@ mod tests;
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod collection_tests;
 
+use crate::settings;
 use async_trait::async_trait;
 use auth::{App, Auth, ClientProof, Dpop};
 use chrono::TimeDelta;
 use client::Log;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +28,12 @@ use tidegate_core::event::Emit;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::json::Value;
 use tidegate_core::quota::Budget;
-use tidegate_core::secret::{SecretError, SecretRef};
+use tidegate_core::secret::SecretRef;
 use tidegate_core::source::{
-    Connector, Findings, Identity, Names, NormalizeError, Page, Place, PollError, Settings, SettingsError,
-    Source, Stream, StreamKind,
+    Bucket, Connector, Findings, Identity, Names, NormalizeError, Page, Place, PollError, Settings,
+    SettingsError, Source, Stream, StreamKind,
 };
-use url::{Host, Url};
+use url::Url;
 
 /// What schemas must know of the System Log.
 pub const NAMES: Names = Names {
@@ -159,9 +158,6 @@ impl Connector for Okta {
             return Err(SettingsError::new("filter", "empty; leave it out to collect everything"));
         }
         let auth = auth(config.auth.unwrap_or_default(), &url)?;
-        if let Some(quota) = settings.http.quota() {
-            quota.configure(BUDGET, config.org_limit);
-        }
         Ok(Arc::new(OktaSource(Log { url, http: settings.http, auth, filter: config.filter, limit })))
     }
 
@@ -172,6 +168,11 @@ impl Connector for Okta {
             Some(_) => return Err(SettingsError::new("url", "not text; write \"https://acme.okta.com\"")),
         };
         organisation(url).map(|url| client::origin(&url))
+    }
+
+    fn buckets(&self, table: &Map<String, Json>) -> Result<Vec<Bucket>, SettingsError> {
+        let (scope, organisation) = (self.organisation(table)?, config(table)?.org_limit);
+        Ok(vec![Bucket { name: "requests", scope, budget: BUDGET, organisation, streams: |_| true }])
     }
 
     fn identity<'r>(&self, _stream: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
@@ -189,35 +190,12 @@ impl Connector for Okta {
 }
 
 fn config(table: &Map<String, Json>) -> Result<Config, SettingsError> {
-    // serde's message for a wrong type prints the value, which under `auth` may be a secret.
-    if table.get("auth").is_some_and(|auth| !auth.is_object()) {
-        return Err(SettingsError::new("auth", format!("not a table; {AUTH}")));
-    }
-    read(table).map_err(|mut error| {
-        if error.key == "auth"
-            && let Some(Json::Object(auth)) = table.get("auth")
-            && let Err(inner) = read::<AuthConfig>(auth)
-        {
-            error = SettingsError::new(format!("auth.{}", inner.key), inner.message);
+    settings::read_with_auth::<Config, AuthConfig>(table, AUTH).map_err(|mut error| {
+        if error.key == "auth.dpop" {
+            DPOP.clone_into(&mut error.message);
         }
         error
     })
-}
-
-/// Reads a table, and on an error finds the key that it is about: the one that cannot be read alone.
-fn read<T: DeserializeOwned>(table: &Map<String, Json>) -> Result<T, SettingsError> {
-    let error = match serde_json::from_value(Json::Object(table.clone())) {
-        Ok(config) => return Ok(config),
-        Err(error) => error,
-    };
-    for (key, value) in table {
-        let alone = Json::Object(Map::from_iter([(key.clone(), value.clone())]));
-        if let Err(error) = serde_json::from_value::<T>(alone) {
-            let message = if key == "dpop" { DPOP.to_owned() } else { error.to_string() };
-            return Err(SettingsError::new(key.as_str(), message));
-        }
-    }
-    Err(SettingsError::new("", error.to_string()))
 }
 
 const DPOP: &str = "accepted are true, false and \"auto\"";
@@ -227,33 +205,11 @@ const AUTH: &str = "accepted are { token = \"env:NAME\" }, { client_id = \"…\"
 
 /// The organisation's address, checked: our credentials go there.
 fn organisation(url: Option<&str>) -> Result<Url, SettingsError> {
-    let wrong = |message: String| SettingsError::new("url", message);
-    let text = url.ok_or_else(|| wrong("missing; write \"https://acme.okta.com\"".to_owned()))?;
-    let mut url =
-        Url::parse(text).map_err(|error| wrong(format!("{error}; write \"https://acme.okta.com\"")))?;
-    let host = url.host_str().unwrap_or_default().to_owned();
-    let here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("names a user; write only https:// and the host".to_owned()));
+    let url = settings::origin("url", url, "https://acme.okta.com")?;
+    if let Some((name, domain)) = url.host_str().unwrap_or_default().split_once("-admin.okta") {
+        let message = format!("the admin console has no log; write \"https://{name}.okta{domain}\"");
+        return Err(SettingsError::new("url", message));
     }
-    match url.scheme() {
-        "https" => {}
-        "http" if here => {}
-        "http" => return Err(wrong(format!("unencrypted; write \"https://{host}\""))),
-        _ => return Err(wrong("the scheme is not https".to_owned())),
-    }
-    if let Some((name, domain)) = host.split_once("-admin.okta") {
-        return Err(wrong(format!("the admin console has no log; write \"https://{name}.okta{domain}\"")));
-    }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(format!("has a path or a query; write \"{}\"", client::origin(&url))));
-    }
-    url.set_path("/");
     Ok(url)
 }
 
@@ -263,10 +219,7 @@ fn auth(config: AuthConfig, url: &Url) -> Result<Auth, SettingsError> {
     for (key, secret) in
         [("auth.token", &token), ("auth.private_key", &private_key), ("auth.client_secret", &client_secret)]
     {
-        // A variable that is not set stays so until a restart; a file may still come.
-        if let Some(Err(error @ SecretError::NotSet(_))) = secret.as_ref().map(SecretRef::read) {
-            return Err(SettingsError::new(key, error.to_string()));
-        }
+        settings::set(key, secret.as_ref())?;
     }
     let dpop_mode = match dpop {
         None | Some(DpopConfig::Word(DpopWord::Auto)) => Dpop::Auto,

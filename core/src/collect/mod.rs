@@ -186,14 +186,18 @@ impl Collector {
             };
         }
         if due <= Instant::now() {
-            match self.http.ready(self.clock.now()) {
+            match self.http.of(chain.stream.name).ready(self.clock.now()) {
                 None => {
                     self.board.source(&self.source, |s| s.wait = None);
                     return Woken::Due;
                 }
                 Some(wait) => {
                     due = Instant::now() + wait;
-                    let reason = self.http.quota().and_then(|quota| quota.status(self.clock.now()).reason);
+                    let reason = self
+                        .http
+                        .of(chain.stream.name)
+                        .quota()
+                        .and_then(|quota| quota.status(self.clock.now()).reason);
                     let reason = reason
                         .unwrap_or_else(|| "requests are spread evenly over the vendor's span".to_owned());
                     self.say_wait(Some(wait), &reason);
@@ -247,13 +251,15 @@ impl Collector {
         let mut told = None;
         let wait = match &error {
             PollError::Retry { after, .. } => after.unwrap_or_else(|| chain.backoff.wait()),
-            PollError::Restart { .. } => match chain.restart(asked) {
-                Ok(()) => {
-                    told = Some(chain.bridge_action(&self.source, asked, &cause));
-                    Duration::ZERO
+            PollError::Restart { .. } | PollError::Narrow { .. } | PollError::TooOld { .. } => {
+                match chain.restart(asked) {
+                    Ok(()) => {
+                        told = Some(chain.bridge_action(&self.source, asked, &cause));
+                        Duration::ZERO
+                    }
+                    Err(wait) => wait,
                 }
-                Err(wait) => wait,
-            },
+            }
             PollError::Halt { cause } => {
                 chain.halted = true;
                 let why = match cause.kind {
@@ -290,16 +296,14 @@ impl Collector {
 
     fn quota_change(&self) -> Option<Change> {
         let now = self.clock.now();
-        let quota = self.http.quota()?;
-        let (not_before, state) = (quota.not_before(now), quota.state(now));
+        let buckets = self.http.buckets();
+        let (not_before, state) = (buckets.not_before(now), buckets.state(now));
         Some(Change::Quota(QuotaRow { source: self.source.clone(), not_before, state }))
     }
 
     fn restore_quota(&self, state: &State) {
-        if let Some(row) = state.quotas.iter().find(|row| row.source == self.source)
-            && let Some(quota) = self.http.quota()
-        {
-            quota.restore(&row.state, self.clock.now());
+        if let Some(row) = state.quotas.iter().find(|row| row.source == self.source) {
+            self.http.buckets().restore(&row.state, self.clock.now());
         }
     }
 }

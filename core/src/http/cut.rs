@@ -9,13 +9,70 @@ use std::ops::Range;
 /// # Errors
 /// [`FaultKind::Answer`]: not an array (an HTML page, an object), cut off, or followed by something else.
 pub fn array(body: &[u8]) -> Result<Vec<Range<usize>>, Fault> {
-    let mut cutter = Cutter { body, at: 0 };
+    let mut cutter = Cutter::new(body);
     let records = cutter.array()?;
-    cutter.space();
-    match cutter.peek() {
-        None => Ok(records),
-        Some(_) => Err(answer(format!("the answer goes on after its array, at byte {}", cutter.at))),
+    cutter.end()?;
+    Ok(records)
+}
+
+/// An answer that is an object around its records. Members are found by name, the last one of a name counts; only what
+/// is asked for is read.
+#[derive(Clone, Debug)]
+pub struct Envelope<'b> {
+    body: &'b [u8],
+    members: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl<'b> Envelope<'b> {
+    /// Reads the names of the outermost object.
+    ///
+    /// # Errors
+    /// [`FaultKind::Answer`]: not an object, cut off, or followed by something else.
+    pub fn read(body: &'b [u8]) -> Result<Self, Fault> {
+        let mut cutter = Cutter::new(body);
+        let members = cutter.object()?;
+        cutter.end()?;
+        Ok(Self { body, members })
     }
+
+    fn find(&self, name: &str) -> Option<Range<usize>> {
+        let named = |(key, _): &&(Range<usize>, Range<usize>)| {
+            let key = self.body.get(key.clone()).unwrap_or_default();
+            key == name.as_bytes()
+                || serde_json::from_slice::<String>(&quoted(key)).is_ok_and(|key| key == name)
+        };
+        self.members.iter().rev().find(named).map(|(_, value)| value.clone())
+    }
+
+    /// A member that is an object; `None`: it is not there, or it is something else.
+    #[must_use]
+    pub fn object(&self, name: &str) -> Option<Self> {
+        let mut cutter = Cutter { body: self.body, at: self.find(name)?.start };
+        Some(Self { body: self.body, members: cutter.object().ok()? })
+    }
+
+    /// Where each element of a member that is an array stands in the body; `None`: it is not there, or null.
+    ///
+    /// # Errors
+    /// [`FaultKind::Answer`]: the member is something else.
+    pub fn records(&self, name: &str) -> Result<Option<Vec<Range<usize>>>, Fault> {
+        let Some(span) = self.find(name) else { return Ok(None) };
+        if self.body.get(span.clone()) == Some(b"null") {
+            return Ok(None);
+        }
+        let mut cutter = Cutter { body: self.body, at: span.start };
+        cutter.array().map(Some).map_err(|fault| answer(format!("{name}: {}", fault.message)))
+    }
+
+    /// A member of any kind, read by serde; `None`: it is not there, or cannot be read as that.
+    #[must_use]
+    pub fn member<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_slice(self.body.get(self.find(name)?)?).ok()
+    }
+}
+
+fn quoted(key: &[u8]) -> Vec<u8> {
+    [b"\"", key, b"\""].concat()
 }
 
 fn answer(message: String) -> Fault {
@@ -27,7 +84,68 @@ struct Cutter<'b> {
     at: usize,
 }
 
-impl Cutter<'_> {
+impl<'b> Cutter<'b> {
+    fn new(body: &'b [u8]) -> Self {
+        // A byte order mark is not JSON, but proxies have been seen to add one.
+        Self { body, at: if body.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 } }
+    }
+
+    /// Nothing may follow.
+    fn end(&mut self) -> Result<(), Fault> {
+        self.space();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(answer(format!("the answer goes on after its end, at byte {}", self.at))),
+        }
+    }
+
+    /// Where the names (without quotes) and values of an object stand.
+    fn object(&mut self) -> Result<Vec<(Range<usize>, Range<usize>)>, Fault> {
+        self.space();
+        match self.peek() {
+            Some(b'{') => self.at += 1,
+            Some(b'<') => return Err(answer("the answer is an HTML page, not JSON".to_owned())),
+            Some(_) => return Err(answer("the answer is not a JSON object".to_owned())),
+            None => return Err(answer("the answer is empty".to_owned())),
+        }
+        let mut members = Vec::new();
+        self.space();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            return Ok(members);
+        }
+        loop {
+            self.space();
+            if self.peek() != Some(b'"') {
+                return Err(match self.peek() {
+                    None => self.cut_off(),
+                    Some(_) => answer(format!("no name where one belongs, at byte {}", self.at)),
+                });
+            }
+            let start = self.at + 1;
+            self.string()?;
+            let key = start..self.at.saturating_sub(1);
+            self.space();
+            match self.peek() {
+                Some(b':') => self.at += 1,
+                Some(_) => return Err(answer(format!("no colon after a name, at byte {}", self.at))),
+                None => return Err(self.cut_off()),
+            }
+            self.space();
+            members.push((key, self.value()?));
+            self.space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(members);
+                }
+                Some(_) => return Err(answer(format!("no comma between two members, at byte {}", self.at))),
+                None => return Err(self.cut_off()),
+            }
+        }
+    }
+
     fn peek(&self) -> Option<u8> {
         self.body.get(self.at).copied()
     }
@@ -43,10 +161,6 @@ impl Cutter<'_> {
     }
 
     fn array(&mut self) -> Result<Vec<Range<usize>>, Fault> {
-        // A byte order mark is not JSON, but proxies have been seen to add one.
-        if self.body.starts_with(b"\xEF\xBB\xBF") {
-            self.at = 3;
-        }
         self.space();
         match self.peek() {
             Some(b'[') => self.at += 1,
@@ -223,5 +337,44 @@ mod tests {
         fn any_bytes_are_read_without_a_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _either = array(&body);
         }
+    }
+
+    #[test]
+    fn an_envelope_gives_records_and_members_of_any_depth() {
+        let body = br#" {"stat":"OK","response":{"items":[{"a":1} , "x"],"metadata":{"next_offset":"1,2"}},"none":null,"stat":"LAST"} "#;
+        let envelope = Envelope::read(body).unwrap();
+        assert_eq!(envelope.member::<String>("stat").as_deref(), Some("LAST"));
+        let response = envelope.object("response").unwrap();
+        let records = response.records("items").unwrap().unwrap();
+        let texts: Vec<&[u8]> = records.iter().map(|span| &body[span.clone()]).collect();
+        assert_eq!(texts, [br#"{"a":1}"#.as_slice(), br#""x""#]);
+        assert_eq!(
+            response.object("metadata").unwrap().member::<String>("next_offset").as_deref(),
+            Some("1,2")
+        );
+        assert!(envelope.records("none").unwrap().is_none() && envelope.records("else").unwrap().is_none());
+        assert!(envelope.records("stat").is_err() && envelope.object("stat").is_none());
+        let escaped = Envelope::read(br#"{"it\u0065ms":[]}"#).unwrap();
+        assert_eq!(escaped.records("items").unwrap(), Some(vec![]));
+    }
+
+    #[test]
+    fn a_broken_envelope_is_never_one() {
+        for body in [
+            &b""[..],
+            b"[]",
+            b"{",
+            b"{\"a\"",
+            b"{\"a\":",
+            b"{\"a\":1",
+            b"{\"a\" 1}",
+            b"{\"a\":1}x",
+            b"{a:1}",
+            b"<html>",
+            b"{\"a\":}",
+        ] {
+            assert!(Envelope::read(body).is_err(), "{}", String::from_utf8_lossy(body));
+        }
+        assert!(Envelope::read(b"\xEF\xBB\xBF{}").is_ok());
     }
 }

@@ -18,7 +18,7 @@ pub use transport::{Body, Reqwest, Transport, TransportError, TransportSettings}
 
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
-use crate::quota::Quota;
+use crate::quota::{Buckets, Quota};
 use crate::sink::DeliverError;
 use crate::source::PollError;
 use bytes::Bytes;
@@ -148,6 +148,7 @@ pub struct Client {
     clock: Clock,
     settings: Arc<HttpSettings>,
     quota: Option<Quota>,
+    buckets: Buckets,
     skew: Arc<Mutex<Option<TimeDelta>>>,
 }
 
@@ -164,13 +165,38 @@ impl Client {
     /// A client without a quota.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, clock: Clock, settings: HttpSettings) -> Self {
-        Self { transport, clock, settings: Arc::new(settings), quota: None, skew: Arc::default() }
+        Self {
+            transport,
+            clock,
+            settings: Arc::new(settings),
+            quota: None,
+            buckets: Buckets::default(),
+            skew: Arc::default(),
+        }
     }
 
     /// The same for one vendor organisation: its own quota, its own measure of the clock.
     #[must_use]
     pub fn with_quota(&self, quota: Quota) -> Self {
         Self { quota: Some(quota), skew: Arc::default(), ..self.clone() }
+    }
+
+    /// The same for one source: its vendor's budgets, its own measure of the clock.
+    #[must_use]
+    pub fn with_buckets(&self, buckets: Buckets) -> Self {
+        Self { quota: buckets.first(), buckets, skew: Arc::default(), ..self.clone() }
+    }
+
+    /// The same as a stream uses it: what it asks and learns concerns the budgets that this stream spends from.
+    #[must_use]
+    pub fn of(&self, stream: &str) -> Self {
+        Self { quota: self.buckets.of(stream).or_else(|| self.quota.clone()), ..self.clone() }
+    }
+
+    /// All budgets of the source.
+    #[must_use]
+    pub fn buckets(&self) -> &Buckets {
+        &self.buckets
     }
 
     /// The same with another clock (tests of wrong clocks).
@@ -244,13 +270,13 @@ impl Client {
         Ok(Response { status: head.status, headers: head.headers, body, date })
     }
 
-    /// What the answer means, and what the quota learns from it.
+    /// What the answer means, and what the quota learns from it. `rate`: how this vendor words its limit, if it does.
     #[must_use]
-    pub fn judge(&self, response: &Response, rate: &RateHeaders) -> Verdict {
-        let verdict = judge::judge(response, Some(rate));
+    pub fn judge(&self, response: &Response, rate: Option<&RateHeaders>) -> Verdict {
+        let verdict = judge::judge(response, rate);
         let Some(quota) = &self.quota else { return verdict };
         let now = self.clock.now();
-        if let Some(seen) = judge::seen(response, rate) {
+        if let Some(seen) = rate.and_then(|rate| judge::seen(response, rate)) {
             quota.observe(seen, now);
         }
         match verdict {
@@ -433,13 +459,13 @@ mod tests {
         };
         script.push(reply(200, "60", "59"));
         let response = client.send(get()).await.unwrap();
-        assert_eq!(client.judge(&response, &RATE), Verdict::Ok);
+        assert_eq!(client.judge(&response, Some(&RATE)), Verdict::Ok);
         assert_eq!(client.ready(client.clock().now()), None);
         assert_eq!(client.ready(client.clock().now()), Some(Duration::from_secs(2)));
         script.push(reply(429, "0", "0"));
         let response = client.send(get()).await.unwrap();
         assert_eq!(
-            client.judge(&response, &RATE),
+            client.judge(&response, Some(&RATE)),
             Verdict::Retry { after: Some(Duration::from_secs(1)), kind: FaultKind::Concurrency }
         );
         assert_eq!(client.quota().unwrap().status(client.clock().now()).limit, 60);

@@ -159,8 +159,8 @@ impl Sink for FileSink {
         })
         .await;
         match found {
-            Ok(Ok(line)) => Findings { lines: vec![line], faults: Vec::new() },
-            Ok(Err(error)) => Findings { lines: Vec::new(), faults: vec![error.fault()] },
+            Ok(Ok(line)) => Findings { lines: vec![line], ..Findings::default() },
+            Ok(Err(error)) => Findings { faults: vec![error.fault()], ..Findings::default() },
             Err(_) => Findings::default(),
         }
     }

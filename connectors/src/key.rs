@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 /// What is wrong with a key. Holds none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum KeyError {
+pub(crate) enum KeyError {
     #[error("not a private key; a PEM file (PKCS#8, PKCS#1 or SEC 1) or a JWK is expected")]
     NotAKey,
     #[error("a public key; the private one is needed")]
@@ -39,11 +39,11 @@ enum Pair {
 }
 
 /// A private key that signs.
-pub(super) struct Key {
+pub(crate) struct Key {
     pair: Pair,
     algorithm: &'static str,
     /// The JWK's own `kid`.
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
 }
 
 impl std::fmt::Debug for Key {
@@ -54,12 +54,12 @@ impl std::fmt::Debug for Key {
 
 impl Key {
     /// Reads PEM or JWK.
-    pub(super) fn read(text: &[u8]) -> Result<Self, KeyError> {
+    pub(crate) fn read(text: &[u8]) -> Result<Self, KeyError> {
         if text.trim_ascii_start().starts_with(b"{") { Self::jwk(text) } else { Self::pem(text) }
     }
 
     /// A new P-256 key, for proofs.
-    pub(super) fn generate() -> Result<Self, KeyError> {
+    pub(crate) fn generate() -> Result<Self, KeyError> {
         let random = SystemRandom::new();
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
             .map_err(|_| KeyError::Signing)?;
@@ -215,7 +215,7 @@ impl Key {
     }
 
     /// The public half as a JWK; only generated keys are asked.
-    pub(super) fn public_jwk(&self) -> Value {
+    pub(crate) fn public_jwk(&self) -> Value {
         let Pair::Ec(pair) = &self.pair else { return Value::Null };
         let point = pair.public_key().as_ref().get(1..).unwrap_or_default();
         let (x, y) = point.split_at_checked(point.len() / 2).unwrap_or_default();
@@ -224,7 +224,7 @@ impl Key {
     }
 
     /// A signed token; `alg` is added to the header.
-    pub(super) fn sign(&self, mut header: Value, claims: &Value) -> Result<String, KeyError> {
+    pub(crate) fn sign(&self, mut header: Value, claims: &Value) -> Result<String, KeyError> {
         if let Some(header) = header.as_object_mut() {
             header.insert("alg".to_owned(), self.algorithm.into());
         }
@@ -250,7 +250,7 @@ impl Key {
 }
 
 /// A value that is never used twice.
-pub(super) fn unique() -> Result<String, KeyError> {
+pub(crate) fn unique() -> Result<String, KeyError> {
     let mut bytes = [0u8; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::Signing)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

@@ -1,0 +1,134 @@
+//! Access tokens of the OAuth kind: kept until four fifths of their life are over, renewed by one at a time.
+//!
+//! A failing token endpoint does not stop a log while the old token is good. A refused token is forgotten once, however
+//! many requests it was refused to.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::HeaderValue;
+use serde::Deserialize;
+use std::time::Duration;
+use tidegate_core::clock::Clock;
+use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::http::Response;
+use tidegate_core::secret::Secret;
+use tidegate_core::source::PollError;
+
+/// The share of a token's life after which a new one is fetched.
+const REFRESH: f64 = 0.8;
+/// How long a good token is used on when its renewal failed.
+const AGAIN: TimeDelta = TimeDelta::seconds(60);
+/// What a token lives where the answer does not say.
+const USUAL_LIFE: f64 = 3600.0;
+
+/// What a token endpoint gave.
+pub(crate) struct Granted {
+    value: Secret,
+    life: Duration,
+}
+
+impl Granted {
+    /// Reads the answer of a token endpoint; `expires_in` may be a number or text. `whose` is the vendor, for messages.
+    pub(crate) fn read(response: &Response, whose: &str, request_id: &str) -> Result<Self, PollError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            access_token: String,
+            #[serde(default)]
+            expires_in: Option<Life>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Life {
+            Number(f64),
+            Text(String),
+            Other(serde::de::IgnoredAny),
+        }
+        let Ok(answer) = serde_json::from_slice::<Answer>(&response.body) else {
+            let message = format!("{whose}'s token endpoint answered with something that is no token");
+            let cause = response.fault(FaultKind::Answer, message, None, request_id);
+            return Err(PollError::Retry { after: None, cause });
+        };
+        let life = match answer.expires_in {
+            Some(Life::Number(life)) => Some(life),
+            Some(Life::Text(life)) => life.trim().parse().ok(),
+            Some(Life::Other(_)) | None => None,
+        };
+        let life = life.filter(|life: &f64| life.is_finite()).unwrap_or(USUAL_LIFE).clamp(10.0, 86_400.0);
+        let value = Secret::new(answer.access_token.into_bytes());
+        Ok(Self { value, life: Duration::from_secs_f64(life) })
+    }
+}
+
+/// The header of one request.
+pub(crate) struct Bearer {
+    /// `Authorization`.
+    pub(crate) header: HeaderValue,
+    /// The secret in it, to keep it out of quoted words.
+    pub(crate) secret: Secret,
+    number: u64,
+}
+
+struct Token {
+    value: Secret,
+    refresh: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    /// How many tokens there were; tells a refused one from its successor.
+    number: u64,
+}
+
+/// A source's present token.
+#[derive(Default)]
+pub(crate) struct Tokens(tokio::sync::Mutex<State>);
+
+impl Tokens {
+    /// The present token, or the one that `renew` fetches. Others who ask meanwhile wait for the same one.
+    pub(crate) async fn bearer(
+        &self,
+        clock: &Clock,
+        renew: impl AsyncFnOnce() -> Result<Granted, PollError>,
+    ) -> Result<Bearer, PollError> {
+        let mut state = self.0.lock().await;
+        let now = clock.now();
+        if state.token.as_ref().is_none_or(|token| now >= token.refresh) {
+            match renew().await {
+                Ok(granted) => {
+                    let after = |share: f64| {
+                        TimeDelta::from_std(granted.life.mul_f64(share)).unwrap_or(TimeDelta::zero())
+                    };
+                    let (refresh, end) = (now + after(REFRESH), now + after(1.0));
+                    state.number += 1;
+                    state.token = Some(Token { value: granted.value, refresh, end });
+                }
+                Err(PollError::Retry { cause, after }) => match &mut state.token {
+                    Some(token) if now < token.end => {
+                        tracing::warn!(%cause, "keeping the access token, its renewal failed");
+                        token.refresh = now + AGAIN;
+                    }
+                    _ => return Err(PollError::Retry { cause, after }),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        let number = state.number;
+        let unusable =
+            |message: &str| PollError::Retry { after: None, cause: Fault::new(FaultKind::Answer, message) };
+        let token = state.token.as_ref().ok_or_else(|| unusable("no token was granted"))?;
+        let header = token
+            .value
+            .header_value("Bearer ")
+            .map_err(|_| unusable("the access token fits in no header"))?;
+        Ok(Bearer { header, secret: token.value.clone(), number })
+    }
+
+    /// The API refused this token: the next [`Tokens::bearer`] fetches another one, unless somebody did already.
+    pub(crate) async fn refused(&self, bearer: &Bearer) {
+        let mut state = self.0.lock().await;
+        if state.number == bearer.number {
+            state.token = None;
+        }
+    }
+}
