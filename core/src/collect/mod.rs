@@ -30,6 +30,33 @@ const CREDENTIAL_RETRY: Duration = Duration::from_secs(60);
 /// How often anything else that only a person can mend is tried again (a vendor that counts refusals is not to be provoked).
 const HALT_RETRY: Duration = Duration::from_secs(15 * 60);
 
+/// A stream as a source runs it: the connector's numbers, or the configured ones.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamPlan {
+    /// The stream.
+    pub stream: &'static Stream,
+    /// How often a stream that has caught up is asked again.
+    pub poll: Duration,
+    /// How long the vendor keeps records.
+    pub retention: Duration,
+    /// How far behind the vendor's clock the fast lane stays; zero for a feed.
+    pub visible_after: Duration,
+    /// The settling horizons, soonest first; none for a feed.
+    pub settle: Vec<Duration>,
+}
+
+impl StreamPlan {
+    /// With the connector's numbers.
+    #[must_use]
+    pub fn of(stream: &'static Stream) -> Self {
+        let (visible_after, settle) = match stream.kind {
+            StreamKind::Feed => (Duration::ZERO, Vec::new()),
+            StreamKind::Windowed { settle, visible_after, .. } => (visible_after, settle.to_vec()),
+        };
+        Self { stream, poll: stream.poll, retention: stream.retention, visible_after, settle }
+    }
+}
+
 /// One source's task: what it works with.
 pub struct Collector {
     /// The source's key.
