@@ -31,7 +31,7 @@ const CREDENTIAL_RETRY: Duration = Duration::from_secs(60);
 const HALT_RETRY: Duration = Duration::from_secs(15 * 60);
 
 /// A stream as a source runs it: the connector's numbers, or the configured ones.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct StreamPlan {
     /// The stream.
     pub stream: &'static Stream,
@@ -43,6 +43,15 @@ pub struct StreamPlan {
     pub visible_after: Duration,
     /// The settling horizons, soonest first; none for a feed.
     pub settle: Vec<Duration>,
+}
+
+impl PartialEq for StreamPlan {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { stream, poll, retention, visible_after, settle } = self;
+        stream.name == other.stream.name
+            && (*poll, *retention, *visible_after) == (other.poll, other.retention, other.visible_after)
+            && *settle == other.settle
+    }
 }
 
 impl StreamPlan {
