@@ -26,7 +26,34 @@ pub struct SourceState {
     pub wait: Option<(DateTime<Utc>, String)>,
     /// Live reading has caught up at least once.
     pub drained: bool,
-    /// How far the ledger reaches without a gap.
+    /// How far live reading has come, in the stream that was read last.
+    pub covered_to: Option<DateTime<Utc>>,
+    /// Its streams, by name.
+    pub streams: BTreeMap<String, StreamState>,
+}
+
+/// One stream of a source, as it is doing. A quiet stream has pages and no records; a broken one has no pages and a fault.
+#[derive(Clone, Debug, Default)]
+pub struct StreamState {
+    /// Requests that were answered with a page.
+    pub polls: u64,
+    /// Records that were new (first meanings and revisions).
+    pub fetched: u64,
+    /// Records that were known.
+    pub duplicates: u64,
+    /// Later meanings of known ids.
+    pub revisions: u64,
+    /// Requests refused because there were too many.
+    pub refused: u64,
+    /// When a page last came.
+    pub last_page: Option<DateTime<Utc>>,
+    /// When a page last brought something new.
+    pub last_record: Option<DateTime<Utc>>,
+    /// The trouble it is in, and since when.
+    pub fault: Option<(Fault, DateTime<Utc>)>,
+    /// Until when it waits, and why.
+    pub wait: Option<(DateTime<Utc>, String)>,
+    /// How far live reading has come.
     pub covered_to: Option<DateTime<Utc>>,
 }
 

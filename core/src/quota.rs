@@ -341,11 +341,6 @@ impl Quota {
         lock(&self.own)
     }
 
-    /// Tells apart who waits at a wider budget.
-    fn holder(&self) -> usize {
-        Arc::as_ptr(&self.own).addr()
-    }
-
     /// How this vendor counts; a connector says so when it opens. `organisation` is a configured limit of the whole
     /// organisation where the header names only our credential's part: then we use
     /// min(header, organisation × share) instead of header × share.
@@ -370,7 +365,7 @@ impl Quota {
         for wider in &self.wider {
             let mut wider = lock(wider);
             wider.tick(now);
-            if let Some(wait) = wider.held().or_else(|| wider.queued(self.holder())) {
+            if let Some(wait) = wider.held().or_else(|| wider.queued(self.id())) {
                 return Some(wait);
             }
         }
@@ -380,7 +375,7 @@ impl Quota {
             if let Some(wait) = budget.ceiling() {
                 return Some(wait);
             }
-            budget.tickets.give_back(self.holder());
+            budget.tickets.give_back(self.id());
             budget.count();
         }
         None
@@ -393,6 +388,22 @@ impl Quota {
             budget.tick(now);
             budget.count();
         }
+    }
+
+    /// Whether a request could go right now, without taking it.
+    #[must_use]
+    pub fn idle(&self, now: DateTime<Utc>) -> bool {
+        std::iter::once(&self.own).chain(&self.wider).all(|budget| {
+            let mut budget = lock(budget);
+            budget.tick(now);
+            budget.held().or_else(|| budget.ahead()).is_none()
+        })
+    }
+
+    /// Tells this budget apart from others of the process.
+    #[must_use]
+    pub fn id(&self) -> usize {
+        Arc::as_ptr(&self.own).addr()
     }
 
     /// The time between two of our requests, if the budget is used evenly.

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 
 /// Records with keys, and the extremes of their times.
+#[derive(Default)]
 pub(super) struct Keyed {
     pub(super) records: Vec<NewRecord>,
     pub(super) oldest: Option<DateTime<Utc>>,
