@@ -204,12 +204,15 @@ impl Tickets {
 
 /// A source's budgets, each with the streams that spend from it; a stream's narrowest stands first.
 #[derive(Clone, Default)]
-pub struct Buckets(Arc<[(&'static str, fn(&str) -> bool, Quota)]>);
+pub struct Buckets(Arc<[Named]>);
+
+/// A budget's name, the streams (by name) that spend from it, and the budget.
+pub type Named = (&'static str, fn(&str) -> bool, Quota);
 
 impl Buckets {
     /// Of these.
     #[must_use]
-    pub fn new(buckets: Vec<(&'static str, fn(&str) -> bool, Quota)>) -> Self {
+    pub fn new(buckets: Vec<Named>) -> Self {
         Self(buckets.into())
     }
 

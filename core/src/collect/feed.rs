@@ -256,6 +256,7 @@ impl Reading {
         }
         changes.extend(self.finished(job, asked));
         self.write(changes, true).await?;
+        job.finished = true;
         Ok(())
     }
 }

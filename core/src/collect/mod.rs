@@ -279,12 +279,12 @@ impl Reading {
                     let changes = self.adopt(&state);
                     self.write(changes, true).await?;
                 }
-                changed = room.wait_for(|room| *room != full) => {
-                    if changed.is_err() {
-                        // Nobody will ever say: as good as no bound.
-                        tokio::time::sleep_until(wake).await;
+                // An end without a word is as good as no bound.
+                () = async {
+                    if room.wait_for(|room| *room != full).await.is_err() {
+                        std::future::pending::<()>().await;
                     }
-                }
+                } => {}
                 () = tokio::time::sleep_until(wake) => {
                     if self.flush.is_some_and(|flush| flush <= Instant::now()) {
                         self.write(Vec::new(), true).await?;

@@ -20,8 +20,11 @@ pub fn array(body: &[u8]) -> Result<Vec<Range<usize>>, Fault> {
 #[derive(Clone, Debug)]
 pub struct Envelope<'b> {
     body: &'b [u8],
-    members: Vec<(Range<usize>, Range<usize>)>,
+    members: Vec<Member>,
 }
+
+/// Where a name (without quotes) and its value stand.
+type Member = (Range<usize>, Range<usize>);
 
 impl<'b> Envelope<'b> {
     /// Reads the names of the outermost object.
@@ -36,7 +39,7 @@ impl<'b> Envelope<'b> {
     }
 
     fn find(&self, name: &str) -> Option<Range<usize>> {
-        let named = |(key, _): &&(Range<usize>, Range<usize>)| {
+        let named = |(key, _): &&Member| {
             let key = self.body.get(key.clone()).unwrap_or_default();
             key == name.as_bytes()
                 || serde_json::from_slice::<String>(&quoted(key)).is_ok_and(|key| key == name)
@@ -100,7 +103,7 @@ impl<'b> Cutter<'b> {
     }
 
     /// Where the names (without quotes) and values of an object stand.
-    fn object(&mut self) -> Result<Vec<(Range<usize>, Range<usize>)>, Fault> {
+    fn object(&mut self) -> Result<Vec<Member>, Fault> {
         self.space();
         match self.peek() {
             Some(b'{') => self.at += 1,
