@@ -140,7 +140,6 @@ impl Tenant {
                 clock: world.clock.clone(),
                 board: board.clone(),
                 start: source.start,
-                poll: source.poll,
                 stop: collect.watch(),
                 full: full.subscribe(),
                 bell,

@@ -5,7 +5,7 @@
 //! that is proven (the *bridge*); dedupe takes out what comes twice.
 
 use super::identity::keyed;
-use super::{Collector, HALT_RETRY};
+use super::{Collector, HALT_RETRY, StreamPlan};
 use crate::fault::Fault;
 use crate::http::Backoff;
 use crate::journal::{Action, Appended, Change, Grade, Interval, JournalError, Lane, NewPage, Outcome, Work};
@@ -68,6 +68,8 @@ pub(super) struct Pending {
 /// One chain in the hands of its collector.
 pub(super) struct Chain {
     pub(super) stream: &'static Stream,
+    poll: Duration,
+    retention: Duration,
     pub(super) work: Work,
     pub(super) memo: Memo,
     pub(super) due: Instant,
@@ -82,10 +84,12 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(stream: &'static Stream, work: Work, delay: Duration) -> Self {
+    pub(super) fn new(plan: &StreamPlan, work: Work, delay: Duration) -> Self {
         let memo = serde_json::from_str(&work.memo).unwrap_or_default();
         Self {
-            stream,
+            stream: plan.stream,
+            poll: plan.poll,
+            retention: plan.retention,
             memo,
             due: Instant::now() + delay,
             backoff: Backoff::new(&format!("{}/{}", work.source, work.stream)),
@@ -164,10 +168,10 @@ impl Chain {
     }
 
     /// The time until the next poll of a drained chain.
-    fn interval(&self, poll: Duration, now: DateTime<Utc>) -> Duration {
+    fn interval(&self, now: DateTime<Utc>) -> Duration {
         let silent = self.memo.heard.map_or(TimeDelta::zero(), |heard| now - heard);
         let doublings = u32::try_from(silent.num_minutes() / SILENCE.num_minutes()).unwrap_or(0).min(8);
-        poll.saturating_mul(1 << doublings).min(SLOWEST.max(poll))
+        self.poll.saturating_mul(1 << doublings).min(SLOWEST.max(self.poll))
     }
 }
 
@@ -275,7 +279,6 @@ impl Collector {
 
         chain.halted = false;
         chain.behind = !drained;
-        let poll = self.poll.unwrap_or(stream.poll);
         let nothing_new = appended.new == 0 && appended.revisions == 0;
         let wait = if circle {
             tracing::warn!(source = %self.source, stream = stream.name, "the vendor's next link leads back to where we were");
@@ -285,7 +288,7 @@ impl Collector {
             if chain.work.lane == Lane::Live {
                 self.board.source(&self.source, |state| state.drained = true);
             }
-            chain.interval(poll, asked)
+            chain.interval(asked)
         } else {
             Duration::ZERO
         };
@@ -316,7 +319,7 @@ impl Collector {
             Some(end) if chain.work.lane == Lane::Backfill => end.min(date).max(wanted),
             _ => date.max(wanted),
         };
-        let retention = TimeDelta::from_std(chain.stream.retention).unwrap_or(TimeDelta::MAX);
+        let retention = TimeDelta::from_std(chain.retention).unwrap_or(TimeDelta::MAX);
         let resumed = chain.memo.resumed.take().unwrap_or(date);
         let from = resumed.checked_sub_signed(retention).map_or(wanted, |kept| kept.clamp(wanted, to));
         let lost = (from > wanted).then(|| self.hole(chain, wanted, from, "retention", None, asked));
@@ -369,7 +372,7 @@ impl Collector {
     /// mended, and its grade then replaces this.
     pub(super) fn unread(&self, chain: &Chain, cause: &str, asked: DateTime<Utc>) -> Interval {
         let from = chain.memo.drained.unwrap_or(chain.work.from);
-        let retention = TimeDelta::from_std(chain.stream.retention).unwrap_or(TimeDelta::MAX);
+        let retention = TimeDelta::from_std(chain.retention).unwrap_or(TimeDelta::MAX);
         let to = chain.work.to.unwrap_or(asked);
         self.hole(chain, from, to, cause, from.checked_add_signed(retention), asked)
     }

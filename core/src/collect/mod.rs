@@ -75,7 +75,7 @@ pub struct Collector {
     /// The configured connector.
     pub api: Arc<dyn Source>,
     /// The streams that it runs.
-    pub streams: Vec<&'static Stream>,
+    pub streams: Vec<StreamPlan>,
     /// Connections and quota.
     pub http: Client,
     /// The tenant's journal.
@@ -86,8 +86,6 @@ pub struct Collector {
     pub board: Board,
     /// Where a new stream begins.
     pub start: DateTime<Utc>,
-    /// How often a drained stream is asked again; `None`: the stream's own default.
-    pub poll: Option<Duration>,
     /// When to end.
     pub stop: Stop,
     /// True while the journal has no room: polling pauses, the vendor's retention is the outer buffer.
@@ -147,7 +145,8 @@ impl Collector {
 
     fn chains(&mut self, state: &State, began: DateTime<Utc>) -> Vec<Chain> {
         let mut chains = Vec::new();
-        for stream in &self.streams {
+        for plan in &self.streams {
+            let stream = plan.stream;
             if stream.kind != StreamKind::Feed {
                 let fault = Fault::new(
                     FaultKind::Configuration,
@@ -160,7 +159,7 @@ impl Collector {
                 work.source == self.source && work.stream == stream.name && work.lane == Lane::Live
             });
             let work = live.cloned().unwrap_or_else(|| self.first_contact(stream));
-            chains.push(Chain::new(stream, work, spread(&self.source, stream.name)));
+            chains.push(Chain::new(plan, work, spread(&self.source, stream.name)));
         }
         let rows = state.coverage.iter().filter(|row| row.source == self.source && row.grade != Grade::Hole);
         let covered = rows.map(|row| row.to).max();
@@ -191,9 +190,9 @@ impl Collector {
                 known.lane == work.lane && known.name == work.name && known.stream == work.stream
             };
             let known = chains.iter().any(|chain| same(&chain.work));
-            let stream = self.streams.iter().find(|stream| stream.name == work.stream);
-            if let (false, Some(stream)) = (known, stream) {
-                chains.push(Chain::new(stream, work.clone(), Duration::ZERO));
+            let plan = self.streams.iter().find(|plan| plan.stream.name == work.stream);
+            if let (false, Some(plan)) = (known, plan) {
+                chains.push(Chain::new(plan, work.clone(), Duration::ZERO));
             }
         }
         feed::settle_backfills(chains);
