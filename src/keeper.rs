@@ -24,7 +24,10 @@ pub(crate) fn forget(config: &Config, tenant: &str) -> Vec<(String, &'static str
         source
             .streams
             .iter()
-            .map(move |s| (key.clone(), s.name, after.unwrap_or(s.retention.saturating_add(FORGET * 24))))
+            .map(move |plan| {
+                let after = after.unwrap_or(plan.retention.saturating_add(FORGET * 24));
+                (key.clone(), plan.stream.name, after)
+            })
             .collect()
     };
     sources.flat_map(|source| -> Vec<_> { streams(source) }).collect()
@@ -80,5 +83,36 @@ impl Keeper {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::forget;
+    use crate::config;
+    use std::time::Duration;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn forgotten(keys: &str) -> Vec<(String, &'static str, Duration)> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipeline.toml");
+        let text = format!(
+            "[tenant.acme]\nsinks = []\n[tenant.acme.source.okta]\nconnector = \"okta\"\n\
+             url = \"https://acme.okta.com\"\nauth = {{ token = \"env:T\" }}\n{keys}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let config =
+            config::load(&path, std::iter::empty(), tidegate_connectors::ALL, tidegate_sinks::ALL).unwrap();
+        forget(&config, "acme")
+    }
+
+    #[test]
+    fn ids_are_remembered_a_day_longer_than_the_vendor_keeps_records_or_as_configured() {
+        let of = |after: Duration| [("okta".to_owned(), "system_log", after)];
+        assert_eq!(forgotten(""), of(91 * DAY));
+        assert_eq!(forgotten("stream.system_log.retention = \"7d\""), of(8 * DAY));
+        assert_eq!(forgotten("stream.system_log.retention = \"7d\"\nforget_after = \"3d\""), of(3 * DAY));
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidegate_core::board::Board;
 use tidegate_core::clock::Clock;
-use tidegate_core::collect::{Collector, StreamPlan};
+use tidegate_core::collect::Collector;
 use tidegate_core::deliver::{Deliverer, GiveUp};
 use tidegate_core::journal::{Action, Change, FileJournal, Handle, JournalError, Keep, OpenOptions};
 use tidegate_core::source::Source;
@@ -134,14 +134,7 @@ impl Tenant {
                 source: source.key,
                 connector: source.connector,
                 api: source.api,
-                streams: source
-                    .streams
-                    .iter()
-                    .map(|stream| StreamPlan {
-                        poll: source.poll.unwrap_or(stream.poll),
-                        ..StreamPlan::of(stream)
-                    })
-                    .collect(),
+                streams: source.streams,
                 http: source.http,
                 journal: journal.clone(),
                 clock: world.clock.clone(),

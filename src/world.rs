@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::clock::Clock;
+use tidegate_core::collect::StreamPlan;
 use tidegate_core::deliver::Start;
 use tidegate_core::deliver::render::{Renderer, Route};
 use tidegate_core::http::{Client, HttpSettings, Reqwest, Transport, TransportSettings};
@@ -17,7 +18,7 @@ use tidegate_core::quota::{Buckets, Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
 use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
-use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source, Stream, StreamKind};
+use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source, Stream};
 use tokio::sync::{Notify, Semaphore};
 
 /// Everything that exists once a process. Cheap to clone.
@@ -57,13 +58,11 @@ pub struct OpenSource {
     /// The configured connector.
     pub api: Arc<dyn Source>,
     /// The streams that it runs.
-    pub streams: Vec<&'static Stream>,
+    pub streams: Vec<StreamPlan>,
     /// Connections and quota.
     pub http: Client,
     /// Where a new stream begins.
     pub start: DateTime<Utc>,
-    /// How often a drained stream is asked again; `None`: the stream's own default.
-    pub poll: Option<Duration>,
     /// Whether later meanings of a record are delivered.
     pub revisions: bool,
     /// What the key stands for.
@@ -159,12 +158,6 @@ impl World {
             let wrong = |error: SettingsError| {
                 StartError::Config(config.source_error(tenant, key, &error).to_string())
             };
-            if source.settle.is_some() && source.streams.iter().all(|stream| stream.kind == StreamKind::Feed)
-            {
-                let message =
-                    "this source's streams are feeds, which need no second reading; leave the key out";
-                return Err(wrong(SettingsError::new("settle", message)));
-            }
             let http = self.client(config, &source.reach, true).map_err(wrong)?;
             let http = http.with_buckets(self.buckets(source).map_err(wrong)?);
             let settings = Settings {
@@ -183,7 +176,6 @@ impl World {
                     config::Start::Ago(age) => now - TimeDelta::from_std(age).unwrap_or(TimeDelta::zero()),
                     config::Start::At(time) => time,
                 },
-                poll: source.poll,
                 revisions: source.revisions == Revisions::All,
                 fingerprint: Fingerprint {
                     source: key.clone(),
@@ -219,7 +211,7 @@ impl World {
             for (source, settings) in &ours.sources {
                 let connector = settings.connector;
                 let takes = |stream: &&'static Stream| sink.streams.takes(connector.name(), stream.name);
-                let streams = connector.streams().iter().filter(takes).collect();
+                let streams = settings.stored_streams().filter(takes).collect();
                 let revisions = settings.revisions == Revisions::All;
                 routes.insert(source.clone(), Route { connector, streams, revisions });
             }

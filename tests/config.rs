@@ -8,6 +8,8 @@
 
 #[path = "config/fakes.rs"]
 mod fakes;
+#[path = "config/streams.rs"]
+mod streams;
 
 use fakes::{CONNECTORS, Opinion, SINKS};
 use std::fs;
@@ -15,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate::cli::config as command;
 use tidegate::config::{Config, ConfigErrors, Revisions, SinkStart, Size, Start, json_schema, load};
-use tidegate_core::source::SettingsError;
+use tidegate_core::collect::StreamPlan;
+use tidegate_core::source::{Connector as _, SettingsError};
 
 type Env<'e> = &'e [(&'e str, &'e str)];
 
@@ -201,12 +204,12 @@ fn a_small_file_gets_every_default() {
     assert_eq!(tenant.journal.dir, Path::new("var/journal/acme"));
     let source = &tenant.sources["okta"];
     assert_eq!(source.organisation, "https://acme.okta.com");
-    assert_eq!(source.streams.iter().map(|stream| stream.name).collect::<Vec<_>>(), ["system_log"]);
+    assert_eq!(source.streams, [StreamPlan::of(&fakes::OKTA.streams()[0])], "with the connector's numbers");
     assert_eq!(source.start, Start::Ago(Duration::from_secs(86_400)));
-    assert_eq!(source.poll(source.streams[0]), Duration::from_secs(30), "the stream's own");
     assert_eq!(source.quota.value(), 50);
     assert_eq!(source.revisions, Revisions::All);
-    assert_eq!((&source.off, source.forget_after, &source.settle), (&None, None, &None));
+    assert_eq!((&source.off, source.forget_after), (&None, None));
+    assert!(source.off_streams.is_empty());
     let own: Vec<&str> = source.table.keys().map(String::as_str).collect();
     assert_eq!(own, ["auth", "url"], "the common keys are not the connector's");
     let sink = &tenant.sinks["files"];
@@ -244,7 +247,6 @@ fn every_common_key_arrives() {
         off = "contract ended"
         revisions = "first"
         forget_after = "14d"
-        settle = ["30m", "24h"]
         proxy = "none"
         [tenant.acme.sink.elastic]
         kind = "elasticsearch"
@@ -273,12 +275,11 @@ fn every_common_key_arrives() {
     let source = &tenant.sources["okta"];
     assert_eq!(source.streams.len(), 2);
     assert_eq!(source.start, Start::At("2026-10-01T00:00:00Z".parse().unwrap()));
-    assert_eq!(source.poll(source.streams[0]), Duration::from_secs(90));
+    assert_eq!(source.streams[0].poll, Duration::from_secs(90));
     assert_eq!(source.quota.value(), 80);
     assert_eq!(source.off.as_deref(), Some("contract ended"));
     assert_eq!(source.revisions, Revisions::First);
     assert_eq!(source.forget_after, Some(Duration::from_secs(14 * 86_400)));
-    assert_eq!(source.settle, Some(vec![Duration::from_secs(1_800), Duration::from_secs(86_400)]));
     assert_eq!(source.reach.proxy, None);
     assert_eq!(source.reach.ca_file.as_deref(), Some(Path::new("/etc/ca.pem")));
     let sink = &tenant.sinks["elastic"];
@@ -300,7 +301,7 @@ fn the_nearest_value_wins() {
     let source = &config.tenants["northwind"].sources["okta"];
     assert_eq!(source.quota.value(), 25, "the tenant's file over what is built in");
     assert_eq!(source.start, Start::Ago(Duration::from_secs(3 * 86_400)), "the template over the defaults");
-    assert_eq!(source.poll, Some(Duration::from_secs(300)), "the defaults over the stream's own");
+    assert_eq!(source.streams[0].poll, Duration::from_secs(300), "the defaults over the stream's own");
     let config = files(&both, &[(name, "75%")]).unwrap();
     assert_eq!(config.tenants["northwind"].sources["okta"].quota.value(), 75, "the environment over all");
 }
@@ -380,20 +381,6 @@ fn the_environment_sets_any_key_and_alone_makes_a_tenant() {
     let globex = &config.tenants["globex"].sources["okta"];
     assert_eq!(globex.table["auth"]["token"], "env:G");
     assert_eq!(globex.start, Start::At("2026-10-01T00:00:00Z".parse().unwrap()));
-}
-
-#[test]
-fn streams_are_names_all_or_all_but() {
-    let streams = |list: &str| -> Vec<&str> {
-        let text = ACME
-            .replace("connector = \"okta\"", &format!("connector = \"google_workspace\"\nstreams = {list}"));
-        one(&text).unwrap().tenants["acme"].sources["okta"].streams.iter().map(|stream| stream.name).collect()
-    };
-    assert_eq!(streams(r#"["drive"]"#), ["drive"]);
-    assert_eq!(streams(r#"["*"]"#), ["login", "admin", "drive"]);
-    assert_eq!(streams(r#"["*", "!admin"]"#), ["login", "drive"]);
-    assert_eq!(streams(r#"["!admin"]"#), ["login"], "exceptions alone: from what is on by default");
-    assert_eq!(streams(r#"["drive", "login"]"#), ["login", "drive"], "in the connector's order");
 }
 
 #[test]
@@ -531,6 +518,7 @@ fn the_documented_defaults_are_the_defaults() {
 fn every_key_of_the_schema_is_checked() {
     let schema = json_schema(CONNECTORS, SINKS);
     let mut checked = 0;
+    let stream = "/$defs/source/anyOf/0/properties/stream/additionalProperties/properties";
     for (table, pointer) in [
         ("", "/properties"),
         ("journal", "/properties/journal/properties"),
@@ -538,6 +526,7 @@ fn every_key_of_the_schema_is_checked() {
         ("tenant.acme", "/$defs/tenant/properties"),
         ("tenant.acme.journal", "/$defs/tenant/properties/journal/properties"),
         ("tenant.acme.source.okta", "/$defs/source/anyOf/0/properties"),
+        ("tenant.acme.source.okta.stream.system_log", stream),
         ("sink.files", "/$defs/sink/anyOf/0/properties"),
     ] {
         for key in schema.pointer(pointer).unwrap().as_object().unwrap().keys() {
@@ -719,6 +708,7 @@ mod documentation {
             ("http", "/properties/http/properties"),
             ("tenant", "/$defs/tenant/properties"),
             ("source", "/$defs/source/anyOf/0/properties"),
+            ("stream", "/$defs/source/anyOf/0/properties/stream/additionalProperties/properties"),
             ("sink", "/$defs/sink/anyOf/0/properties"),
         ] {
             let (begin, end) = (format!("<!-- options: {name} -->\n"), "<!-- end -->");
@@ -799,6 +789,8 @@ mod anything {
                 "connector",
                 "kind",
                 "streams",
+                "stream",
+                "system_log",
                 "start",
                 "poll",
                 "quota",

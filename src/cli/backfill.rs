@@ -115,7 +115,7 @@ fn asks(
     let streams: Vec<String> = tenant
         .sources
         .get(key)
-        .map(|source| source.streams.iter().map(|stream| stream.name.to_owned()).collect())
+        .map(|source| source.streams.iter().map(|plan| plan.stream.name.to_owned()).collect())
         .unwrap_or_default();
     if let Some(stream) = &args.stream
         && !streams.iter().any(|known| known == stream)

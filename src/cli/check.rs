@@ -38,7 +38,7 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
         };
         for source in &sources {
             let found = if args.online { source.api.check().await } else { Findings::default() };
-            let streams: Vec<&str> = source.streams.iter().map(|stream| stream.name).collect();
+            let streams: Vec<&str> = source.streams.iter().map(|plan| plan.stream.name).collect();
             let what = format!(
                 "{} of {}: {}",
                 source.connector.title(),

@@ -171,7 +171,7 @@ fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>
 fn retention(config: &Config, tenant: &str) -> BTreeMap<String, (&'static str, Duration)> {
     let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
     let shortest =
-        |source: &crate::config::SourceConfig| source.streams.iter().map(|stream| stream.retention).min();
+        |source: &crate::config::SourceConfig| source.streams.iter().map(|plan| plan.retention).min();
     let known = |(key, source): (&String, &crate::config::SourceConfig)| {
         Some((key.clone(), (source.connector.title(), shortest(source)?)))
     };

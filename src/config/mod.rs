@@ -4,7 +4,7 @@
 //! key (`raw`, `values`); what comes out is a [`Config`], whose values cannot be wrong. Everything that is wrong is
 //! reported at once ([`ConfigErrors`]), with file and line or variable, tenant, source or sink, key and accepted values.
 //!
-//! A value of a source, the nearest first: environment · the tenant's file or table · its template ·
+//! A value of a source, the nearest first (of a stream: first its own table, then the source's): environment · the tenant's file or table · its template ·
 //! `[defaults.source]` · built in (`defaults.toml`). Nothing is merged between two files: a key that stands in both is
 //! an error. A connector's and a sink's own keys pass through as a table, with placeholders resolved, unknown keys and
 //! literal secrets refused; what they mean is checked where they are opened.
@@ -17,6 +17,7 @@ mod raw;
 mod resolve;
 mod schema;
 mod show;
+mod sources;
 mod streams;
 mod tree;
 mod values;
@@ -34,6 +35,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidegate_core::collect::StreamPlan;
 use tidegate_core::sink::{Sink, SinkKind};
 use tidegate_core::source::{Connector, SettingsError, Stream};
 
@@ -114,12 +116,12 @@ pub struct SourceConfig {
     pub connector: &'static dyn Connector,
     /// The vendor organisation, as the connector reads it from `table`: the unit of quota.
     pub organisation: String,
-    /// What is collected, in the connector's order; at least one.
-    pub streams: Vec<&'static Stream>,
+    /// What is collected and how, in the connector's order; at least one.
+    pub streams: Vec<StreamPlan>,
+    /// The streams that are declared off, and why.
+    pub off_streams: BTreeMap<String, String>,
     /// Where a new source begins.
     pub start: Start,
-    /// How often a stream is asked; `None`: the stream's own ([`SourceConfig::poll`]).
-    pub poll: Option<Duration>,
     /// Our share of what the vendor allows.
     pub quota: Percent,
     /// The reason why it is not collected.
@@ -128,8 +130,6 @@ pub struct SourceConfig {
     pub revisions: Revisions,
     /// How long ids are remembered; `None`: as long as the vendor keeps records.
     pub forget_after: Option<Duration>,
-    /// Settling horizons, soonest first; `None`: the stream's own.
-    pub settle: Option<Vec<Duration>>,
     /// How it is reached.
     pub reach: Reach,
     /// The connector's own keys.
@@ -137,10 +137,13 @@ pub struct SourceConfig {
 }
 
 impl SourceConfig {
-    /// How often this stream is asked for news.
-    #[must_use]
-    pub fn poll(&self, stream: &Stream) -> Duration {
-        self.poll.unwrap_or(stream.poll)
+    /// Every stream of which the journal may hold records: those that the connector lists, run or not, and those beside
+    /// them that the source runs or that are declared off.
+    pub fn stored_streams(&self) -> impl Iterator<Item = &'static Stream> {
+        let listed = self.connector.streams();
+        let off = self.off_streams.keys().filter_map(|name| self.connector.stream(name));
+        let named = self.streams.iter().map(|plan| plan.stream).chain(off);
+        listed.iter().chain(named.filter(|named| !listed.iter().any(|stream| stream.name == named.name)))
     }
 }
 
@@ -151,26 +154,24 @@ impl PartialEq for SourceConfig {
             connector,
             organisation,
             streams,
+            off_streams,
             start,
-            poll,
             quota,
             off,
             revisions,
             forget_after,
-            settle,
             reach,
             table,
         } = self;
         connector.name() == other.connector.name()
             && *organisation == other.organisation
-            && streams.iter().map(|stream| stream.name).eq(other.streams.iter().map(|stream| stream.name))
+            && *streams == other.streams
+            && *off_streams == other.off_streams
             && *start == other.start
-            && *poll == other.poll
             && *quota == other.quota
             && *off == other.off
             && *revisions == other.revisions
             && *forget_after == other.forget_after
-            && *settle == other.settle
             && *reach == other.reach
             && *table == other.table
     }
@@ -178,7 +179,7 @@ impl PartialEq for SourceConfig {
 
 impl fmt::Debug for SourceConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let streams: Vec<&str> = self.streams.iter().map(|stream| stream.name).collect();
+        let streams: Vec<&str> = self.streams.iter().map(|plan| plan.stream.name).collect();
         f.debug_struct("SourceConfig")
             .field("connector", &self.connector.name())
             .field("streams", &streams)

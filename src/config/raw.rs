@@ -115,12 +115,14 @@ pub(super) struct TenantKeys {
 pub(super) struct SourceKeys {
     /// The connector's name. Its own keys stand beside these.
     pub(super) connector: Given<String>,
-    /// Streams to collect: names, `"*"` for all, `"!name"` for all but. Default: those that the connector has on by
-    /// default.
+    /// Streams to collect: names, `"*"` for all that the connector lists, `"!name"` for all but. Default: those that the
+    /// connector has on by default.
     pub(super) streams: Given<Vec<String>>,
+    /// `[tenant.NAME.source.NAME.stream.NAME]`: keys of one stream.
+    pub(super) stream: Given<Table>,
     /// Where a new source begins: this long ago, or at a time. Older history is `tidegate backfill`.
     pub(super) start: Given<Start>,
-    /// How often a stream is asked for news. Default: the stream's own.
+    /// How often a stream is asked for news, `"1s"` or more. Default: the stream's own.
     pub(super) poll: Given<Duration>,
     /// Our share of what the vendor allows; the rest is left to others.
     pub(super) quota: Given<Percent>,
@@ -130,12 +132,31 @@ pub(super) struct SourceKeys {
     pub(super) revisions: Given<Revisions>,
     /// How long ids are remembered for dedupe; default: as long as the vendor keeps records.
     pub(super) forget_after: Given<Duration>,
-    /// When a window of time is read again, soonest first. Default: the stream's own.
+    /// When a window of time is read again, soonest first: one to six times, `"1m"` to `"7d"`. Not for feeds. Default:
+    /// the stream's own.
     pub(super) settle: Given<Vec<Duration>>,
     /// As `proxy` in `[http]`, for this source; `"none"`: directly.
     pub(super) proxy: Given<Proxy>,
     /// As `ca_file` in `[http]`, for this source.
     pub(super) ca_file: Given<PathBuf>,
+}
+
+/// `[tenant.NAME.source.NAME.stream.NAME]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct StreamKeys {
+    /// As `poll` of the source, for this stream.
+    pub(super) poll: Given<Duration>,
+    /// As `settle` of the source, for this stream.
+    pub(super) settle: Given<Vec<Duration>>,
+    /// How far behind the vendor's clock it is read for the first time, `"1h"` at most. Not for feeds. Default: the
+    /// connector's.
+    pub(super) visible_after: Given<Duration>,
+    /// How long the vendor keeps its records, `"1d"` or more, where the organisation's licence says otherwise than the
+    /// connector.
+    pub(super) retention: Given<Duration>,
+    /// A reason. The stream is not collected, and its coverage says why.
+    pub(super) off: Given<String>,
 }
 
 /// The keys that every sink has.

@@ -2,26 +2,21 @@
 
 use super::error::{ConfigError, ConfigErrors, unknown};
 use super::raw::{
-    self, DefaultsKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, SourceKeys, TenantJournalKeys,
-    TenantKeys,
+    self, DefaultsKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, TenantJournalKeys, TenantKeys,
 };
 use super::tree::{self, Kind, Node, Origin};
 use super::values::{Given, Size, is_name};
-use super::{Config, Filter, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, SourceConfig, Tenant};
-use super::{files, own, placeholders, streams};
+use super::{Config, Filter, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, Tenant};
+use super::{files, own, placeholders};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tidegate_core::sink::SinkKind;
 use tidegate_core::source::Connector;
 
 /// The keys of a source that `[defaults.source]` takes.
 pub(super) const SOURCE_DEFAULTS: &[&str] =
     &["forget_after", "poll", "quota", "revisions", "settle", "start"];
-
-/// More often than this no stream is asked, whatever the file says.
-const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
 /// Less than this holds no page of any vendor.
 const SMALLEST_BUDGET: Size = Size(64 << 10);
@@ -68,14 +63,14 @@ pub(super) fn load(
 
 /// A table that is being read: its place in the whole tree, and what stands there.
 #[derive(Clone, Copy)]
-struct At<'a> {
-    path: &'a [&'a str],
-    node: &'a Node,
+pub(super) struct At<'a> {
+    pub(super) path: &'a [&'a str],
+    pub(super) node: &'a Node,
 }
 
 impl At<'_> {
     /// An error about a key below; dotted; empty: about the table.
-    fn error(&self, key: &str, message: impl Into<String>) -> ConfigError {
+    pub(super) fn error(&self, key: &str, message: impl Into<String>) -> ConfigError {
         let keys: Vec<&str> = key.split('.').filter(|key| !key.is_empty()).collect();
         let origin = self.node.origin_of(&keys).to_string();
         let path: Vec<&str> = self.path.iter().copied().chain(keys).collect();
@@ -83,18 +78,18 @@ impl At<'_> {
     }
 }
 
-struct Resolver<'r> {
-    connectors: &'r [&'static dyn Connector],
+pub(super) struct Resolver<'r> {
+    pub(super) connectors: &'r [&'static dyn Connector],
     sinks: &'r [&'static dyn SinkKind],
-    built_in: Node,
-    errors: Vec<ConfigError>,
+    pub(super) built_in: Node,
+    pub(super) errors: Vec<ConfigError>,
 }
 
 /// What tenants get from outside of them.
-struct Shared<'a> {
-    root: &'a Node,
+pub(super) struct Shared<'a> {
+    pub(super) root: &'a Node,
     journal: &'a Node,
-    http: &'a Node,
+    pub(super) http: &'a Node,
 }
 
 impl Resolver<'_> {
@@ -139,17 +134,17 @@ impl Resolver<'_> {
     }
 
     /// Reads a table's keys; each of the wrong ones is told by `take`.
-    fn keys<K: Keys>(&mut self, at: At<'_>) -> Option<K> {
-        match serde_json::from_value(at.node.json()) {
-            Ok(keys) => Some(keys),
-            Err(_) => {
+    pub(super) fn keys<K: Keys>(&mut self, at: At<'_>) -> Option<K> {
+        match (&at.node.kind, serde_json::from_value(at.node.json())) {
+            (Kind::Table(_), Ok(keys)) => Some(keys),
+            _ => {
                 self.errors.push(at.error("", "a table must stand here"));
                 None
             }
         }
     }
 
-    fn take<T>(&mut self, at: At<'_>, key: &str, given: Given<T>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, at: At<'_>, key: &str, given: Given<T>) -> Option<T> {
         match given {
             Given::Absent => None,
             Given::Value(value) => Some(value),
@@ -161,7 +156,13 @@ impl Resolver<'_> {
     }
 
     /// A key that must be there and has one of these names.
-    fn choice(&mut self, at: At<'_>, key: &str, given: Given<String>, names: &[&str]) -> Option<String> {
+    pub(super) fn choice(
+        &mut self,
+        at: At<'_>,
+        key: &str,
+        given: Given<String>,
+        names: &[&str],
+    ) -> Option<String> {
         let message = match given {
             Given::Value(name) if names.contains(&name.as_str()) => return Some(name),
             Given::Value(name) => unknown(key, &name, names),
@@ -172,7 +173,7 @@ impl Resolver<'_> {
         None
     }
 
-    fn refuse_unknown(&mut self, at: At<'_>, accepted: &[String]) {
+    pub(super) fn refuse_unknown(&mut self, at: At<'_>, accepted: &[String]) {
         let accepted: Vec<&str> = accepted.iter().map(String::as_str).collect();
         for (key, _) in at.node.children() {
             if !accepted.contains(&key) {
@@ -182,7 +183,7 @@ impl Resolver<'_> {
     }
 
     /// A name of something; `what` for the message.
-    fn name(&mut self, at: At<'_>, what: &str, name: &str) -> bool {
+    pub(super) fn name(&mut self, at: At<'_>, what: &str, name: &str) -> bool {
         let right = is_name(name);
         if !right {
             let message = format!(
@@ -383,53 +384,8 @@ impl Resolver<'_> {
         (config, node)
     }
 
-    fn sources(
-        &mut self,
-        tenant: &str,
-        whole: &Node,
-        shared: &Shared<'_>,
-        fill: &placeholders::Values<'_>,
-    ) -> (BTreeMap<String, SourceConfig>, Node) {
-        let table = whole.child("source");
-        let mut sources = BTreeMap::new();
-        let mut effective = Node::table(table.origin.clone());
-        let mut organisations: BTreeMap<(&str, String), String> = BTreeMap::new();
-        for (name, own) in table.children() {
-            let path = ["tenant", tenant, "source", name];
-            let at = At { path: &path, node: own };
-            if !self.name(at, "source", name) || self.keys::<SourceKeys>(at).is_none() {
-                continue;
-            }
-            let mut node = self.built_in.child("source");
-            node.overlay(reach_defaults(shared.http));
-            let defaults = shared.root.child("defaults");
-            if defaults.get("source").is_some() {
-                node.overlay(defaults.child("source").remarked("defaults.source"));
-            }
-            node.overlay(own.clone());
-            let before = self.errors.len();
-            self.fill(&path, &mut node, fill);
-            let Some(source) = self.source(&path, &mut node, before) else { continue };
-            let organisation = (source.connector.name(), source.organisation.clone());
-            if let Some(other) = organisations.get(&organisation) {
-                let key = if own.get("url").is_some() { "url" } else { "" };
-                let message = format!(
-                    "source {other} collects from {} already; a vendor organisation has one source, since that owns \
-                     the quota there",
-                    organisation.1
-                );
-                self.errors.push(At { path: &path, node: &node }.error(key, message));
-            } else {
-                organisations.insert(organisation, format!("{name} ({})", own.origin));
-            }
-            sources.insert(name.to_owned(), source);
-            effective.insert(name, node);
-        }
-        (sources, effective)
-    }
-
     /// Replaces placeholders in every string below.
-    fn fill(&mut self, path: &[&str], node: &mut Node, values: &placeholders::Values<'_>) {
+    pub(super) fn fill(&mut self, path: &[&str], node: &mut Node, values: &placeholders::Values<'_>) {
         match &mut node.kind {
             Kind::Table(table) => {
                 for (key, child) in table {
@@ -443,76 +399,6 @@ impl Resolver<'_> {
                 }
             }
         }
-    }
-
-    /// `before`: how many errors there were before this source was looked at. The connector is asked only about a table
-    /// that is right so far. What it and its streams decide is added to `node`.
-    fn source(&mut self, path: &[&str], node: &mut Node, before: usize) -> Option<SourceConfig> {
-        let at = At { path, node };
-        let keys: SourceKeys = self.keys(at)?;
-        let common = raw::names::<SourceKeys>();
-        let names: Vec<&str> = self.connectors.iter().map(|connector| connector.name()).collect();
-        let name = self.choice(at, "connector", keys.connector, &names);
-        let patterns = self.take(at, "streams", keys.streams);
-        let start = self.take(at, "start", keys.start);
-        let poll = self.take(at, "poll", keys.poll);
-        let quota = self.take(at, "quota", keys.quota);
-        let off = self.take(at, "off", keys.off);
-        let revisions = self.take(at, "revisions", keys.revisions);
-        let forget_after = self.take(at, "forget_after", keys.forget_after);
-        let settle = self.take(at, "settle", keys.settle);
-        let proxy = self.take(at, "proxy", keys.proxy);
-        let ca_file = self.take(at, "ca_file", keys.ca_file);
-        if poll.is_some_and(|poll| poll < SHORTEST_POLL) {
-            self.errors.push(at.error("poll", "this is too often; accepted: \"100ms\" or more"));
-        }
-        let name = name?;
-        let connector = self.connectors.iter().copied().find(|connector| connector.name() == name)?;
-        let own = without(at.node, &common);
-        own::check(connector.schema().as_value(), &common, path, &own, &mut self.errors);
-        let streams = match streams::of_source(connector, patterns.as_deref()) {
-            Ok(streams) => streams,
-            Err(message) => {
-                self.errors.push(at.error("streams", message));
-                return None;
-            }
-        };
-        if self.errors.len() > before {
-            return None;
-        }
-        let Json::Object(table) = own.json() else { return None };
-        let organisation = match connector.organisation(&table) {
-            Ok(organisation) => organisation,
-            Err(error) => {
-                self.errors.push(at.error(&error.key, error.message));
-                return None;
-            }
-        };
-        let decided = Origin::new(format!("default of connector {name}"));
-        if patterns.is_none() {
-            let names = streams.iter().map(|stream| stream.name).collect::<Vec<_>>();
-            node.insert("streams", Node { origin: decided.clone(), kind: Kind::Leaf(Json::from(names)) });
-        }
-        if let (None, Some(first)) = (poll, streams.first())
-            && streams.iter().all(|stream| stream.poll == first.poll)
-        {
-            let poll = super::show::duration(first.poll);
-            node.insert("poll", Node { origin: decided, kind: Kind::Leaf(Json::from(poll)) });
-        }
-        Some(SourceConfig {
-            connector,
-            organisation,
-            streams,
-            start: start?,
-            poll,
-            quota: quota?,
-            off,
-            revisions: revisions?,
-            forget_after,
-            settle,
-            reach: Reach { proxy: proxy.and_then(|proxy| proxy.0), ca_file },
-            table,
-        })
     }
 
     fn tenant_sinks(
@@ -657,7 +543,7 @@ impl Resolver<'_> {
 }
 
 /// `proxy` and `ca_file` of `[http]`, as every source and sink has them unless it says otherwise.
-fn reach_defaults(http: &Node) -> Node {
+pub(super) fn reach_defaults(http: &Node) -> Node {
     let mut node = Node::table(http.origin.clone());
     for key in ["proxy", "ca_file"] {
         if let Some(value) = http.get(key) {
@@ -679,7 +565,7 @@ fn fill_leaf(value: &mut Json, values: &placeholders::Values<'_>) -> Result<(), 
 }
 
 /// A table without the keys of these names.
-fn without(node: &Node, keys: &[String]) -> Node {
+pub(super) fn without(node: &Node, keys: &[String]) -> Node {
     let mut rest = Node::table(node.origin.clone());
     for (key, child) in node.children().filter(|(key, _)| !keys.iter().any(|name| name == key)) {
         rest.insert(key, child.clone());

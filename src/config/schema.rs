@@ -1,7 +1,8 @@
 //! The published JSON Schema: the common keys, and beside them each connector's and each sink kind's own.
 
 use super::raw::{
-    DefaultsKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, SourceKeys, TenantJournalKeys, TenantKeys,
+    DefaultsKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, SourceKeys, StreamKeys, TenantJournalKeys,
+    TenantKeys,
 };
 use super::resolve::{SOURCE_DEFAULTS, built_in};
 use super::{SCHEMAS, raw};
@@ -20,6 +21,7 @@ pub fn json_schema(connectors: &[&'static dyn Connector], sinks: &[&'static dyn 
     let mut source = keys::<SourceKeys>(&defaults("source"));
     let names: Vec<&str> = connectors.iter().map(|connector| connector.name()).collect();
     set(&mut source, "connector", json!({"enum": names}));
+    set(&mut source, "stream", named(closed(keys::<StreamKeys>(&json!({})))));
     let mut sink = keys::<SinkKeys>(&defaults("sink"));
     let kinds: Vec<&str> = sinks.iter().map(|kind| kind.name()).collect();
     set(&mut sink, "kind", json!({"enum": kinds}));

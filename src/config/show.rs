@@ -1,5 +1,6 @@
 //! `config show`: a tenant as it was resolved, and where each value came from.
 
+use super::resolve::without;
 use super::tree::{Kind, Node};
 use super::{Config, ConfigErrors};
 use serde::Serialize;
@@ -32,18 +33,23 @@ impl Config {
         let node = &self.tenant(tenant)?.effective;
         let mut shown = Vec::new();
         for table in ["journal", "http"] {
-            collect(table, node.child(table), &mut shown);
+            collect(table, &node.child(table), &mut shown);
         }
-        for kind in ["source", "sink"] {
-            for (name, node) in node.child(kind).children() {
-                collect(&format!("{kind}.{name}"), node.clone(), &mut shown);
+        for (name, node) in node.child("source").children() {
+            let table = format!("source.{name}");
+            collect(&table, &without(node, &["stream".to_owned()]), &mut shown);
+            for (name, node) in node.child("stream").children() {
+                collect(&format!("{table}.stream.{name}"), node, &mut shown);
             }
+        }
+        for (name, node) in node.child("sink").children() {
+            collect(&format!("sink.{name}"), node, &mut shown);
         }
         Ok(shown)
     }
 }
 
-fn collect(table: &str, node: Node, shown: &mut Vec<Shown>) {
+fn collect(table: &str, node: &Node, shown: &mut Vec<Shown>) {
     node.leaves(&mut Vec::new(), &mut |path, node| {
         if let Kind::Leaf(value) = &node.kind {
             let name = path.join(".");

@@ -1,6 +1,7 @@
 //! Which streams a source runs and a sink takes.
 
 use super::error::unknown;
+use super::values::is_name;
 use tidegate_core::source::{Connector, Stream};
 
 /// What a sink takes, by connector and stream. The last rule that fits decides.
@@ -54,15 +55,25 @@ fn rule(pattern: &str, connectors: &[&'static dyn Connector]) -> Result<Rule, St
         return Err(format!("in {pattern:?}: {}, or \"*\" for all", unknown("connector", name, &names)));
     };
     if let Some(stream) = stream
-        && !connector.streams().iter().any(|known| known.name == stream)
+        && by_name(*connector, stream).is_none()
     {
-        let names: Vec<&str> = connector.streams().iter().map(|stream| stream.name).collect();
-        return Err(format!("in {pattern:?}: {}, or \"*\" for all", unknown("stream", stream, &names)));
+        return Err(format!("in {pattern:?}: {}, or \"*\" for all", no_stream(*connector, stream)));
     }
     Ok(Rule { take, connector: Some(name.to_owned()), stream: stream.map(str::to_owned) })
 }
 
-/// The streams that a source runs, in the connector's order.
+/// A stream by its name, also one that the connector does not list but takes.
+pub(super) fn by_name(connector: &dyn Connector, name: &str) -> Option<&'static Stream> {
+    is_name(name).then(|| connector.stream(name)).flatten()
+}
+
+/// That the connector has no stream of this name, and which it lists.
+pub(super) fn no_stream(connector: &dyn Connector, name: &str) -> String {
+    let names: Vec<&str> = connector.streams().iter().map(|stream| stream.name).collect();
+    unknown("stream", name, &names)
+}
+
+/// The streams that a source names or runs by default: those that the connector lists, in its order, then the others.
 pub(super) fn of_source(
     connector: &'static dyn Connector,
     patterns: Option<&[String]>,
@@ -80,12 +91,11 @@ pub(super) fn of_source(
             Some(name) => (false, name),
             None => (true, pattern.as_str()),
         };
-        if name != "*" && !all.iter().any(|stream| stream.name == name) {
-            let names: Vec<&str> = all.iter().map(|stream| stream.name).collect();
-            return Err(format!(
-                "{}, \"*\", or one of them with ! in front",
-                unknown("stream", name, &names)
-            ));
+        if name != "*" && !on.iter().any(|(_, stream)| stream.name == name) {
+            let Some(beside) = by_name(connector, name) else {
+                return Err(format!("{}, \"*\", or one of them with ! in front", no_stream(connector, name)));
+            };
+            on.extend(take.then_some((true, beside)));
         }
         for (on, stream) in &mut on {
             if name == "*" || stream.name == name {

@@ -331,22 +331,38 @@ impl Leaf for Vec<String> {
     }
 }
 
+/// Sooner than this a second reading only repeats the first.
+const SOONEST_HORIZON: Duration = Duration::from_secs(60);
+/// A finding doubles the horizon; here doubling ends, so that nothing can be later.
+const LAST_HORIZON: Duration = Duration::from_secs(7 * 86_400);
+/// Each horizon reads everything once more: with more of them a stream would spend its quota on what it has.
+const MOST_HORIZONS: usize = 6;
+
+/// Settling horizons.
 impl Leaf for Vec<Duration> {
     fn read(value: &Json) -> Result<Self, String> {
-        const ACCEPTED: &str = "an array of durations, soonest first, such as [\"30m\", \"24h\"]";
+        const ACCEPTED: &str = "an array of one to six durations, soonest first, each at least \"1m\" and at most \
+                                seven days, since doubling ends there, such as [\"30m\", \"24h\"]";
         let Json::Array(values) = value else { return wanted(ACCEPTED, value) };
         let horizons: Self = values.iter().map(Duration::read).collect::<Result<_, _>>()?;
         let ascending = horizons.windows(2).all(|pair| matches!(pair, [one, two] if one < two));
-        if horizons.is_empty() || !ascending {
-            Err(format!("this is empty or out of order; accepted: {ACCEPTED}"))
+        let bounded = horizons.iter().all(|horizon| (SOONEST_HORIZON..=LAST_HORIZON).contains(horizon));
+        let wrong = if horizons.is_empty() || !ascending {
+            "this is empty or out of order"
+        } else if horizons.len() > MOST_HORIZONS {
+            "these are too many"
+        } else if !bounded {
+            "one of these is too soon or too late"
         } else {
-            Ok(horizons)
-        }
+            return Ok(horizons);
+        };
+        Err(format!("{wrong}; accepted: {ACCEPTED}"))
     }
 
     fn schema() -> Schema {
         json_schema!({
-            "type": "array", "minItems": 1, "items": Duration::schema(), "x-value": "array of durations"
+            "type": "array", "minItems": 1, "maxItems": MOST_HORIZONS, "items": Duration::schema(),
+            "x-value": "array of durations"
         })
     }
 }

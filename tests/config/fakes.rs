@@ -34,17 +34,38 @@ const fn stream(name: &'static str, default: bool) -> Stream {
     }
 }
 
+/// Half an hour and a day.
+const SETTLE: &[Duration] = &[Duration::from_secs(1_800), Duration::from_secs(86_400)];
+
+const fn windowed(name: &'static str, default: bool) -> Stream {
+    let kind = StreamKind::Windowed {
+        settle: SETTLE,
+        visible_after: Duration::from_secs(120),
+        unit: Duration::from_millis(1),
+        widest: Duration::from_secs(86_400),
+    };
+    Stream { kind, poll: Duration::from_secs(60), ..stream(name, default) }
+}
+
 /// A connector with this name and these streams; its own keys are `url` and `auth`.
 pub(crate) struct Fake {
     name: &'static str,
     streams: &'static [Stream],
+    /// Whether it takes any name of letters and underscores.
+    any: bool,
 }
 
 pub(crate) static OKTA: Fake =
-    Fake { name: "okta", streams: &[stream("system_log", true), stream("devices", false)] };
+    Fake { name: "okta", streams: &[stream("system_log", true), stream("devices", false)], any: false };
 pub(crate) static WORKSPACE: Fake = Fake {
     name: "google_workspace",
-    streams: &[stream("login", true), stream("admin", true), stream("drive", false)],
+    streams: &[
+        windowed("login", true),
+        windowed("admin", true),
+        windowed("drive", false),
+        stream("alerts", false),
+    ],
+    any: true,
 };
 
 pub(crate) static CONNECTORS: &[&dyn Connector] = &[&OKTA, &WORKSPACE];
@@ -61,6 +82,12 @@ impl Connector for Fake {
 
     fn streams(&self) -> &'static [Stream] {
         self.streams
+    }
+
+    fn stream(&self, name: &str) -> Option<&'static Stream> {
+        let listed = self.streams.iter().find(|stream| stream.name == name);
+        let fits = self.any && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        listed.or_else(|| fits.then(|| &*Box::leak(Box::new(windowed(name.to_owned().leak(), false)))))
     }
 
     fn schema(&self) -> Schema {
