@@ -95,12 +95,26 @@ pub enum Fault {
         #[serde(default = "foreign_base")]
         base: String,
     },
-    /// Okta: the next link equals the link that was asked, although records came.
+    /// The next link (or offset) equals the one that was asked, although records came.
     LinkLoop,
-    /// Okta: no next link.
+    /// No next link (or offset), although there is more.
     NoNextLink,
-    /// Okta: the page before this one once more; its next link leads to the page that should have come.
+    /// The page before this one once more; its next link (or offset) leads to the page that should have come.
     DuplicatePage,
+    /// Duo: no records, but an offset that leads to those that should have come.
+    EmptyPage,
+    /// Duo: this many more records than the page may have.
+    OversizePage {
+        /// Records added.
+        #[serde(default = "one")]
+        count: usize,
+    },
+    /// Duo: the offset is refused as invalid, although it was given out.
+    CursorRefused,
+    /// Duo: the records stand at another place of the envelope.
+    WrongEnvelope,
+    /// Duo: members of the envelope have other types than documented.
+    OddTypes,
     /// Okta: this many more records in the page that have no `uuid`.
     WithoutUuid {
         /// Records added.
