@@ -280,31 +280,23 @@ fn the_control_api_changes_keys_faults_and_the_clock() {
 }
 
 #[test]
-fn a_virtual_week_over_a_hundred_thousand_records_is_read_once_each() {
-    let t0 = std::time::Instant::now();
-    let mut generate = plan("authentication", 100_000);
+fn a_client_that_follows_for_a_week_meets_every_record_once() {
+    let mut generate = plan("authentication", 10_000);
     generate.spread = TimeDelta::days(7);
     let duo = Duo::new(DuoConfig { generate: vec![generate], ..roomy() });
-    eprintln!("generated {:?}", t0.elapsed());
-    let mut spent = std::time::Duration::ZERO;
     let (mut found, mut offset) = (0, "1768471199999,0".to_owned());
-    // Every ten minutes the pages that are new, without reading them: the count tells.
-    for step in 0..=7 * 24 * 6 {
-        let now = start() + TimeDelta::minutes(10 * step);
+    for hour in 1..=7 * 24 + 1 {
+        let now = start() + TimeDelta::hours(hour);
         let to = ms(now);
         loop {
             let pairs = [
-                ("mintime", "1768471199000"),
-                ("maxtime", &to),
-                ("sort", "ts:asc"),
-                ("limit", "1000"),
-                ("next_offset", &offset),
+                &ascending("100")[..1],
+                &ascending("100")[2..],
+                &[("maxtime", &to), ("next_offset", &offset)],
             ];
-            let t1 = std::time::Instant::now();
-            let a = ask(&duo, AUTH, &pairs, now);
-            spent += t1.elapsed();
-            let (records, metadata) = page(&a);
+            let (records, metadata) = page(&ask(&duo, AUTH, &pairs.concat(), now));
             found += records.len();
+            // Its own cursor, of the last record: nothing that becomes visible later lies before it.
             if let Some(last) = records.last() {
                 let at: DateTime<Utc> = last["isotimestamp"].as_str().unwrap().parse().unwrap();
                 offset = format!("{},{}", at.timestamp_millis(), last["txid"].as_str().unwrap());
@@ -314,10 +306,7 @@ fn a_virtual_week_over_a_hundred_thousand_records_is_read_once_each() {
             }
         }
     }
-    eprintln!("spent {spent:?} of {:?}", t0.elapsed());
-    let seen = duo.known().iter().filter(|known| known.at(start() + TimeDelta::days(7)).is_some()).count();
-    assert_eq!(found, seen);
-    assert!(seen > 99_900);
+    assert_eq!(found, 10_000);
 }
 
 #[tokio::test]

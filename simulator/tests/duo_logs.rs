@@ -53,7 +53,7 @@ fn newest_first_unless_asked_otherwise() {
     for (path, stream) in &CURSORS[..3] {
         let found = all(&duo, path, &[("limit", "9")], later()).concat();
         assert_same(&found, &visible(&duo, stream, later()));
-        assert!(found.iter().rev().is_sorted_by_key(|record| time_of(record)), "{stream}");
+        assert!(found.iter().rev().is_sorted_by_key(time_of), "{stream}");
         let asked = all(&duo, path, &[("limit", "9"), ("sort", "ts:desc")], later()).concat();
         assert_eq!(found, asked);
         let ascending = all(&duo, path, &[("sort", "ts:asc")], later()).concat();
@@ -203,7 +203,8 @@ fn parameters_are_checked_and_the_detail_names_them() {
     let now = later();
     let old = ms(now - TimeDelta::days(181));
     let ahead = ms(now + TimeDelta::days(2));
-    let cases: &[(&[(&str, &str)], i64, &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], i64, &'a str);
+    let cases: &[Case<'_>] = &[
         (&[("maxtime", "1768471200000")], 40001, "mintime"),
         (&[("mintime", "1768471200000")], 40001, "maxtime"),
         (&[("mintime", "1768471200"), ("maxtime", "1768471300000")], 40002, "mintime"),
@@ -417,6 +418,22 @@ fn list_filters_of_the_authentication_log() {
     let pairs = [("mintime", from.as_str()), ("maxtime", &to), ("limit", "1"), ("event_types", "enrollment")];
     let total = page(&duo_support::ask(&duo, AUTH, &pairs, later())).1["total_objects"].clone();
     assert_eq!(total, expected(&|record| record["event_type"] == "enrollment").len());
+}
+
+#[test]
+fn the_trust_monitor_can_be_asked_for_one_type_and_knows_no_other_order() {
+    let duo = Duo::new(roomy());
+    let mut expected = visible(&duo, "trust_monitor", later());
+    expected.retain(|event| event["type"] == "device_registration");
+    assert!(!expected.is_empty());
+    let pairs = [("type", "device_registration"), ("limit", "10"), ("sort", "ts:desc")];
+    let found = all(&duo, TRUST, &pairs, later()).concat();
+    assert_same(&found, &expected);
+    assert!(found.is_sorted_by_key(time_of));
+    let exact = duo.known().iter().all(|known| {
+        known.stream != "trust_monitor" || known.occurred_at.timestamp_subsec_nanos() % 1_000_000 == 0
+    });
+    assert!(exact, "its times are milliseconds");
 }
 
 #[test]

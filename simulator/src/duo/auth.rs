@@ -87,7 +87,10 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
 fn hosts(request: &Request<Bytes>, base: Option<&str>) -> Vec<String> {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let called = header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
-    let configured = base.map(|base| base.split_once("://").map_or(base, |(_, host)| host));
+    let configured = base.map(|base| {
+        let host = base.split_once("://").map_or(base, |(_, host)| host);
+        host.trim_end_matches('/')
+    });
     let own = configured.or(called).unwrap_or("localhost").to_lowercase();
     let mut hosts = vec![without_port(&own).to_owned()];
     hosts.extend(called.map(str::to_lowercase));

@@ -10,7 +10,7 @@ use super::Duo;
 use super::config::{Access, Integration};
 use super::generate::{Generate, generate};
 use super::params::Parameters;
-use super::store::New;
+use super::store::{Names, New};
 use crate::answer::Answer;
 use crate::control::{done, lock, no_such_control, parse};
 use crate::known::{Known, Lateness, Version};
@@ -106,6 +106,7 @@ impl Duo {
     /// Raw records, one a line. Their times are their own where they have one.
     fn lines(&self, request: &Request<Bytes>, now: DateTime<Utc>) -> Value {
         let parameters = Parameters::of(request.uri().query().unwrap_or_default());
+        let stream = parameters.first("stream").unwrap_or_default();
         let news: Vec<New> = request
             .body()
             .split(|byte| *byte == b'\n')
@@ -114,12 +115,13 @@ impl Duo {
                 let value = serde_json::from_slice(line).unwrap_or_default();
                 let raw = request.body().slice_ref(line);
                 let versions = vec![Version { visible_at: now, raw }];
-                New { occurred_at: time_of(&value).unwrap_or(now), value, versions }
+                let names = Names::of(stream, &value);
+                New { occurred_at: time_of(&value).unwrap_or(now), names, versions }
             })
             .collect();
         let added = news.len();
         let account = parameters.first("account").unwrap_or_default().to_owned();
-        self.add(account, parameters.first("stream").unwrap_or_default(), news);
+        self.add(account, stream, news);
         json!({"ok": true, "added": added})
     }
 

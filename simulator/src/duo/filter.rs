@@ -1,4 +1,5 @@
-//! The list filters of the authentication log: values of one name are alternatives, names must all agree.
+//! The list filters of the authentication log (values of one name are alternatives, names must all agree), and the
+//! trust monitor's type.
 
 use serde_json::Value;
 
@@ -35,6 +36,9 @@ pub(super) struct Filter(Vec<(&'static str, Vec<String>)>);
 impl Filter {
     pub(super) fn parse(endpoint: Endpoint, parameters: &Parameters<'_>) -> Result<Self, Refusal> {
         let mut filter = Self::default();
+        if let (Endpoint::TrustMonitor, Some(kind)) = (endpoint, parameters.first("type")) {
+            filter.0.push(("/type", vec![kind.to_owned()]));
+        }
         if endpoint != Endpoint::Authentication {
             return Ok(filter);
         }

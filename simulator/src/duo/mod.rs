@@ -37,7 +37,7 @@ use limits::Buckets;
 use page::Page;
 use params::{Parameters, Query};
 use refusal::Refusal;
-use store::{Log, New};
+use store::{Log, Names, New};
 
 /// A Duo account. Clones are the same account.
 ///
@@ -164,8 +164,8 @@ impl Duo {
     /// [`visible_after`](DuoConfig::visible_after) its time.
     pub fn add_record(&self, stream: &str, occurred_at: DateTime<Utc>, versions: Vec<Version>) {
         let first = versions.first().map(|version| serde_json::from_slice(&version.raw).unwrap_or_default());
-        let value = first.unwrap_or_default();
-        self.add(String::new(), stream, vec![New { occurred_at, value, versions }]);
+        let names = Names::of(stream, &first.unwrap_or_default());
+        self.add(String::new(), stream, vec![New { occurred_at, names, versions }]);
     }
 
     fn add(&self, account: String, stream: &str, news: Vec<New>) {

@@ -51,12 +51,47 @@ impl Record {
 }
 
 /// A record on its way into a stream.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct New {
     pub(super) occurred_at: DateTime<Utc>,
-    /// Its first version, read.
-    pub(super) value: Value,
+    pub(super) names: Names,
     pub(super) versions: Vec<Version>,
+}
+
+/// What a record says about which one it is; nothing where it does not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Names {
+    /// The id that the vendor's cursor names.
+    tie: String,
+    /// What tells it apart from all others.
+    id: String,
+}
+
+impl Names {
+    pub(super) fn of(stream: &str, value: &Value) -> Self {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (tie, more): (_, &[&str]) = match stream {
+            "authentication" => ("txid", &["isotimestamp", "event_type"]),
+            "activity" => ("activity_id", &[]),
+            "telephony" => ("telephony_id", &["txid", "ts"]),
+            "trust_monitor" => ("sekey", &[]),
+            _ => return Self::default(),
+        };
+        let id = more.iter().fold(text(tie).to_owned(), |id, name| format!("{id} {}", text(name)));
+        Self { tie: text(tie).to_owned(), id }
+    }
+}
+
+/// A time as exactly as the stream's records bear it.
+fn as_recorded(stream: &str, at: DateTime<Utc>) -> DateTime<Utc> {
+    let exact = if WHOLE_SECONDS.contains(&stream) {
+        DateTime::from_timestamp(at.timestamp(), 0)
+    } else if stream == "trust_monitor" {
+        DateTime::from_timestamp_millis(at.timestamp_millis())
+    } else {
+        None
+    };
+    exact.unwrap_or(at)
 }
 
 /// A range of milliseconds, both ends included, and where to go on in it.
@@ -90,10 +125,7 @@ impl Log {
         earliest: DateTime<Utc>,
     ) {
         for new in news {
-            let mut occurred_at = new.occurred_at;
-            if WHOLE_SECONDS.contains(&stream) {
-                occurred_at = DateTime::from_timestamp(occurred_at.timestamp(), 0).unwrap_or(occurred_at);
-            }
+            let occurred_at = as_recorded(stream, new.occurred_at);
             let mut versions = new.versions;
             let shown = (occurred_at + visible_after).max(earliest);
             for version in &mut versions {
@@ -103,34 +135,20 @@ impl Log {
             self.longest = self.longest.max(first.visible_at - occurred_at);
             self.added += 1;
             let time = occurred_at.timestamp_millis();
-            let (tie, id) = self.names(stream, &new.value, time);
+            let Names { mut tie, mut id } = new.names;
+            if stream == "trust_monitor" {
+                let number = self.in_ms.entry(time).or_default();
+                *number += 1;
+                // The last digit is left for places between two records.
+                tie = format!("{number:05}0");
+            }
+            if id.is_empty() {
+                id = format!("{stream}:{}", self.added);
+            }
             self.records.push(Record { time, tie, id, occurred_at, versions });
         }
         // Stable: records that compare equal stay in the order in which they came.
         self.records.sort_by(|one, other| one.place().cmp(&other.place()));
-    }
-
-    /// What orders the record within its millisecond, and what tells it apart.
-    fn names(&mut self, stream: &str, value: &Value, time: i64) -> (String, String) {
-        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-        match stream {
-            "authentication" => {
-                let rest = [text("isotimestamp"), text("event_type")].join(" ");
-                (text("txid").to_owned(), format!("{} {rest}", text("txid")))
-            }
-            "activity" => (text("activity_id").to_owned(), text("activity_id").to_owned()),
-            "telephony" => {
-                let id = [text("telephony_id"), text("txid"), text("ts")].join(" ");
-                (text("telephony_id").to_owned(), id)
-            }
-            "trust_monitor" => {
-                let number = self.in_ms.entry(time).or_default();
-                *number += 1;
-                // The last digit is left for places between two records.
-                (format!("{number:05}0"), text("sekey").to_owned())
-            }
-            _ => (String::new(), format!("{stream}:{}", self.added)),
-        }
     }
 
     pub(super) fn all(&self) -> &[Record] {
