@@ -117,12 +117,14 @@ pub enum Fault {
         #[serde(default = "foreign_base")]
         base: String,
     },
-    /// The next link (or token) equals the one that was asked, although records came.
+    /// The next link (offset, token) equals the one that was asked, although records came.
     LinkLoop,
-    /// Okta: no next link.
+    /// No next link (or offset), although there is more.
     NoNextLink,
-    /// Okta: the page before this one once more; its next link leads to the page that should have come.
+    /// The page before this one once more; its next link (or offset) leads to the page that should have come.
     DuplicatePage,
+    /// Duo: members of the envelope have other types than documented.
+    OddTypes,
     /// Okta: this many more records in the page that have no `uuid`.
     WithoutUuid {
         /// Records added.
