@@ -43,7 +43,7 @@ pub(super) enum Endpoint {
 
 /// The endpoint of each stream. `limit`: 1000 is the most that v2 takes; Trust Monitor's most is not documented, 200 is what
 /// other collectors use.
-const fn endpoint(stream: &str) -> Option<&'static Endpoint> {
+pub(super) fn endpoint(stream: &str) -> Option<&'static Endpoint> {
     const fn v2(path: &'static str, list: &'static str) -> Endpoint {
         Endpoint::Range { path, list, limit: 1000, sorted: true, token: "next_offset" }
     }
@@ -262,7 +262,7 @@ impl Logs {
                 };
                 return PollError::Retry { after, cause: fault(kind, format!("duo's {log} log: {why}")) };
             }
-            Verdict::BadRequest if said.words.contains("180 days") => {
+            Verdict::BadRequest if said.words.to_lowercase().contains("180 day") => {
                 let message = format!("duo no longer holds the beginning of this window{words}");
                 return PollError::TooOld { cause: fault(FaultKind::Configuration, message) };
             }
