@@ -568,6 +568,14 @@ async fn a_second_that_no_v1_page_can_show_is_stepped_over_and_reported() {
     // Times below what was asked do not lead back.
     let page = paged(v1_page((0..1000).map(|n| FROM - n)), "administrator", Some("1779991300")).await;
     assert_eq!(token(&page), Some("1779991301"));
+    // Only what lies inside the window is missing there.
+    let (from, to) = (self::at(FROM * 1000 + 250), self::at(FROM * 1000 + 750));
+    let (page, _) =
+        poll(v1_page(vec![FROM; 1000]), "administrator", &Place::Window { from, to, token: None }).await;
+    assert_eq!(page.unwrap().unread, Some(from..to));
+    // A second before the window, from a token before it: nothing of the window is missing.
+    let page = paged(v1_page(vec![FROM - 50; 1000]), "administrator", Some("1779991150")).await;
+    assert_eq!((token(&page), page.unread.clone()), (Some("1779991151"), None));
     // Beyond the window it is none of ours.
     let page = paged(v1_page(vec![FROM + 1800; 1000]), "administrator", None).await;
     assert_eq!((token(&page), page.unread.clone()), (None, None));

@@ -140,7 +140,8 @@ fn since_page(
     let (next, unread) = if stuck {
         let next = last.max(since).next();
         let part = last.max(since).start().zip(next.start());
-        (next, part.map(|(start, end)| start.max(from)..end.min(to)))
+        let part = part.map(|(start, end)| start.max(from)..end.min(to));
+        (next, part.filter(|part| part.start < part.end))
     } else {
         (last, None)
     };
