@@ -11,4 +11,4 @@ mod token;
 use tidegate_core::source::Connector;
 
 /// All connectors of the tree, by `connector = "…"`.
-pub const ALL: &[&dyn Connector] = &[&entra::Entra, &okta::Okta];
+pub const ALL: &[&dyn Connector] = &[&okta::Okta, &entra::Entra];

@@ -1056,17 +1056,23 @@ fn budgets_are_counted_as_microsoft_counts_them() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_one_budget_does_not_hold_the_other() {
-    let script = Script::start();
-    grants(&script, &[]);
-    let buckets = Entra.buckets(&table(with(json!({})))).unwrap();
-    let made = buckets.into_iter().map(|bucket| (bucket.name, bucket.streams, Quota::default())).collect();
-    let client = script.client().with_buckets(Buckets::new(made));
-    let source = open(client.clone(), with(json!({}))).unwrap();
-    script.push(refusal(429, "TooManyRequests", "x").header("retry-after", "40"));
-    source.poll(stream("sign_ins"), &first()).await.unwrap_err();
-    let now = client.clock().now();
-    assert!(client.of("directory_audits").ready(now).is_some_and(|wait| wait.as_secs() >= 39));
-    assert_eq!(client.of("risk_detections").ready(now), None);
+    for (refused, same, other) in [
+        ("sign_ins", "directory_audits", "risk_detections"),
+        ("risk_detections", "service_principal_risk_detections", "sign_ins"),
+    ] {
+        let script = Script::start();
+        grants(&script, &[]);
+        let buckets = Entra.buckets(&table(with(json!({})))).unwrap();
+        let made =
+            buckets.into_iter().map(|bucket| (bucket.name, bucket.streams, Quota::default())).collect();
+        let client = script.client().with_buckets(Buckets::new(made));
+        let source = open(client.clone(), with(json!({}))).unwrap();
+        script.push(refusal(429, "TooManyRequests", "x").header("retry-after", "40"));
+        source.poll(stream(refused), &first()).await.unwrap_err();
+        let now = client.clock().now();
+        assert!(client.of(same).ready(now).is_some_and(|wait| wait.as_secs() >= 39), "{same}");
+        assert_eq!(client.of(other).ready(now), None, "{other}");
+    }
 }
 
 #[test]
