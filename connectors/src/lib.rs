@@ -3,6 +3,7 @@
 //! A connector is a folder here and one line in [`ALL`]; somebody else's crate hands its own to `tidegate::main`.
 
 pub mod duo;
+pub mod entra;
 mod key;
 pub mod okta;
 mod settings;
@@ -11,4 +12,5 @@ mod token;
 use tidegate_core::source::Connector;
 
 /// All connectors of the tree, by `connector = "…"`.
-pub const ALL: &[&dyn Connector] = &[&okta::Okta, &duo::Duo];
+pub const ALL: &[&dyn Connector] =
+    &[&okta::Okta, &entra::Entra, &duo::Duo];

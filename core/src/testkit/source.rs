@@ -146,7 +146,12 @@ impl<'v> Bench<'v> {
     async fn retry(&self, reply: Reply) -> (Option<Duration>, Fault) {
         let error = self.error(reply).await;
         let cause = error.cause().clone();
-        let after = if let PollError::Retry { after, .. } = error { Some(after) } else { None };
+        let after = match error {
+            PollError::Retry { after, .. } => Some(after),
+            // The same again in halves: what a vendor that gave up on a window needs.
+            PollError::Narrow { .. } if self.vendor.stream().kind != StreamKind::Feed => Some(None),
+            _ => None,
+        };
         (after.unwrap_or_else(|| fail(&format!("the same again may help: {cause:?}"))), cause)
     }
 
