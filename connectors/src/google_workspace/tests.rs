@@ -1,0 +1,2 @@
+//! Collection from a scripted Google, and records against events.
+mod collection;
