@@ -1,8 +1,8 @@
 //! A service account that acts as an administrator (domain-wide delegation): its key file, the assertion that the key
 //! signs, and the access token that Google gives for it.
 //!
-//! - One token for each set of scopes. A delegation that lacks a scope refuses the whole token: reports and alerts in one
-//!   would fail together.
+//! - One token for each scope. A delegation that lacks a scope refuses the whole token: reports and alerts in one would
+//!   fail together.
 //! - A token is bought with a signature alone; there is no refresh token.
 //! - The key file is read again when Google refuses the key.
 
@@ -65,7 +65,7 @@ impl Api {
         }
     }
 
-    /// What is to be delegated so that it works and what works already goes on: the console's field takes the whole list.
+    /// What is to be delegated so that this works and the rest goes on: the console takes the whole list at once.
     fn delegated(self) -> String {
         match self {
             Self::Reports => self.scope().to_owned(),
@@ -88,7 +88,8 @@ struct KeyFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum KeyFileError {
     #[error(
-        "not a service account's key; make one of type JSON in Google Cloud's console (IAM & Admin > Service Accounts > Keys)"
+        "not a service account's key; make one of type JSON in Google Cloud's console (IAM & Admin > Service \
+         Accounts > Keys)"
     )]
     NotAKeyFile,
     #[error(transparent)]
@@ -196,7 +197,7 @@ impl Delegate {
             .map_err(|error| Fault::new(FaultKind::Credential, format!("{}: {error}", self.key_file)))
     }
 
-    /// One token, by as many calls as its preconditions take: a corrected clock, a key file read again; each at most once.
+    /// One token, by as many calls as its preconditions take: a corrected clock, a key file read again; each once.
     async fn renew(&self, http: &Client, api: Api) -> Result<Granted, PollError> {
         let read_again =
             || self.key_file.refresh(http.clock().now()).map_err(|error| self.halt(error.into()));

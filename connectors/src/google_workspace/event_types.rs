@@ -1,5 +1,5 @@
-//! What each of Google's event names is. Names are an application's: `create` means one thing in `drive` and another
-//! elsewhere. Google adds and renames without notice, so a name that is not here is read by its application and its type.
+//! What each of Google's event names is. A name is its application's: `create` means one thing in `drive` and another
+//! elsewhere. Google adds and renames without notice, so a name that is not here is read by its application and type.
 
 use tidegate_core::event::{Activity, Categories, Class, Types};
 
@@ -127,9 +127,12 @@ fn sign_in(application: &str, name: &str) -> Meaning {
             account(Activity::FactorDisable, USER_AND_CHANGE)
         }
         "password_edit" => account(Activity::PasswordChange, USER_AND_CHANGE),
-        "email_forwarding_out_of_domain" => {
-            meaning(Class::Entity, Activity::Update, CONFIG.with(Categories::EMAIL), Types::CHANGE)
-        }
+        "email_forwarding_out_of_domain" => meaning(
+            Class::Entity,
+            Activity::Update,
+            CONFIG.with(Categories::EMAIL),
+            Types::CHANGE.with(Types::INFO),
+        ),
         "blocked_sender" => MAIL,
         _ if name.starts_with("suspicious_") => FINDING,
         _ if name.starts_with("account_disabled_") => LOCKED_OUT,
@@ -147,7 +150,7 @@ fn admin(kind: &str, name: &str) -> Meaning {
         "CHANGE_PASSWORD" | "CHANGE_PASSWORD_ON_NEXT_LOGIN" => {
             account(Activity::PasswordReset, USER_AND_CHANGE)
         }
-        "TURN_OFF_2_STEP_VERIFICATION" | "REVOKE_SECURITY_KEY" => {
+        "TURN_OFF_2_STEP_VERIFICATION" | "REVOKE_SECURITY_KEY" | "DELETE_2SV_SCRATCH_CODES" => {
             account(Activity::FactorDisable, USER_AND_CHANGE)
         }
         "GENERATE_2SV_SCRATCH_CODES" => account(Activity::FactorEnable, USER_AND_CHANGE),

@@ -19,7 +19,7 @@ const RECORD: &[Field] = &[
     field!("networkInfo" => "network_info", Shape::Object(NETWORK)),
     field!("userDeviceInfo" => "user_device_info", Shape::Object(DEVICE)),
     field!("isAgenticAction" => "is_agentic_action", Shape::Boolean),
-    field!("resourceDetails" => "resource_details", Shape::Flat),
+    field!("resourceDetails" => "resource_details", Shape::FlatList(RESOURCE)),
     field!("events", Shape::List(EVENT)),
     // Gathered below.
     field!("ownerDomain", Shape::In),
@@ -30,6 +30,8 @@ const ID: &[Field] = &[
     // `@timestamp` has it.
     field!("time", Shape::In).event(),
     field!("uniqueQualifier" => "unique_qualifier", Shape::Keyword).event(),
+    // Old records.
+    field!("uniqQualifier" => "unique_qualifier", Shape::Keyword).event(),
     field!("applicationName" => "application_name", Shape::Keyword),
     field!("customerId", Shape::In),
     field!("" => "customer", Shape::Group(&[field!("customerId" => "id", Shape::Keyword)])),
@@ -50,7 +52,7 @@ const ACTOR: &[Field] = &[
 ];
 
 const NETWORK: &[Field] = &[
-    field!("ipAsn" => "ip_asn", Shape::Keyword),
+    field!("ipAsn" => "ip_asn", Shape::Text),
     field!("regionCode" => "region_code", Shape::Keyword),
     field!("subdivisionCode" => "subdivision_code", Shape::Keyword),
 ];
@@ -61,10 +63,23 @@ const DEVICE: &[Field] = &[
     field!("deviceOsVersion" => "device_os_version", Shape::Keyword),
 ];
 
+const RESOURCE: &[Field] = &[
+    field!("id", Shape::Keyword),
+    field!("title", Shape::Keyword),
+    field!("type", Shape::Keyword),
+    field!("relation", Shape::Keyword),
+    field!("appliedLabels" => "applied_labels", Shape::FlatList(&[
+        field!("id", Shape::Keyword),
+        field!("title", Shape::Keyword),
+        field!("reason", Shape::Flat),
+    ])),
+    field!("ownerDetails" => "owner_details", Shape::Flat),
+];
+
 const EVENT: &[Field] = &[
     field!("type", Shape::Keyword),
     field!("name", Shape::Keyword).event(),
-    field!("resourceIds" => "resource_ids", Shape::Keyword),
+    field!("resourceIds" => "resource_ids", Shape::Text),
     field!("status", Shape::Object(STATUS)),
     field!("parameters", Shape::FlatList(PARAMETER)),
 ];
@@ -76,16 +91,29 @@ const STATUS: &[Field] = &[
     field!("httpStatusCode" => "http_status_code", Shape::Integer),
 ];
 
-/// A number is text here: it has 64 bits.
+/// A number is text here: it has 64 bits. Lists are one keyword or several, as lists of a store are.
 const PARAMETER: &[Field] = &[
     field!("name", Shape::Keyword),
     field!("value", Shape::Keyword),
     field!("intValue" => "int_value", Shape::Keyword),
     field!("boolValue" => "bool_value", Shape::Boolean),
-    field!("multiValue" => "multi_value", Shape::Keyword),
-    field!("multiIntValue" => "multi_int_value", Shape::Keyword),
-    field!("messageValue" => "message_value", Shape::Flat),
-    field!("multiMessageValue" => "multi_message_value", Shape::Flat),
+    field!("multiValue" => "multi_value", Shape::Text),
+    field!("multiIntValue" => "multi_int_value", Shape::Text),
+    field!("messageValue" => "message_value", Shape::Object(MESSAGE)),
+    field!("multiMessageValue" => "multi_message_value", Shape::FlatList(MESSAGE)),
+];
+
+const MESSAGE: &[Field] = &[field!("parameter", Shape::FlatList(NESTED))];
+
+/// A parameter inside a message; messages inside it keep whatever they hold.
+const NESTED: &[Field] = &[
+    field!("name", Shape::Keyword),
+    field!("value", Shape::Keyword),
+    field!("intValue" => "int_value", Shape::Keyword),
+    field!("boolValue" => "bool_value", Shape::Boolean),
+    field!("multiValue" => "multi_value", Shape::Text),
+    field!("multiIntValue" => "multi_int_value", Shape::Text),
+    field!("multiBoolValue" => "multi_bool_value", Shape::Text),
 ];
 
 const ALERT_RECORD: &[Field] = &[

@@ -63,6 +63,7 @@ fn deed(action: &str) -> Option<(Deed, Option<Factor>)> {
         "passkey_enrolled" => (Deed::Enroll, Some(Factor::WebAuthn)),
         "passkey_removed" => (Deed::Remove, Some(Factor::WebAuthn)),
         "REVOKE_SECURITY_KEY" => (Deed::Remove, Some(Factor::HardwareToken)),
+        "DELETE_2SV_SCRATCH_CODES" => (Deed::Remove, Some(Factor::RecoveryCode)),
         "GENERATE_2SV_SCRATCH_CODES" => (Deed::Enroll, Some(Factor::RecoveryCode)),
         _ => return None,
     })

@@ -1,7 +1,7 @@
 //! Google Workspace: the logs of the Reports API, and the alerts of the Alert Center.
 //!
-//! `client` asks, `auth` proves who asks, `streams` says what there is to ask for, `normalize` says what the answer means.
-//! See `README.md`.
+//! `client` asks, `auth` proves who asks, `refusal` says what a refusal means, `streams` what there is to ask for, and
+//! `normalize` (with `mfa`) what the answer means. See `README.md`.
 
 mod auth;
 mod client;
@@ -9,6 +9,7 @@ pub mod event_types;
 pub mod fields;
 mod mfa;
 pub mod normalize;
+mod refusal;
 mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]

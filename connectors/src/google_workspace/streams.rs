@@ -35,7 +35,8 @@ const WINDOWS: StreamKind = StreamKind::Windowed {
     widest: DAY,
 };
 
-/// Google keeps 180 days of every log; a request for exactly that much would be late by the time it arrives.
+/// Google keeps 180 days of every log; a request for exactly that much would be late by the time it arrives. Nothing
+/// that we know of says how long alerts are kept.
 const RETENTION: Duration = Duration::from_secs(180 * 86_400 - HOUR.as_secs());
 
 const fn stream(name: &'static str, default: bool, names: &'static Names) -> Stream {
@@ -62,28 +63,30 @@ const fn names(dataset: &'static str, sourcetype: &'static str) -> Names {
     }
 }
 
-/// Rows are `name => dataset, by default`; a data set has the application's name but where Elastic chose another.
+/// Rows are `name => data set in sourcetype, by default`. Data set and sourcetype have the application's name, but where
+/// existing content asks for another.
 macro_rules! streams {
-    ($($name:literal $(=> $dataset:literal)? $(, $default:literal)?;)+) => {
-        &[$(streams!(@ $name, streams!(# $name $(=> $dataset)?), false $(|| $default)?)),+]
+    ($($name:literal $(=> $dataset:literal)? $(in $sourcetype:literal)? $(, $default:literal)?;)+) => {
+        &[$(stream(
+            $name,
+            false $(|| $default)?,
+            const { &names(
+                streams!(@ concat!("google_workspace.", $name) $(, $dataset)?),
+                streams!(@ concat!("gws:reports:", $name) $(, $sourcetype)?),
+            ) },
+        )),+]
     };
-    (# $name:literal => $dataset:literal) => { concat!("google_workspace.", $dataset) };
-    (# $name:literal) => { concat!("google_workspace.", $name) };
-    (@ "alerts", $dataset:expr, $default:expr) => {
-        stream(ALERTS, $default, const { &names($dataset, "gws:alerts") })
-    };
-    (@ $name:literal, $dataset:expr, $default:expr) => {
-        stream($name, $default, const { &names($dataset, concat!("gws:reports:", $name)) })
-    };
+    (@ $usual:expr) => { $usual };
+    (@ $usual:expr, $other:literal) => { $other };
 }
 
 /// All that are known: the Reports API's applications by its discovery document of September 2026, and `alerts`.
-pub const STREAMS: &[Stream] = streams! {
+pub static STREAMS: &[Stream] = streams! {
     "access_evaluation";
     "access_transparency";
     "admin", true;
     "admin_data_action";
-    "alerts" => "alert";
+    "alerts" => "google_workspace.alert" in "gws:alerts";
     "assignments";
     "calendar";
     "chat";
@@ -104,14 +107,14 @@ pub const STREAMS: &[Stream] = streams! {
     "gplus";
     "graduation";
     "groups";
-    "groups_enterprise" => "group_enterprise", true;
+    "groups_enterprise" => "google_workspace.group_enterprise", true;
     "jamboard";
     "keep";
     "ldap";
     "login", true;
     "meet";
     "meet_hardware";
-    "mobile" => "device";
+    "mobile" => "google_workspace.device";
     "profile";
     "rules";
     "saml", true;
