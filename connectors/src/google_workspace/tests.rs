@@ -1,6 +1,7 @@
 //! Collection from a scripted Google, and records against events.
 
 mod collection;
+mod documents;
 mod records;
 mod refusals;
 mod settings;
