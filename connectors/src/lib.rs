@@ -4,6 +4,7 @@
 
 pub mod duo;
 pub mod entra;
+pub mod google_workspace;
 mod key;
 pub mod okta;
 mod settings;
@@ -13,4 +14,4 @@ use tidegate_core::source::Connector;
 
 /// All connectors of the tree, by `connector = "…"`.
 pub const ALL: &[&dyn Connector] =
-    &[&okta::Okta, &entra::Entra, &duo::Duo];
+    &[&okta::Okta, &entra::Entra, &duo::Duo, &google_workspace::GoogleWorkspace];
