@@ -42,7 +42,7 @@ pub(super) fn keyed(connector: &dyn Connector, stream: &Stream, page: &Page) -> 
             out.oldest = Some(out.oldest.map_or(time, |oldest| oldest.min(time)));
             out.newest = Some(out.newest.map_or(time, |newest| newest.max(time)));
         }
-        out.records.push(NewRecord { bytes, key: Key { hour, id, meaning }, occurrence });
+        out.records.push(NewRecord { bytes, key: Key { hour, id, meaning }, occurrence, late: false });
     }
     out
 }

@@ -37,6 +37,11 @@
 //! Keys lie packed, 16 bytes of id and 8 of meaning, in one blob for each (stream, hour, page): inserting costs the same
 //! at 10⁵ and 10⁷ keys, because a page touches few hours and an hour is loaded once. Many small blobs of an hour are
 //! merged in the commit that makes them too many.
+//!
+//! # Tally
+//!
+//! The commit that dedupes a page also counts what it found: the table `tally` has a row for each (stream, hour of the
+//! records' own time), as exact as the keys. Hours whose keys are forgotten become days, so it stays small for years.
 
 pub mod coverage;
 mod handle;
@@ -112,6 +117,8 @@ pub struct NewRecord {
     pub key: Key,
     /// For a record without an id: which of the equal ones within its second it is. 0 otherwise.
     pub occurrence: u32,
+    /// If it is new, it became visible more than an hour after its time. Says nothing of a record that is known.
+    pub late: bool,
 }
 
 /// A page on its way in.
@@ -246,6 +253,17 @@ pub struct Interval {
     pub read_at: DateTime<Utc>,
 }
 
+/// How many records of a stream there were, whatever became of their pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records, each id once.
+    pub records: u64,
+    /// Of these: became visible more than an hour after their time.
+    pub late: u64,
+    /// Later revisions of them.
+    pub revised: u64,
+}
+
 /// A piece of a sink's position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -375,7 +393,7 @@ pub enum Change {
     Fingerprint(Fingerprint),
     /// Move all that belongs to a source's key to another key.
     RenameSource(String, String),
-    /// Forget a source's works (keys and ledger stay).
+    /// Forget a source's works (keys, ledger and tally stay).
     ResetSource(String),
     /// Hand a sink's position and dead letters to another key.
     RenameSink(String, String),
@@ -609,7 +627,7 @@ pub trait Journal: Send + Sync {
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError>;
     /// Takes away what every sink has and `keep` allows, oldest first. A page waits for a sink while one of its spans
     /// still has to pass it; where no sink has a span on it (there is no sink yet), nobody waits and age and budget
-    /// alone decide. Keys, ledger, digests and the action log stay.
+    /// alone decide. Keys, ledger, tally, digests and the action log stay.
     ///
     /// # Errors
     /// See [`JournalError`].
@@ -619,8 +637,25 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError>;
+    /// Counts a stream's records whose own time lies in the hours `from..to` (since 1970; [`Key::NO_TIME`] is the hour of
+    /// those without one, and the first there is). Days whose keys were forgotten are counted at their first hour. A
+    /// journal that cannot count finds nothing.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn tally(&self, _source: &str, _stream: &str, _from: i64, _to: i64) -> Result<Tally, JournalError> {
+        Ok(Tally::default())
+    }
+    /// The tally of all hours, of every stream that has one: `(source, stream, tally)`, in that order.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        Ok(Vec::new())
+    }
     /// Forgets the keys of a stream's hours before `before` (hours since 1970; keys without a time: of pages fetched
-    /// before it), and says how many. The only way that keys go. A journal that cannot forget keeps them.
+    /// before it), and says how many. The only way that keys go. Their tally stays, by the day. A journal that cannot
+    /// forget keeps them.
     ///
     /// # Errors
     /// See [`JournalError`].

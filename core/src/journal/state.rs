@@ -6,8 +6,8 @@
 use super::keys::{self, Hour};
 use super::segment::{Digest, Place};
 use super::{
-    Action, DeadLetter, Fingerprint, Grade, Interval, JournalError, Keep, Lane, PageId, QuotaRow, Range,
-    Request, Span, State, Work, coverage, whole,
+    Action, DeadLetter, Fingerprint, Grade, Interval, JournalError, Keep, Key, Lane, PageId, QuotaRow, Range,
+    Request, Span, State, Tally, Work, coverage, whole,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The format that this program writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// A command of an operator may hold the write lock for an instant.
 const BUSY: Duration = Duration::from_secs(10);
@@ -79,8 +79,18 @@ CREATE TABLE action (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, 
 CREATE TABLE request (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, verb TEXT NOT NULL, arguments TEXT NOT NULL
 ) STRICT;
-INSERT INTO meta VALUES (1, 1, 0);
+-- Records by the hour of their own time; by the day (at its first hour) where their keys are forgotten.
+CREATE TABLE tally (
+  stream INTEGER NOT NULL, hour INTEGER NOT NULL, records INTEGER NOT NULL, late INTEGER NOT NULL,
+  revised INTEGER NOT NULL, PRIMARY KEY (stream, hour)
+) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES (1, 2, 0);
 "#;
+
+/// What happens to a row of the tally that is added to.
+const ADD_TALLY: &str =
+    "ON CONFLICT DO UPDATE SET records = records + excluded.records, late = late + excluded.late,
+    revised = revised + excluded.revised";
 
 /// How long ledger, digests and action log outlive what they tell of.
 const YEARS: Duration = Duration::from_secs(7 * 366 * 24 * 3600);
@@ -315,6 +325,34 @@ impl Db {
         Ok(seen)
     }
 
+    /// Counts the records of a stream's hours `from..to`.
+    pub(super) fn tally(
+        &self,
+        source: &str,
+        stream: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Tally, JournalError> {
+        self.db
+            .prepare_cached(
+                "SELECT coalesce(sum(t.records), 0), coalesce(sum(t.late), 0), coalesce(sum(t.revised), 0)
+                 FROM tally t JOIN stream s ON s.id = t.stream
+                 WHERE s.source = ?1 AND s.name = ?2 AND t.hour >= ?3 AND t.hour < ?4",
+            )
+            .and_then(|mut s| s.query_row(params![source, stream, from, to], |r| tally(r, 0)))
+            .map_err(self.fail())
+    }
+
+    /// Counts the records of every stream.
+    pub(super) fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        self.all(
+            "SELECT s.source, s.name, sum(t.records), sum(t.late), sum(t.revised) FROM tally t
+             JOIN stream s ON s.id = t.stream GROUP BY s.id ORDER BY s.source, s.name",
+            [],
+            |r| Ok((r.get(0)?, r.get(1)?, tally(r, 2)?)),
+        )
+    }
+
     /// All that is small, as of one moment.
     pub(super) fn load(&mut self) -> Result<State, JournalError> {
         // One read transaction, dropped at the end of this function.
@@ -528,10 +566,38 @@ impl Tx<'_> {
         Ok(small)
     }
 
+    /// Counts records of a stream's hour.
+    pub(super) fn add_tally(&self, stream: i64, hour: i64, tally: Tally) -> Result<(), JournalError> {
+        let Tally { records, late, revised } = tally;
+        self.run(
+            &format!("INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5) {ADD_TALLY}"),
+            params![stream, hour, signed(records), signed(late), signed(revised)],
+        )?;
+        Ok(())
+    }
+
+    /// Days take the place of a stream's hours before an hour, but for the day in which that lies: a row before it is a
+    /// day's, one after it an hour's.
+    fn tally_days(&self, stream: i64, before: i64) -> Result<(), JournalError> {
+        // Rounded down, also before 1970; the hour of no time is left alone.
+        const DAY: &str = "hour - (hour % 24 + 24) % 24";
+        let hours = format!("stream = ?1 AND hour > ?2 AND hour < ?3 AND hour <> {DAY}");
+        let params = params![stream, Key::NO_TIME, before.saturating_sub(before.rem_euclid(24))];
+        self.run(
+            &format!(
+                "INSERT INTO tally SELECT stream, {DAY} AS day, sum(records), sum(late), sum(revised)
+                 FROM tally WHERE {hours} GROUP BY day {ADD_TALLY}"
+            ),
+            params,
+        )?;
+        self.run(&format!("DELETE FROM tally WHERE {hours}"), params)?;
+        Ok(())
+    }
+
     /// Forgets keys of a stream and remembers that they were forgotten.
     pub(super) fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
         let id = self.stream(source, stream)?;
-        let no_time = super::Key::NO_TIME;
+        let no_time = Key::NO_TIME;
         let filter = "stream = ?1 AND ((hour < ?2 AND hour <> ?3) OR (hour = ?3 AND at < ?2))";
         let bytes = self.all(
             &format!("SELECT coalesce(sum(length(keys)), 0) FROM key WHERE {filter}"),
@@ -543,6 +609,7 @@ impl Tx<'_> {
             "UPDATE stream SET forgotten = max(coalesce(forgotten, ?2), ?2) WHERE id = ?1",
             params![id, before],
         )?;
+        self.tally_days(id, before)?;
         Ok(bytes.into_iter().sum::<u64>() / keys::WIDTH as u64)
     }
 
@@ -775,6 +842,13 @@ impl Tx<'_> {
                 self.run(&format!("UPDATE {table} SET stream = ?2 WHERE stream = ?1"), [old, new])?;
             }
             self.run(
+                &format!(
+                    "INSERT INTO tally SELECT ?2, hour, records, late, revised FROM tally WHERE stream = ?1 {ADD_TALLY}"
+                ),
+                [old, new],
+            )?;
+            self.run("DELETE FROM tally WHERE stream = ?1", [old])?;
+            self.run(
                 "UPDATE stream SET forgotten = nullif(max(coalesce(forgotten, ?3),
                  coalesce((SELECT forgotten FROM stream WHERE id = ?1), ?3)), ?3) WHERE id = ?2",
                 [old, new, i64::MIN],
@@ -966,6 +1040,14 @@ fn page(r: &Row<'_>) -> rusqlite::Result<PageRow> {
         },
         source: r.get(1)?,
         stream: r.get(2)?,
+    })
+}
+
+fn tally(r: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
+    Ok(Tally {
+        records: number(r, first)?,
+        late: number(r, first.saturating_add(1))?,
+        revised: number(r, first.saturating_add(2))?,
     })
 }
 
