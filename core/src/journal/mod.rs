@@ -12,7 +12,9 @@
 //!   `0x184D2A5D`), which says what follows, and a checksummed zstd-1 frame of its new records, one a line. A segment is
 //!   closed at 64 MiB (less under a small budget) or after a day, and goes as a whole.
 //! - `state.db`: SQLite in WAL mode, `synchronous = FULL`; everything that is small. Times are microseconds since 1970
-//!   (finer parts are cut off), hours are hours since 1970.
+//!   (finer parts are cut off), hours are hours since 1970. Its format is version 2; version 1, which had no tally, is
+//!   brought forward by the opening that raises the epoch, in the same transaction. Until then it can be read, its tally
+//!   being empty. A newer one is refused.
 //!
 //! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
 //!

@@ -18,12 +18,13 @@ use rusqlite::{
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The format that this program writes.
+/// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
 pub(super) const VERSION: i64 = 2;
 
 /// A command of an operator may hold the write lock for an instant.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Version 1: a new state begins here and goes on as an old one does (see `Tx::upgrade`).
 const SCHEMA: &str = r#"
 CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, epoch INTEGER NOT NULL) STRICT;
 CREATE TABLE stream (
@@ -79,13 +80,14 @@ CREATE TABLE action (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, 
 CREATE TABLE request (
   id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, verb TEXT NOT NULL, arguments TEXT NOT NULL
 ) STRICT;
--- Records by the hour of their own time; by the day (at its first hour) where their keys are forgotten.
-CREATE TABLE tally (
+INSERT INTO meta VALUES (1, 1, 0);
+"#;
+
+/// Version 2 adds records by the hour of their own time; by the day (at its first hour) where their keys are forgotten.
+const TALLY: &str = "CREATE TABLE tally (
   stream INTEGER NOT NULL, hour INTEGER NOT NULL, records INTEGER NOT NULL, late INTEGER NOT NULL,
   revised INTEGER NOT NULL, PRIMARY KEY (stream, hour)
-) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES (1, 2, 0);
-"#;
+) STRICT, WITHOUT ROWID;";
 
 /// What happens to a row of the tally that is added to.
 const ADD_TALLY: &str =
@@ -207,18 +209,13 @@ impl Db {
             tx.execute_batch(SCHEMA).map_err(fail)?;
             return tx.commit().map_err(fail);
         }
-        let version: Option<i64> = self
-            .db
-            .query_row("SELECT version FROM meta", [], |r| r.get(0))
-            .optional()
-            .or_else(|e| match e {
-                // No table of that name, or no such column: not ours.
-                rusqlite::Error::SqliteFailure(f, _) if f.code == ErrorCode::Unknown => Ok(None),
-                e => Err(e),
-            })
-            .map_err(fail)?;
-        match version {
-            Some(VERSION) => Ok(()),
+        let version = version(&self.db).optional().or_else(|e| match e {
+            // No table of that name, or no such column: not ours.
+            rusqlite::Error::SqliteFailure(f, _) if f.code == ErrorCode::Unknown => Ok(None),
+            e => Err(e),
+        });
+        match version.map_err(fail)? {
+            Some(1..=VERSION) => Ok(()),
             Some(found) if found > VERSION => {
                 Err(JournalError::Newer { path: self.path.display().to_string(), found, known: VERSION })
             }
@@ -325,6 +322,11 @@ impl Db {
         Ok(seen)
     }
 
+    /// Whether there is a tally. Asked each time: the holder may bring the state forward while a reader has it open.
+    fn counts(&self) -> Result<bool, JournalError> {
+        version(&self.db).map(|version| version >= 2).map_err(self.fail())
+    }
+
     /// Counts the records of a stream's hours `from..to`.
     pub(super) fn tally(
         &self,
@@ -333,6 +335,9 @@ impl Db {
         from: i64,
         to: i64,
     ) -> Result<Tally, JournalError> {
+        if !self.counts()? {
+            return Ok(Tally::default());
+        }
         self.db
             .prepare_cached(
                 "SELECT coalesce(sum(t.records), 0), coalesce(sum(t.late), 0), coalesce(sum(t.revised), 0)
@@ -345,6 +350,9 @@ impl Db {
 
     /// Counts the records of every stream.
     pub(super) fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        if !self.counts()? {
+            return Ok(Vec::new());
+        }
         self.all(
             "SELECT s.source, s.name, sum(t.records), sum(t.late), sum(t.revised) FROM tally t
              JOIN stream s ON s.id = t.stream GROUP BY s.id ORDER BY s.source, s.name",
@@ -433,12 +441,12 @@ impl Db {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 impl Db {
-    /// Does what this program never would.
-    pub(super) fn pretend(&self, sql: &str) {
-        self.db.execute(sql, []).unwrap();
+    /// Does to a file what this program never would.
+    pub(super) fn pretend(path: &Path, sql: &str) {
+        Connection::open(path).unwrap().execute_batch(sql).unwrap();
     }
 
-    pub(super) fn count(&self, sql: &str) -> i64 {
+    pub(super) fn ask<T: FromSql>(&self, sql: &str) -> T {
         self.db.query_row(sql, [], |r| r.get(0)).unwrap()
     }
 }
@@ -479,6 +487,23 @@ impl Tx<'_> {
             .prepare_cached("SELECT epoch FROM meta")
             .and_then(|mut s| s.query_row([], |r| number(r, 0)))
             .map_err(|e| failed(self.path, e))
+    }
+
+    /// Brings a state of an older version forward.
+    pub(super) fn upgrade(&self) -> Result<(), JournalError> {
+        let fail = |e| failed(self.path, e);
+        if version(&self.tx).map_err(fail)? < 2 {
+            self.tx.execute_batch(TALLY).map_err(fail)?;
+            // What still has keys is counted from them; which of it was late, nobody noted.
+            let hours =
+                self.all("SELECT DISTINCT stream, hour FROM key", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            for (stream, hour) in hours {
+                let (records, revised) = self.hour(stream, hour)?.counts();
+                self.add_tally(stream, hour, Tally { records, late: 0, revised })?;
+            }
+        }
+        self.run("UPDATE meta SET version = ?1", [VERSION])?;
+        Ok(())
     }
 
     /// A new epoch: whoever held the tenant before must not write any more.
@@ -967,6 +992,10 @@ fn all<T>(
     row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
     db.prepare_cached(sql)?.query_map(params, row)?.collect()
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("SELECT version FROM meta", [], |r| r.get(0))
 }
 
 fn load(db: &Connection) -> rusqlite::Result<State> {

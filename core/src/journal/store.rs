@@ -156,6 +156,7 @@ impl FileJournal {
         }
         Tail::check(&dir, &db, &files, options.budget)?;
         let tx = db.begin()?;
+        tx.upgrade()?;
         let epoch = tx.raise_epoch()?;
         tx.commit()?;
         step(steps.as_ref(), &dir, "epoch raised", "cannot cut the tail")?;

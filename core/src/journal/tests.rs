@@ -1,6 +1,8 @@
 //! What the journal on a disk must do beyond what every journal must.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod version;
+
 use super::*;
 use crate::testkit::journal::{
     self as kit, CrashImages, Image, all, at, interval, numbered, page, record, span, work,
@@ -480,7 +482,7 @@ fn says_which_path_cannot_be_used() {
 fn refuses_a_newer_format() {
     let dir = tempfile::tempdir().unwrap();
     append(&open(dir.path()), numbered(0, 1));
-    state::Db::write(&dir.path().join("state.db"), false).unwrap().pretend("UPDATE meta SET version = 9");
+    state::Db::pretend(&dir.path().join("state.db"), "UPDATE meta SET version = 9");
     for e in [
         FileJournal::open(dir.path(), options()).map(drop).unwrap_err(),
         Reader::open(dir.path()).map(drop).unwrap_err(),
@@ -744,7 +746,7 @@ fn small_blobs_of_an_hour_are_merged() {
     }
     drop(journal);
     let db = state::Db::read(&dir.path().join("state.db")).unwrap();
-    let blobs = db.count("SELECT count(*) FROM key");
+    let blobs: i64 = db.ask("SELECT count(*) FROM key");
     assert!(blobs <= keys::BLOBS as i64, "{blobs} blobs");
     assert_eq!(db.seen("okta", "system_log", 0).unwrap().len(), 300);
 }
@@ -761,8 +763,8 @@ fn the_tally_stays_small_for_years() {
     let (days, kept) = (400, 90 * 24);
     append(&journal, page((first..first + days * 24).chain([Key::NO_TIME]).map(one).collect()));
     journal.forget("okta", "system_log", first + days * 24 - kept).unwrap();
-    let rows = || state::Db::read(&dir.path().join("state.db")).unwrap().count("SELECT count(*) FROM tally");
-    assert_eq!(rows(), (days - 90) + kept + 1);
+    let rows: i64 = state::Db::read(&dir.path().join("state.db")).unwrap().ask("SELECT count(*) FROM tally");
+    assert_eq!(rows, (days - 90) + kept + 1);
     journal.trim(Keep { age: Duration::ZERO, bytes: 0 }, at(10 * 366 * 24 * 60)).unwrap();
     let whole = journal.tally("okta", "system_log", i64::MIN, i64::MAX).unwrap();
     assert_eq!(whole.records, (days * 24 + 1) as u64, "and outlives pages");
