@@ -151,6 +151,7 @@ impl Bench {
             lane: Lane::Live,
             at: base(),
             records,
+            reread: false,
             immutable: true,
         };
         journal.commit(vec![Change::Page(page)]).await.unwrap();

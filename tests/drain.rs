@@ -89,6 +89,7 @@ fn page(id: &str, at: DateTime<Utc>) -> Change {
         lane: Lane::Live,
         at,
         records: vec![NewRecord { bytes, key, occurrence: 0, late: false }],
+        reread: false,
         immutable: true,
     })
 }

@@ -158,6 +158,7 @@ fn page(first: u64, n: u64, bytes: fn(u64) -> Bytes) -> Change {
         lane: Lane::Live,
         at: now(),
         records,
+        reread: false,
         immutable: true,
     })
 }

@@ -8,7 +8,9 @@ use super::identity::keyed;
 use super::{Collector, HALT_RETRY};
 use crate::fault::Fault;
 use crate::http::Backoff;
-use crate::journal::{Action, Appended, Change, Grade, Interval, JournalError, Lane, NewPage, Outcome, Work};
+use crate::journal::{
+    Action, Appended, Change, Grade, Interval, JournalError, Lane, NewPage, NewRecord, Outcome, Work,
+};
 use crate::source::{Cursor, Page, Place, Stream};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -113,6 +115,19 @@ impl Chain {
         let mut work = self.work.clone();
         work.memo = serde_json::to_string(&self.memo).unwrap_or_default();
         work
+    }
+
+    /// A page of this chain on its way into the journal.
+    fn page(&self, records: Vec<NewRecord>, at: DateTime<Utc>) -> NewPage {
+        NewPage {
+            source: self.work.source.clone(),
+            stream: self.stream.name.to_owned(),
+            lane: self.work.lane,
+            at,
+            records,
+            reread: self.memo.again,
+            immutable: self.stream.immutable,
+        }
     }
 
     pub(super) fn failing_since(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -249,14 +264,7 @@ impl Collector {
 
         let mut changes = Vec::new();
         if count > 0 {
-            changes.push(Change::Page(NewPage {
-                source: self.source.clone(),
-                stream: stream.name.to_owned(),
-                lane: chain.work.lane,
-                at: asked,
-                records: keyed.records,
-                immutable: stream.immutable,
-            }));
+            changes.push(Change::Page(chain.page(keyed.records, asked)));
         }
         let mut covered = None;
         if drained && !circle {
@@ -445,5 +453,32 @@ fn min(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Option<DateTime<Ut
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::StreamKind;
+    use crate::testkit::sink::NAMES;
+
+    static LOG: Stream = Stream {
+        name: "log",
+        kind: StreamKind::Feed,
+        default: true,
+        immutable: true,
+        retention: Duration::from_secs(90 * 24 * 3600),
+        poll: Duration::from_secs(60),
+        names: &NAMES,
+    };
+
+    #[test]
+    fn only_a_backfill_that_was_asked_to_read_again_says_so_of_its_pages() {
+        let (from, to) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH + TimeDelta::days(1));
+        let page = |work| Chain::new(&LOG, work, Duration::ZERO).page(Vec::new(), to);
+        let [once, again] = [false, true].map(|again| page(backfill("acme", "log", from, Some(to), again)));
+        assert_eq!((once.lane, once.reread), (Lane::Backfill, false));
+        assert_eq!((again.lane, again.reread), (Lane::Backfill, true));
+        assert_eq!((again.source.as_str(), again.stream.as_str(), again.at), ("acme", "log", to));
     }
 }

@@ -19,7 +19,8 @@
 //! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
 //!
 //! ```text
-//! "tdg1" · digest 32 · previous digest 32 · page id u64 · at i64 (µs) · lane u8 (0 live, 1 sweep, 2 backfill)
+//! "tdg1" · digest 32 · previous digest 32 · page id u64 · at i64 (µs) · lane u8 (0 live, 1 sweep, 2 backfill;
+//! + 0x80: reread)
 //! · length of the zstd frame u32 · source u16+bytes · stream u16+bytes · count u32
 //! · count × (length u32 · flags u8 [· revision u64, flag 1] [· occurrence u32, flag 2])
 //! ```
@@ -136,6 +137,8 @@ pub struct NewPage {
     pub at: DateTime<Utc>,
     /// All records of the page, duplicates included.
     pub records: Vec<NewRecord>,
+    /// An operator asked to read again what was read before (`backfill --again`).
+    pub reread: bool,
     /// Whether the stream declares its records immutable (a revision is then also counted in `reused`).
     pub immutable: bool,
 }
@@ -181,6 +184,8 @@ pub struct StoredPage {
     pub at: DateTime<Utc>,
     /// Its records, in the vendor's order.
     pub records: Vec<StoredRecord>,
+    /// See [`NewPage::reread`].
+    pub reread: bool,
 }
 
 /// A piece of unfinished reading: a chain (feed) or a window.

@@ -560,6 +560,7 @@ impl Batch<'_, '_> {
             source: &page.source,
             stream: &page.stream,
             lane: page.lane,
+            reread: page.reread,
             at,
             previous: self.digest,
             records: &records,
@@ -593,6 +594,7 @@ impl Batch<'_, '_> {
             lane: page.lane,
             at,
             records,
+            reread: page.reread,
         });
         self.next = self.next.saturating_add(1);
         self.digest = digest;

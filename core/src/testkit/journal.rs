@@ -47,6 +47,7 @@ pub fn page(records: Vec<NewRecord>) -> NewPage {
         lane: Lane::Live,
         at: at(0),
         records,
+        reread: false,
         immutable: false,
     }
 }
@@ -167,6 +168,7 @@ type Check = fn(Factory<'_>, &Path);
 pub const CHECKS: &[(&str, Check)] = &[
     ("records_come_back_byte_for_byte", records_come_back_byte_for_byte),
     ("pages_come_in_order_and_by_lane", pages_come_in_order_and_by_lane),
+    ("pages_know_whether_they_were_read_again", pages_know_whether_they_were_read_again),
     ("reading_is_bounded_by_bytes_and_range", reading_is_bounded_by_bytes_and_range),
     ("dedupe_follows_the_table", dedupe_follows_the_table),
     ("dedupe_works_inside_one_commit", dedupe_works_inside_one_commit),
@@ -251,6 +253,24 @@ fn pages_come_in_order_and_by_lane(factory: Factory<'_>, dir: &Path) {
             assert_eq!(ids, (0..10).map(|i| i * 3 + 1 + n as u64).collect::<Vec<_>>());
             assert!(pages.iter().all(|p| p.lane == lane));
         }
+    };
+    check(&*journal);
+    drop(journal);
+    check(&*open(factory, dir));
+}
+
+fn pages_know_whether_they_were_read_again(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let lanes = Lane::ALL.into_iter().flat_map(|lane| [(lane, false), (lane, true)]);
+    for (n, (lane, reread)) in (0..).zip(lanes.clone()) {
+        append(&*journal, NewPage { lane, reread, ..numbered(n * 10, 10) });
+    }
+    // What is known already stays what it was.
+    append(&*journal, NewPage { reread: true, ..numbered(0, 60) });
+    let check = |journal: &dyn Journal| {
+        let mut pages: Vec<_> = Lane::ALL.into_iter().flat_map(|lane| all(journal, lane)).collect();
+        pages.sort_by_key(|p| p.id);
+        assert!(pages.iter().map(|p| (p.lane, p.reread)).eq(lanes.clone()), "{pages:?}");
     };
     check(&*journal);
     drop(journal);
