@@ -10,7 +10,7 @@
 use crate::journal::{
     Action, Appended, Change, DeadLetter, Fingerprint, Grade, Interval, Journal, JournalError, Keep, Key,
     Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, QuotaRow, Range, Span, Steps, StoredPage, Tally,
-    Work,
+    Work, coverage,
 };
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -179,6 +179,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("everything_is_there_after_reopening", everything_is_there_after_reopening),
     ("works_are_replaced_and_finished", works_are_replaced_and_finished),
     ("the_ledger_merges", the_ledger_merges),
+    ("the_ledger_stays_small", the_ledger_stays_small),
     ("the_tally_counts_what_is_new", the_tally_counts_what_is_new),
     ("the_tally_keeps_forgotten_hours_by_the_day", the_tally_keeps_forgotten_hours_by_the_day),
     ("spans_are_inserted_replaced_and_ended", spans_are_inserted_replaced_and_ended),
@@ -496,6 +497,46 @@ fn the_ledger_merges(factory: Factory<'_>, dir: &Path) {
     ids.dedup();
     assert_eq!(ids.len(), rows.len());
     assert!(!ids.contains(&0));
+}
+
+fn the_ledger_stays_small(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let hole = |from, to| Interval { cause: Some("quota".into()), ..interval(from, to, Grade::Hole, 0) };
+    // Two days by the minute, and an hour of them not; a day behind, what was read is settled by the hour.
+    let mut said = Vec::new();
+    for now in 1..=2 * 1440 {
+        match now {
+            601..=660 => said.push(hole(600, now)),
+            _ => said.push(interval(now - 1, now, Grade::Fetched, 2)),
+        }
+        if now % 60 == 0 && now > 1440 && now != 1440 + 660 {
+            said.push(interval(now - 1440 - 60, now - 1440, Grade::Settled, 120));
+        }
+    }
+    // The algebra of the ledger says what its rows must be.
+    let mut expected = Vec::new();
+    let check = |journal: &dyn Journal, expected: &[Interval], most: usize| {
+        let rows = journal.load().unwrap().coverage;
+        assert!(rows.len() <= most, "{rows:?}");
+        let rows: Vec<_> = rows.into_iter().map(|row| Interval { id: 0, ..row }).collect();
+        assert_eq!(rows, expected);
+    };
+    for some in said.chunks(300) {
+        journal.commit(&some.iter().cloned().map(Change::Cover).collect::<Vec<_>>()).unwrap();
+        some.iter().for_each(|row| coverage::add(&mut expected, row.clone()));
+        check(&*journal, &expected, 5);
+    }
+    // Read after all, and settled later; and the last day too.
+    let mended = [
+        interval(590, 670, Grade::Fetched, 100),
+        interval(590, 670, Grade::Settled, 100),
+        interval(1440, 2880, Grade::Settled, 2880),
+    ];
+    journal.commit(&mended.clone().map(Change::Cover)).unwrap();
+    mended.into_iter().for_each(|row| coverage::add(&mut expected, row));
+    check(&*journal, &expected, 1);
+    drop(journal);
+    check(&*open(factory, dir), &expected, 1);
 }
 
 /// Whether a journal that holds records counts them.
