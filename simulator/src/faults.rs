@@ -89,17 +89,17 @@ pub enum Fault {
         #[serde(default = "half_a_gigabyte")]
         total: u64,
     },
-    /// Okta: the next link leads to another host.
+    /// Okta, Entra: the next link leads to another host.
     ForeignLink {
         /// Scheme and host, such as `https://evil.example.com`.
         #[serde(default = "foreign_base")]
         base: String,
     },
-    /// Okta: the next link equals the link that was asked, although records came.
+    /// Okta, Entra: the next link equals the link that was asked, although records came.
     LinkLoop,
-    /// Okta: no next link.
+    /// Okta, Entra: no next link.
     NoNextLink,
-    /// Okta: the page before this one once more; its next link leads to the page that should have come.
+    /// Okta, Entra: the page before this one once more; its next link leads to the page that should have come.
     DuplicatePage,
     /// Okta: this many more records in the page that have no `uuid`.
     WithoutUuid {
@@ -119,8 +119,24 @@ pub enum Fault {
         #[serde(default = "one")]
         count: usize,
     },
-    /// Elasticsearch: the answer's JSON text ends in the middle, length and all.
+    /// The answer's JSON text ends in the middle, length and all.
     CutJson,
+    /// 504 in the vendor's form: the query is too large.
+    GatewayTimeout,
+    /// 200 with JSON of another shape.
+    WrongEnvelope,
+    /// Entra: a page without records; its next link leads to the page that should have come.
+    EmptyPage,
+    /// Entra: a page of twice the size asked for.
+    OversizePage,
+    /// Entra: the next link's token is empty, and any call with it fails.
+    BrokenLink,
+    /// Entra: the token of a next link is refused (400); does nothing to a first page.
+    BadPageToken,
+    /// Entra: 403 as for a tenant without a licence.
+    Unlicensed,
+    /// Entra: 401 with a claims challenge; other access tokens of this client fail until one answers it.
+    ClaimsChallenge,
 }
 
 fn a_minute() -> i64 {
