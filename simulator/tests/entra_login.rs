@@ -1,4 +1,5 @@
 //! The login service: what gets a token, and what does not.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod entra_support;
 
@@ -6,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use chrono::TimeDelta;
-use entra_support::*;
+use entra_support::{
+    BASE, BY_SECRET, aadsts, after, form, get, ids, json, next_link, post_token, problem, roomy, start, token,
+};
 use http::Request;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json as object};

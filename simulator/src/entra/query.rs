@@ -15,7 +15,8 @@ use crate::rng::mix;
 pub(crate) struct Query {
     pub(crate) filter: Option<Filter>,
     pub(crate) top: usize,
-    /// Place of the time in [`Resource::times`] that orders the rows.
+    /// Place of the time in [`Resource::times`] that orders the rows; without `$orderby` the first that the filter
+    /// bounds, as the vendor does not say which it is.
     pub(crate) field: usize,
     pub(crate) descending: bool,
     pub(crate) select: Option<Vec<String>>,
@@ -84,6 +85,10 @@ impl Query {
         let names_kind = parsed.filter.as_ref().is_some_and(|filter| filter.names_kind);
         if ordered && names_kind && rules.quirks.refuse_orderby_with_kind {
             return Err(Problem::bad_request("The query specified in the URI is not valid."));
+        }
+        if let (false, Some(filter)) = (ordered, &parsed.filter) {
+            let bounded = |name: &&str| filter.range(name, resource) != (i64::MIN, i64::MAX);
+            parsed.field = resource.times().iter().position(bounded).unwrap_or(0);
         }
         if let Some(token) = token {
             parsed.token = Some(parsed.read_token(&token, seed, rules.quirks.skiptoken_life, now)?);

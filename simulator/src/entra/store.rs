@@ -124,7 +124,7 @@ impl Store {
                 .map(|version| Seen {
                     visible_at: nanos(version.visible_at),
                     times: times(self.resource, &version.raw, known.occurred_at),
-                    newer: view::has_newer_members(&version.raw),
+                    newer: view::has_newer_members(self.resource, &version.raw),
                     raw: version.raw,
                 })
                 .collect();

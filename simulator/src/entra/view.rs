@@ -60,8 +60,9 @@ const PLAIN_RISK: &[&str] = &["anonymizedIPAddress", "leakedCredentials", "malic
 const BETA_POLICY: &[&str] = &["conditionsSatisfied", "conditionsNotSatisfied", "authenticationStrength"];
 
 /// Whether a record holds any of the newer members.
-pub(crate) fn has_newer_members(raw: &Bytes) -> bool {
-    let Some(members) = members(raw) else { return false };
+pub(crate) fn has_newer_members(resource: Resource, raw: &Bytes) -> bool {
+    let possible = resource == Resource::SignIns || resource.is_risk();
+    let Some(members) = possible.then(|| members(raw)).flatten() else { return false };
     members.iter().any(|(name, value)| newer(name, value.get()))
 }
 
@@ -78,12 +79,11 @@ impl View {
             || self.select.is_some()
             || (self.without_policies && resource == Resource::SignIns)
             || (self.old_enums && seen.newer);
-        let Some(members) = members(&seen.raw).filter(|_| touched) else { return seen.raw.clone() };
+        let Some(members) = touched.then(|| members(&seen.raw)).flatten() else { return seen.raw.clone() };
         let mut out = BytesMut::with_capacity(seen.raw.len());
         let mut separator: &[u8] = b"{";
         for (name, value) in members {
-            let selected =
-                self.select.as_ref().is_none_or(|select| select.iter().any(|selected| *selected == name));
+            let selected = self.select.as_ref().is_none_or(|select| select.contains(&name));
             let known = !self.v1 || !resource.beta_members().contains(&name.as_str());
             if !selected || !known {
                 continue;

@@ -278,17 +278,21 @@ pub(super) fn directory_audit(draw: &Draw<'_>, rng: &mut Rng) -> Known {
         additional_details: json!([{"key": "User-Agent", "value": agent}]),
         id,
     };
-    let mut row = serde_json::to_value(&audit).unwrap_or_default();
-    let odd = draw.is_odd(rng);
-    if let (true, Some(members)) = (odd, row.as_object_mut()) {
+    let raw = if draw.is_odd(rng) { raw(&odd(&audit)) } else { raw(&audit) };
+    let visible_at = draw.visible(rng);
+    draw.known(audit.id, vec![Version { visible_at, raw }])
+}
+
+/// With null, missing and strange members.
+fn odd(audit: &Audit) -> Value {
+    let mut row = serde_json::to_value(audit).unwrap_or_default();
+    if let Some(members) = row.as_object_mut() {
         members.insert("targetResources".to_owned(), Value::Null);
         members.insert("result".to_owned(), json!("unknownFutureValue"));
         members.insert("additionalDetails".to_owned(), json!([{"key": null, "value": 7}]));
         members.remove("operationType");
     }
-    let raw = if odd { raw(&row) } else { raw(&audit) };
-    let visible_at = draw.visible(rng);
-    draw.known(audit.id, vec![Version { visible_at, raw }])
+    row
 }
 
 pub(super) fn provisioning(draw: &Draw<'_>, rng: &mut Rng) -> Known {

@@ -190,6 +190,7 @@ fn delay(most: TimeDelta, rng: &mut Rng) -> TimeDelta {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use serde_json::Value;

@@ -110,7 +110,7 @@ pub(super) fn make(draw: &Draw<'_>, rng: &mut Rng) -> Known {
             (false, true) => "signin",
             (false, false) => "user",
         },
-        token_issuer_type: *rng.pick(&["AzureAD", "AzureAD", "AzureAD", "Azure Active Directory"]),
+        token_issuer_type: rng.pick::<&str>(&["AzureAD", "AzureAD", "AzureAD", "Azure Active Directory"]),
         ip_address: of_sign_in.then(|| address(rng)),
         activity_date_time: Stamp::new(activity, false, rng).text,
         detected_date_time: draw.time.text.clone(),

@@ -477,7 +477,9 @@ fn row(draw: &Draw<'_>, rng: &mut Rng) -> SignIn {
             _ => json!([]),
         },
         client_credential_type: match kind {
-            "servicePrincipal" => *rng.pick(&["clientSecret", "certificate", "federatedIdentityCredential"]),
+            "servicePrincipal" => {
+                rng.pick::<&str>(&["clientSecret", "certificate", "federatedIdentityCredential"])
+            }
             "managedIdentity" => "managedIdentity",
             _ => "none",
         },
@@ -515,12 +517,12 @@ fn row(draw: &Draw<'_>, rng: &mut Rng) -> SignIn {
         unique_token_identifier: format!("{:016x}{:06x}AA", rng.next(), rng.below(0x100_0000)),
         session_id: (person && case.code == 0).then(|| uuid(rng.next(), 11)),
         incoming_token_type: match kind {
-            "nonInteractiveUser" => *rng.pick(&["primaryRefreshToken", "refreshToken"]),
+            "nonInteractiveUser" => rng.pick::<&str>(&["primaryRefreshToken", "refreshToken"]),
             _ => "none",
         },
         authentication_protocol: case.protocol,
         resource_service_principal_id: uuid(mix(5, resource.0.len() as u64), 5),
-        sign_in_token_protection_status: *rng.pick(&["none", "bound", "unbound"]),
+        sign_in_token_protection_status: rng.pick::<&str>(&["none", "bound", "unbound"]),
         original_transfer_method: if case.protocol == "deviceCode" { "deviceCodeFlow" } else { "none" },
         mfa_detail: (steps.len() > 1).then(|| json!({"authMethod": null, "authDetail": null})),
         status: Status {
