@@ -54,7 +54,7 @@ fn who_keeps_asking_while_refused_stays_refused() {
 }
 
 #[test]
-fn two_requests_every_four_seconds_are_never_refused_beside_a_competitor() {
+fn a_request_every_four_seconds_is_never_refused_beside_a_competitor() {
     let entra = Entra::new(EntraConfig { foreign: Some(Foreign::default()), ..limited() });
     let token = token(&entra, start());
     for number in 0..200 {

@@ -4,7 +4,7 @@
 mod entra_support;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use entra_support::{
@@ -197,6 +197,18 @@ fn an_assertion_signed_with_the_registered_certificate_is_accepted_once() {
     assert_eq!(post_assertion(&entra, &assertion).0, 200);
     assert_eq!(post_assertion(&entra, &assertion), (401, 50_013), "its jti is used up");
 
+    // The vendor's client for Python leaves the padding in, and signs it.
+    let text = |value: &Value| URL_SAFE.encode(value.to_string());
+    let mut padded = claims();
+    padded["jti"] = object!("assertion-0");
+    let print = format!("{}=", sha256_print(&pem));
+    let message =
+        format!("{}.{}", text(&object!({"typ": "JWT", "alg": "PS256", "x5t#S256": print})), text(&padded));
+    let key = EncodingKey::from_rsa_pem(KEY.as_bytes()).unwrap();
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::PS256).unwrap();
+    assert!(message.contains('='));
+    assert_eq!(post_assertion(&entra, &format!("{message}.{signature}==")).0, 200);
+
     // Older libraries: RS256, and the SHA-1 of the certificate.
     let sha1 = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &der(&pem));
     let header = Header { x5t: Some(URL_SAFE_NO_PAD.encode(sha1)), ..Header::new(Algorithm::RS256) };
@@ -221,7 +233,7 @@ fn every_claim_and_the_signature_of_an_assertion_are_verified() {
     assert_eq!(refused(&header, &|c| c["aud"] = object!("https://login.example.com")), (401, 700_023));
     assert_eq!(refused(&header, &|c| c["sub"] = object!("somebody")), (401, 700_021));
     assert_eq!(refused(&header, &|c| c["iss"] = object!("somebody")), (401, 700_021));
-    assert_eq!(refused(&header, &|c| c["exp"] = object!(after(601).timestamp())), (401, 700_024));
+    assert_eq!(refused(&header, &|c| c["exp"] = object!(after(1_801).timestamp())), (401, 700_024));
     assert_eq!(refused(&header, &|c| c["exp"] = object!(after(-301).timestamp())), (401, 700_024));
     assert_eq!(refused(&header, &|c| c["nbf"] = object!(after(301).timestamp())), (401, 700_024));
     assert_eq!(refused(&header, &|c| c["exp"] = object!("soon")), (401, 700_024));
@@ -436,4 +448,13 @@ fn faults_of_the_token_endpoint_have_its_own_form() {
     assert_eq!(token(Fault::Unauthorized), (401, 7_000_215));
     let slow = Fault::RateLimited { reset_s: 0, retry_after_s: Some(7), duplicate_reset: false };
     assert_eq!(token(slow), (429, 90_055));
+}
+
+#[test]
+fn no_secret_and_no_token_is_in_the_debug_text_or_the_log() {
+    let entra = Entra::new(roomy());
+    let token = token(&entra, start());
+    get(&entra, &token, SIGN_INS, start());
+    let text = format!("{entra:?} {:?} {}", entra.requests(), entra.totals(start()));
+    assert!(!text.contains(DEFAULT_SECRET) && !text.contains(&token));
 }

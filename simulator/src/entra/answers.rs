@@ -10,8 +10,8 @@ use super::config::{AUDIT_LOG_READ, Licence, POLICY_READ, RISK_READ, Tenant};
 use super::filter::{Rules, nanos};
 use super::login::instance_discovery;
 use super::problem::{Ids, Problem, Refused};
-use super::query::Query;
-use super::store::{Ask, Position, Row};
+use super::query::{Query, SkipToken};
+use super::store::{Ask, Row, Seen};
 use super::streams::{INTERACTIVE, Resource};
 use super::view::View;
 use super::{Entra, Inner};
@@ -314,39 +314,42 @@ impl Entra {
         if config.quirks.timeout_rows.is_some_and(|most| store.width(query.field, range) > most) {
             return Err(timed_out());
         }
-        let mut page = if call.is(&Fault::EmptyPage) || self.happens(inner, 0x656d, config.quirks.empty_pages)
-        {
-            Page { rows: Vec::new(), next: Some(start) }
-        } else if call.is(&Fault::DuplicatePage) && !inner.last_page.is_empty() {
-            Page { rows: inner.last_page.clone(), next: Some(start) }
-        } else {
-            let ask = Ask {
-                field: query.field,
-                descending: query.descending,
-                range,
-                after: start,
-                salt,
-                most: if call.is(&Fault::OversizePage) { query.top * 2 } else { query.top },
-                now: nanos(now),
-                matches: &matches,
-            };
-            let found = store.find(&ask);
-            Page {
-                rows: found.rows.iter().map(|seen| reading.view.show(resource, seen)).collect(),
-                next: found.next.map(Some),
+        let ask = |after, most| Ask {
+            field: query.field,
+            descending: query.descending,
+            range,
+            after,
+            salt,
+            most,
+            now: nanos(now),
+            matches: &matches,
+        };
+        let shown = |found: &[&Seen]| found.iter().map(|seen| reading.view.show(resource, seen)).collect();
+        let empty = call.is(&Fault::EmptyPage) || self.happens(inner, 0x656d, config.quirks.empty_pages);
+        let (rows, next): (Vec<Bytes>, _) = match query.token {
+            _ if empty => (Vec::new(), Some(start)),
+            Some(token) if call.is(&Fault::DuplicatePage) => {
+                (shown(&store.find(&ask(token.before, query.top)).rows), Some(start))
+            }
+            _ => {
+                let most = if call.is(&Fault::OversizePage) { query.top * 2 } else { query.top };
+                let found = store.find(&ask(start, most));
+                (shown(&found.rows), found.next.map(Some))
             }
         };
-        if !page.rows.is_empty() {
-            inner.last_page.clone_from(&page.rows);
-        }
-        inner.served += page.rows.len() as u64;
-        self.shared.desk.notices.events(call.request.uri().path(), page.rows.len() as u64);
+        inner.served += rows.len() as u64;
+        self.shared.desk.notices.events(call.request.uri().path(), rows.len() as u64);
         let asked = call.request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let here = format!("{base}/{}{asked}", reading.path());
-        let next_salt = if config.quirks.reorder_within_walk { mix(salt, inner.answers) } else { salt };
-        let next = page.next.take().map(|after| {
-            let query = query.next_link(config.seed, (after, next_salt, inner.answers), now);
-            format!("{base}/{}?{query}", reading.path())
+        let next = next.map(|after| {
+            let token = SkipToken {
+                after,
+                before: start,
+                salt: if config.quirks.reorder_within_walk { mix(salt, inner.answers) } else { salt },
+                number: inner.answers,
+                issued: now.timestamp_millis(),
+            };
+            format!("{base}/{}?{}", reading.path(), query.next_link(config.seed, token))
         });
         let next = match call.fault {
             Some(Fault::NoNextLink) => None,
@@ -356,9 +359,9 @@ impl Entra {
             _ => next,
         };
         if call.is(&Fault::WrongEnvelope) {
-            return Ok(Answer::json(StatusCode::OK, &json!({"value": {"count": page.rows.len()}})));
+            return Ok(Answer::json(StatusCode::OK, &json!({"value": {"count": rows.len()}})));
         }
-        Ok(odata(envelope(&reading.context(base, ""), next.as_deref(), &page.rows)))
+        Ok(odata(envelope(&reading.context(base, ""), next.as_deref(), &rows)))
     }
 }
 
@@ -383,12 +386,6 @@ impl Reading<'_> {
         let (area, name) = self.resource.segments();
         format!("{base}/{}/$metadata#{area}/{name}{suffix}", self.version())
     }
-}
-
-struct Page {
-    rows: Vec<Bytes>,
-    /// `Some`: there is a next link, to this place.
-    next: Option<Option<Position>>,
 }
 
 fn envelope(context: &str, next: Option<&str>, rows: &[Bytes]) -> Bytes {

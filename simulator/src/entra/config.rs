@@ -234,7 +234,7 @@ pub struct Federation {
 }
 
 /// Whom IMDS and App Service hand tokens out for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ManagedIdentity {
     /// Tenant of the identity.
     pub tenant: String,
@@ -244,6 +244,16 @@ pub struct ManagedIdentity {
     pub user_assigned: bool,
     /// `X-IDENTITY-HEADER` of App Service.
     pub identity_header: String,
+}
+
+impl std::fmt::Debug for ManagedIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ManagedIdentity")
+            .field("tenant", &self.tenant)
+            .field("client_id", &self.client_id)
+            .field("user_assigned", &self.user_assigned)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Requests that are answered, over any stretch of the span. Refused ones count too. `u32::MAX` switches one off.

@@ -8,8 +8,9 @@ use super::problem::Problem;
 use super::store::Row;
 use super::streams::Resource;
 
-/// Deepest nesting that is parsed.
+/// Deepest nesting, and most words, that are parsed.
 const DEEPEST: usize = 40;
+const MOST_TOKENS: usize = 1_000;
 const KINDS: &str = "signInEventTypes";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +66,11 @@ pub(crate) struct Rules<'a> {
 
 impl Filter {
     pub(crate) fn parse(text: &str, rules: Rules<'_>) -> Result<Self, Problem> {
-        let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
+        let tokens = tokens(text)?;
+        if tokens.len() > MOST_TOKENS {
+            return Err(bad("The node count limit has been exceeded."));
+        }
+        let mut parser = Parser { tokens, at: 0, depth: 0 };
         let expr = parser.or()?;
         if parser.at < parser.tokens.len() {
             return Err(syntax(text));
@@ -181,15 +186,10 @@ impl Parser {
     }
 
     fn or(&mut self) -> Result<Expr, Problem> {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return Err(bad("The recursion limit has been exceeded."));
-        }
         let mut left = self.and()?;
         while self.word("or") {
             left = Expr::Or(Box::new(left), Box::new(self.and()?));
         }
-        self.depth -= 1;
         Ok(left)
     }
 
@@ -202,18 +202,25 @@ impl Parser {
     }
 
     fn unary(&mut self) -> Result<Expr, Problem> {
-        if self.word("not") {
-            return Ok(Expr::Not(Box::new(self.unary()?)));
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(bad("The recursion limit has been exceeded."));
         }
-        match self.next()? {
-            Token::Open => {
-                let inner = self.or()?;
-                self.expect(&Token::Close)?;
-                Ok(inner)
+        let expr = if self.word("not") {
+            Expr::Not(Box::new(self.unary()?))
+        } else {
+            match self.next()? {
+                Token::Open => {
+                    let inner = self.or()?;
+                    self.expect(&Token::Close)?;
+                    inner
+                }
+                Token::Word(word) => self.condition(&word)?,
+                token => return Err(bad(format!("Unexpected {token:?}."))),
             }
-            Token::Word(word) => self.condition(&word),
-            token => Err(bad(format!("Unexpected {token:?}."))),
-        }
+        };
+        self.depth -= 1;
+        Ok(expr)
     }
 
     fn condition(&mut self, word: &str) -> Result<Expr, Problem> {

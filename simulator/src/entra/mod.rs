@@ -61,8 +61,6 @@ struct Inner {
     /// By tenant, in the order of the configuration; within one by [`Resource::at`].
     stores: Vec<(String, Vec<Store>)>,
     buckets: Buckets,
-    /// Rows of the last page that had some, as sent.
-    last_page: Vec<Bytes>,
     served: u64,
     answers: u64,
     added: u64,
@@ -105,7 +103,6 @@ impl Entra {
             login: Login::new(&config),
             stores: config.tenants.iter().map(|tenant| (tenant.id.clone(), stores())).collect(),
             buckets: Buckets::default(),
-            last_page: Vec::new(),
             served: 0,
             answers: 0,
             added: 0,

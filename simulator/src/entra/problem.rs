@@ -131,7 +131,7 @@ impl Refused {
 
     /// `seed` makes the trace id.
     pub(crate) fn answer(&self, seed: u64, correlation: &str, now: DateTime<Utc>) -> Answer {
-        let trace = uuid(mix(seed, 1), mix(seed, 2));
+        let trace = uuid(mix(seed, 3), mix(seed, 4));
         let at = now.format("%Y-%m-%d %H:%M:%SZ").to_string();
         let number = self.number;
         Answer::json(

@@ -28,12 +28,15 @@ pub(crate) struct Query {
 /// What a `$skiptoken` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SkipToken {
+    /// Where the page begins.
     pub(crate) after: Option<Position>,
+    /// Where the page before it began.
+    pub(crate) before: Option<Position>,
     pub(crate) salt: u64,
-    /// Milliseconds since the epoch.
-    issued: i64,
     /// Makes each token another one.
     pub(crate) number: u64,
+    /// Milliseconds since the epoch.
+    pub(crate) issued: i64,
 }
 
 impl Query {
@@ -110,14 +113,18 @@ impl Query {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
         let words: Vec<u64> =
             bytes.chunks(8).map_while(|chunk| chunk.try_into().ok().map(u64::from_be_bytes)).collect();
-        let [number, salt, has_after, time, rank, issued, seal] = words.as_slice() else {
+        let [number, salt, issued, after @ .., seal] = words.as_slice() else { return Err(invalid()) };
+        let &[after_is, after_time, after_rank, before_is, before_time, before_rank] = after else {
             return Err(invalid());
         };
+        let place =
+            |is: u64, time: u64, rank| (is == 1).then_some(Position { time: time.cast_signed(), rank });
         let token = SkipToken {
-            after: (*has_after == 1).then_some(Position { time: time.cast_signed(), rank: *rank }),
+            after: place(after_is, after_time, after_rank),
+            before: place(before_is, before_time, before_rank),
             salt: *salt,
-            issued: issued.cast_signed(),
             number: *number,
+            issued: issued.cast_signed(),
         };
         // The seal covers the other parameters too: a link is followed as it is, or not at all.
         if *seal != token.seal(seed, &self.pairs) {
@@ -130,14 +137,8 @@ impl Query {
         Ok(token)
     }
 
-    /// The query of a next link that leads to this place; the parameters asked with stay as they were.
-    pub(crate) fn next_link(
-        &self,
-        seed: u64,
-        (after, salt, number): (Option<Position>, u64, u64),
-        now: DateTime<Utc>,
-    ) -> String {
-        let token = SkipToken { after, salt, issued: now.timestamp_millis(), number };
+    /// The query of a next link; the parameters asked with stay as they were.
+    pub(crate) fn next_link(&self, seed: u64, token: SkipToken) -> String {
         self.link(&token.write(seed, &self.pairs))
     }
 
@@ -152,12 +153,13 @@ impl Query {
 }
 
 impl SkipToken {
-    fn words(self) -> [u64; 6] {
-        let (has_after, time, rank) = match self.after {
-            Some(after) => (1, after.time.cast_unsigned(), after.rank),
-            None => (0, 0, 0),
+    fn words(self) -> [u64; 9] {
+        let place = |place: Option<Position>| match place {
+            Some(place) => [1, place.time.cast_unsigned(), place.rank],
+            None => [0; 3],
         };
-        [self.number, self.salt, has_after, time, rank, self.issued.cast_unsigned()]
+        let ([a, b, c], [d, e, f]) = (place(self.after), place(self.before));
+        [self.number, self.salt, self.issued.cast_unsigned(), a, b, c, d, e, f]
     }
 
     fn seal(self, seed: u64, pairs: &[(String, String)]) -> u64 {

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::filter::nanos;
 use super::streams::{Resource, Stream};
-use super::view;
 use crate::known::{Known, Version};
 use crate::rng::mix;
 
@@ -23,8 +22,6 @@ pub(crate) struct Seen {
     visible_at: i64,
     times: Times,
     pub(crate) raw: Bytes,
-    /// Holds enum members that only some clients can read.
-    pub(crate) newer: bool,
 }
 
 #[derive(Debug)]
@@ -124,7 +121,6 @@ impl Store {
                 .map(|version| Seen {
                     visible_at: nanos(version.visible_at),
                     times: times(self.resource, &version.raw, known.occurred_at),
-                    newer: view::has_newer_members(self.resource, &version.raw),
                     raw: version.raw,
                 })
                 .collect();

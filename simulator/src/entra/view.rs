@@ -59,13 +59,7 @@ const PLAIN_RISK: &[&str] = &["anonymizedIPAddress", "leakedCredentials", "malic
 /// Members of a Conditional Access policy that only beta has.
 const BETA_POLICY: &[&str] = &["conditionsSatisfied", "conditionsNotSatisfied", "authenticationStrength"];
 
-/// Whether a record holds any of the newer members.
-pub(crate) fn has_newer_members(resource: Resource, raw: &Bytes) -> bool {
-    let possible = resource == Resource::SignIns || resource.is_risk();
-    let Some(members) = possible.then(|| members(raw)).flatten() else { return false };
-    members.iter().any(|(name, value)| newer(name, value.get()))
-}
-
+/// Whether a value is, or lists, one of the newer ones of its member.
 fn newer(name: &str, value: &str) -> bool {
     let Some((_, members)) = NEWER.iter().find(|(member, _)| *member == name) else { return false };
     value.trim_matches('"').split(',').any(|part| members.contains(&part.trim()))
@@ -78,7 +72,7 @@ impl View {
             || self.hidden_risk
             || self.select.is_some()
             || (self.without_policies && resource == Resource::SignIns)
-            || (self.old_enums && seen.newer);
+            || (self.old_enums && (resource == Resource::SignIns || resource.is_risk()));
         let Some(members) = touched.then(|| members(&seen.raw)).flatten() else { return seen.raw.clone() };
         let mut out = BytesMut::with_capacity(seen.raw.len());
         let mut separator: &[u8] = b"{";

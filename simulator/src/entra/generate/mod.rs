@@ -1,6 +1,7 @@
 //! Realistic records out of a seed.
 
 mod audit;
+mod cases;
 mod people;
 mod risk;
 mod sign_in;
@@ -175,6 +176,11 @@ fn times(plan: &Generate, rng: &mut Rng) -> Vec<DateTime<Utc>> {
         }
     }
     times
+}
+
+/// A JSON string or null; the text holds nothing to be escaped.
+fn quoted(text: Option<&str>) -> String {
+    text.map_or_else(|| "null".to_owned(), |text| format!("\"{text}\""))
 }
 
 /// A row in the vendor's order of members.
