@@ -371,7 +371,9 @@ impl Reading {
                 wake = wake.min(job.due);
                 continue;
             }
-            let single = self.refused || matches!(job.part, Part::Chain(_));
+            // The first request tells the vendor's clock, by which all others are planned.
+            let unmet = self.ahead.is_none();
+            let single = self.refused || unmet || matches!(job.part, Part::Chain(_));
             if self.flights.len() >= IN_FLIGHT || (single && !self.flights.is_empty()) {
                 break;
             }
