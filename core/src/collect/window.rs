@@ -32,6 +32,8 @@ const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
 const LAST_HORIZON: TimeDelta = TimeDelta::days(7);
 /// Ranges are swept in batches of a quarter of their horizon, within these bounds: one request then serves many polls.
 const BATCH: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(6));
+/// A backfill whose last page is younger is being read.
+const READING: TimeDelta = TimeDelta::hours(1);
 /// What the vendor has forgotten, although its retention says otherwise, is found out to this precision.
 const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
 
@@ -47,6 +49,8 @@ pub struct Memo {
     pub horizon: i64,
     /// When something last came.
     pub heard: Option<DateTime<Utc>>,
+    /// The vendor's clock at the last page.
+    pub read: Option<DateTime<Utc>>,
     /// Since when nothing works.
     pub failing: Option<DateTime<Utc>>,
     /// Of a sweep: what a window up to here had found before it had to be begun again.
@@ -88,6 +92,13 @@ pub struct InHand {
 /// The place that we keep.
 pub(super) struct Window {
     pub(super) memo: Memo,
+}
+
+/// Why a part of a backfill was overtaken by the vendor's retention: we were away, or reading as fast as our share of the
+/// quota let us.
+pub(super) fn overtaken_by(memo: &Memo, vendor: DateTime<Utc>) -> &'static str {
+    let reading = memo.read.is_some_and(|read| back(vendor, READING) < read);
+    if reading { "quota" } else { "retention" }
 }
 
 /// What a row does next.
@@ -613,4 +624,108 @@ pub(super) fn first_contact(
         }
     }
     (new, old)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::source::Stream;
+    use crate::testkit::sink::NAMES;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    static LOG: Stream = Stream {
+        name: "log",
+        kind: StreamKind::Windowed {
+            settle: &[Duration::from_secs(900), Duration::from_secs(86_400)],
+            visible_after: Duration::from_secs(125),
+            unit: Duration::from_secs(1),
+            widest: Duration::from_secs(86_400),
+        },
+        default: true,
+        immutable: true,
+        retention: Duration::from_secs(30 * 86_400),
+        poll: Duration::from_secs(60),
+        names: &NAMES,
+    };
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_780_000_000_000 + millis).unwrap()
+    }
+
+    fn job(work: Work) -> Job {
+        Job::new(1, &Arc::new(StreamPlan::of(&LOG)), work, Duration::ZERO)
+    }
+
+    /// Plans and concludes once; the window, if there was one.
+    fn step(
+        job: &mut Job,
+        vendor: DateTime<Utc>,
+        frontier: DateTime<Utc>,
+        pages: u32,
+    ) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        job.windowed(|job, memo| {
+            let Next::Read(from, to) = job.next(memo, vendor, frontier, true) else { return None };
+            memo.begin(from, to);
+            let mut window = memo.window.take().unwrap();
+            (window.read, window.pages) = (Some(vendor), pages);
+            job.conclude(memo, window, vendor);
+            Some((from, to))
+        })
+        .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn live_windows_and_sweeps_follow_each_other_without_gap_and_never_pass_their_edge(
+            steps in proptest::collection::vec((1i64..4_000_000, 0u32..60), 1..80)
+        ) {
+            let plan = StreamPlan::of(&LOG);
+            let mut live = job(live("acme", &plan, at(0)));
+            let mut sweep = job(sweep("acme", &plan, TimeDelta::seconds(900), at(0)));
+            let (mut now, mut read, mut swept) = (at(0), live.work.from, live.work.from);
+            for (passed, pages) in steps {
+                now += TimeDelta::milliseconds(passed);
+                if let Some((from, to)) = step(&mut live, now, now, pages) {
+                    prop_assert_eq!(from, read);
+                    prop_assert!(from < to && to <= edge(&plan, now) && to.timestamp_subsec_millis() == 0);
+                    read = to;
+                }
+                if let Some((from, to)) = step(&mut sweep, now, live.work.from, pages) {
+                    prop_assert_eq!(from, swept);
+                    prop_assert!(from < to && to <= now - TimeDelta::seconds(900) && to <= live.work.from);
+                    swept = to;
+                }
+            }
+        }
+
+        #[test]
+        fn a_divided_backfill_reads_every_instant_once(
+            length in 1i64..400, cuts in proptest::collection::vec(0usize..6, 0..12), pages in 0u32..60
+        ) {
+            let plan = StreamPlan::of(&LOG);
+            let (from, to, now) = (at(0), at(length * 3_600_000 + 1), at(20 * 86_400_000));
+            let mut jobs = vec![job(backfill("acme", &plan, "backfill-1".to_owned(), (from, to), false))];
+            for cut in cuts {
+                let at = cut % jobs.len();
+                let job_at = jobs.get_mut(at).unwrap();
+                if let Some(Some(work)) = job_at.windowed(|job, memo| job.divide(memo)) {
+                    jobs.push(job(work));
+                }
+            }
+            let mut windows = Vec::new();
+            for job in &mut jobs {
+                while let Some(window) = step(job, now, now, pages) {
+                    windows.push(window);
+                }
+            }
+            windows.sort_unstable();
+            prop_assert_eq!(windows.first().unwrap().0, floor(from, TimeDelta::seconds(1)));
+            prop_assert_eq!(windows.last().unwrap().1, ceil(to, TimeDelta::seconds(1)));
+            for pair in windows.windows(2) {
+                prop_assert_eq!(pair.first().unwrap().1, pair.last().unwrap().0);
+            }
+        }
+    }
 }
