@@ -263,7 +263,7 @@ async fn operators_commands_beside_a_running_run_take_effect() {
     let output = sync(&stage, &[]).await;
     assert_eq!(json(&output)["delivered"]["siem"], 0, "nothing is sent twice: {}", text(&output));
     let coverage = stage.tidegate(&["coverage"]).await;
-    assert!(text(&coverage).contains("chain: unbroken server cursor"), "{}", text(&coverage));
+    assert!(text(&coverage).contains("okta/system_log  chain  100 %"), "{}", text(&coverage));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

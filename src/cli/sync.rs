@@ -139,8 +139,19 @@ async fn one(
         _ = stop.wait_for(|stop| *stop) => false,
     };
     running.stop().await;
-    let backlog = super::status::backlog(&running.journal, world.clock.now()).await.unwrap_or((0, 0));
+    let backlog = backlog(&running, world.clock.now()).await;
     Ended { tenant: Ok(running), name, complete, backlog }
+}
+
+/// Records that the slowest sink still lacks, and the age of the oldest in seconds.
+async fn backlog(tenant: &Tenant, now: DateTime<Utc>) -> (u64, u64) {
+    let journal = Arc::clone(tenant.journal.journal());
+    let count = move || {
+        let state = journal.load()?;
+        super::status::backlog(&state, |range, bytes| journal.read(range, bytes), now)
+    };
+    let lacks = tokio::task::spawn_blocking(count).await.ok().and_then(Result::ok).unwrap_or_default();
+    lacks.into_iter().map(|lacks| (lacks.records, lacks.oldest_s)).max().unwrap_or_default()
 }
 
 fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>) {
