@@ -1,6 +1,6 @@
 //! Private keys, and the JSON web tokens that they sign.
 //!
-//! Reads what people have: PEM (PKCS#8, PKCS#1, SEC 1) and JWK. Signs RS256/384/512, ES256 and ES384 with ring.
+//! Reads what people have: PEM (PKCS#8, PKCS#1, SEC 1) and JWK. Signs RS256/384/512, PS256, ES256 and ES384 with ring.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,7 +8,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair,
+    KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding,
+    RsaKeyPair,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ pub(crate) enum KeyError {
     Unusable,
     #[error("the JWK's alg is not known; accepted are RS256, RS384, RS512, ES256, ES384")]
     Algorithm,
+    #[error("the key is no RSA key; this credential needs one (2048 bits and more)")]
+    NotRsa,
     #[error("the system gave no random numbers, or the key does not sign")]
     Signing,
 }
@@ -70,9 +73,7 @@ impl Key {
         let text = std::str::from_utf8(text).map_err(|_| KeyError::NotAKey)?;
         let mut seen = KeyError::NotAKey;
         // A file may hold more than the key: `EC PARAMETERS` before it, certificates behind it.
-        for block in text.split("-----BEGIN ").skip(1) {
-            let Some((label, rest)) = block.split_once("-----") else { continue };
-            let body = rest.split_once("-----END").map_or(rest, |(body, _)| body);
+        for (label, body) in pem_blocks(text) {
             if label == "ENCRYPTED PRIVATE KEY" || body.contains("ENCRYPTED") {
                 return Err(KeyError::Encrypted);
             }
@@ -82,8 +83,7 @@ impl Key {
             if !label.ends_with("PRIVATE KEY") {
                 continue;
             }
-            let packed = Zeroizing::new(body.split_ascii_whitespace().collect::<String>());
-            let der = Zeroizing::new(STANDARD.decode(&*packed).map_err(|_| KeyError::NotAKey)?);
+            let der = pem_bytes(body).ok_or(KeyError::NotAKey)?;
             return match label {
                 "PRIVATE KEY" => match RsaKeyPair::from_pkcs8(&der) {
                     Ok(pair) => Ok(Self::rsa(pair, "RS256", &RSA_PKCS1_SHA256)),
@@ -97,6 +97,31 @@ impl Key {
             };
         }
         Err(seen)
+    }
+
+    /// The same key, signing RS256 whatever its JWK names. Only RSA keys can.
+    pub(crate) fn rs256(self) -> Result<Self, KeyError> {
+        self.padded("RS256", &RSA_PKCS1_SHA256)
+    }
+
+    /// The same key, signing PS256. Only RSA keys can.
+    pub(crate) fn ps256(self) -> Result<Self, KeyError> {
+        self.padded("PS256", &RSA_PSS_SHA256)
+    }
+
+    fn padded(self, algorithm: &'static str, padding: &'static dyn RsaEncoding) -> Result<Self, KeyError> {
+        match self.pair {
+            Pair::Rsa(pair, _) => Ok(Self { id: self.id, ..Self::rsa(pair, algorithm, padding) }),
+            Pair::Ec(_) => Err(KeyError::NotRsa),
+        }
+    }
+
+    /// The public half as DER (PKCS#1's `RSAPublicKey`, or the point of a curve), as certificates hold it.
+    pub(crate) fn public_bytes(&self) -> &[u8] {
+        match &self.pair {
+            Pair::Rsa(pair, _) => pair.public().as_ref(),
+            Pair::Ec(pair) => pair.public_key().as_ref(),
+        }
     }
 
     fn rsa(pair: RsaKeyPair, algorithm: &'static str, padding: &'static dyn RsaEncoding) -> Self {
@@ -275,13 +300,27 @@ impl<'de> Deserialize<'de> for Part {
     }
 }
 
-/// As much DER as a key needs.
+/// The blocks of a PEM text: label and what stands between the marks.
+pub(crate) fn pem_blocks(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split("-----BEGIN ").skip(1).filter_map(|block| {
+        let (label, rest) = block.split_once("-----")?;
+        Some((label, rest.split_once("-----END").map_or(rest, |(body, _)| body)))
+    })
+}
+
+/// What a block of PEM holds.
+pub(crate) fn pem_bytes(body: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let packed = Zeroizing::new(body.split_ascii_whitespace().collect::<String>());
+    STANDARD.decode(&*packed).ok().map(Zeroizing::new)
+}
+
+/// As much DER as keys and certificates need.
 #[derive(Clone, Copy)]
-struct Der<'d>(&'d [u8]);
+pub(crate) struct Der<'d>(pub(crate) &'d [u8]);
 
 impl<'d> Der<'d> {
     /// The content of the element with this tag, and what follows it.
-    fn take(self, tag: u8) -> Option<(Self, Self)> {
+    pub(crate) fn take(self, tag: u8) -> Option<(Self, Self)> {
         let (first, rest) = self.0.split_first()?;
         let (length, rest) = rest.split_first()?;
         let (length, rest) = match length {

@@ -2,6 +2,9 @@
 //!
 //! A connector is a folder here and one line in [`ALL`]; somebody else's crate hands its own to `tidegate::main`.
 
+pub mod duo;
+pub mod entra;
+pub mod google_workspace;
 mod key;
 pub mod okta;
 mod settings;
@@ -10,4 +13,5 @@ mod token;
 use tidegate_core::source::Connector;
 
 /// All connectors of the tree, by `connector = "…"`.
-pub const ALL: &[&dyn Connector] = &[&okta::Okta];
+pub const ALL: &[&dyn Connector] =
+    &[&okta::Okta, &entra::Entra, &duo::Duo, &google_workspace::GoogleWorkspace];

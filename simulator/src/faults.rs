@@ -89,18 +89,42 @@ pub enum Fault {
         #[serde(default = "half_a_gigabyte")]
         total: u64,
     },
+    /// A refusal of this status and reason code, in the vendor's form.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The vendor's code, such as `quotaExceeded`.
+        reason: String,
+    },
+    /// An HTML page with this status, as a proxy gives it.
+    Html {
+        /// HTTP status.
+        status: u16,
+    },
+    /// 200 with a JSON object that is not the vendor's envelope.
+    WrongEnvelope,
+    /// Every access token given out so far dies before this request.
+    TokensExpire,
+    /// A page without records that is not the last one.
+    EmptyPage,
+    /// A page with twice as many records as were asked for.
+    OversizePage,
+    /// The cursor or page token is refused in the vendor's form, if the request has one.
+    CursorRefused,
     /// Okta: the next link leads to another host.
     ForeignLink {
         /// Scheme and host, such as `https://evil.example.com`.
         #[serde(default = "foreign_base")]
         base: String,
     },
-    /// Okta: the next link equals the link that was asked, although records came.
+    /// The next link (offset, token) equals the one that was asked, although records came.
     LinkLoop,
-    /// Okta: no next link.
+    /// No next link (or offset), although there is more.
     NoNextLink,
-    /// Okta: the page before this one once more; its next link leads to the page that should have come.
+    /// The page before this one once more; its next link (or offset) leads to the page that should have come.
     DuplicatePage,
+    /// Duo: members of the envelope have other types than documented.
+    OddTypes,
     /// Okta: this many more records in the page that have no `uuid`.
     WithoutUuid {
         /// Records added.

@@ -11,6 +11,9 @@
 pub mod feed;
 mod identity;
 mod job;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+mod tests;
 pub mod window;
 
 use crate::board::{Board, StreamState};
@@ -343,10 +346,16 @@ impl Reading {
         let mut waiting: HashMap<&'static str, (Duration, String)> = HashMap::new();
         for at in order {
             let Some(job) = self.jobs.get(at) else { continue };
-            let Some(place) = job.place() else { continue };
             if job.busy {
                 continue;
             }
+            let Some(place) = job.place() else {
+                // A window that is not due yet; a backfill chain waits for its live chain, not for a time.
+                if matches!(job.part, Part::Window(_)) {
+                    wake = wake.min(job.due);
+                }
+                continue;
+            };
             if job.due > now {
                 wake = wake.min(job.due);
                 continue;

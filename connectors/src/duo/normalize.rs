@@ -1,0 +1,516 @@
+//! A record of one of Duo's logs becomes an event. Pure.
+//!
+//! No member is taken for granted, whatever its type: what does not fit reads as absent.
+
+use super::event_types::{self, Meaning};
+use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+use tidegate_core::event::{
+    Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
+    Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, integer, is_email, is_ip, known,
+    parse_time, text, truth,
+};
+use tidegate_core::json::{Kind as Json, Tape, Text, Value};
+use tidegate_core::source::{Identity, NormalizeError};
+
+/// Id and time of a record, neither of which ever changes. v1 gives its records no id.
+///
+/// A transaction of `authentication` may have several records, and a message of `telephony` was seen under two
+/// transactions: only together are their names unique.
+#[must_use]
+pub fn identity<'r>(stream: &str, record: Value<'_, 'r>) -> Identity<'r> {
+    let get = |name: &str| record.get(name).and_then(text).map(Text::into_cow);
+    let joined = |first: &str, others: [&str; 2]| {
+        let mut id = get(first)?.into_owned();
+        for name in others {
+            id.push('|');
+            id.push_str(&get(name).unwrap_or_default());
+        }
+        Some(Cow::Owned(id))
+    };
+    let id = match stream {
+        "authentication" => joined("txid", ["isotimestamp", "event_type"]),
+        "activity" => get("activity_id"),
+        "telephony" => joined("telephony_id", ["txid", "ts"]),
+        "trust_monitor" => get("sekey"),
+        _ => None,
+    };
+    Identity { id, time: time(stream, record) }
+}
+
+fn time(stream: &str, record: Value<'_, '_>) -> Option<DateTime<Utc>> {
+    let written = |name: &str| parse_time(&record.get(name)?.as_text()?.decode());
+    match stream {
+        "authentication" => written("isotimestamp").or_else(|| seconds(record)),
+        "activity" | "telephony" => written("ts"),
+        "trust_monitor" => {
+            record.get("surfaced_timestamp").and_then(integer).and_then(DateTime::from_timestamp_millis)
+        }
+        _ => v1_time(record),
+    }
+}
+
+fn seconds(record: Value<'_, '_>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(integer(record.get("timestamp")?)?, 0)
+}
+
+/// The time of a v1 record: what `mintime` is compared with, else the same as text (which has been seen with blanks in it).
+pub(super) fn v1_time(record: Value<'_, '_>) -> Option<DateTime<Utc>> {
+    seconds(record).or_else(|| parse_time(&record.get("isotimestamp")?.as_text()?.decode()))
+}
+
+/// Turns a record of this stream into its event.
+///
+/// # Errors
+/// The record is no object.
+pub fn normalize<'r>(
+    stream: &str,
+    record: Value<'r, 'r>,
+    emit: &mut Emit<'_, 'r>,
+) -> Result<(), NormalizeError> {
+    if record.kind() != Json::Object {
+        return Err(NormalizeError("the record is not a JSON object".to_owned()));
+    }
+    let mut event = Event { record: Some(record), time: time(stream, record), ..Event::default() };
+    match stream {
+        "authentication" => {
+            event.id = record.get("txid").and_then(known);
+            authentication(record, &mut event);
+        }
+        "activity" => activity(record, &mut event),
+        "telephony" => telephony(record, &mut event),
+        "trust_monitor" => trust_monitor(record, &mut event),
+        _ => administrator(record, &mut event),
+    }
+    emit(event);
+    Ok(())
+}
+
+/// The authentication log, and the record inside an event of Trust Monitor.
+fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
+    let mut word = None;
+    for (key, value) in record.members() {
+        match key.as_plain() {
+            Some("event_type") => event.kind.action = known(value),
+            Some("result") => event.outcome.word = known(value),
+            Some("reason") => event.outcome.reason = known(value),
+            Some("factor") => word = known(value),
+            Some("user") => user(value, &mut event.actor),
+            Some("email") => event.actor.account.email = known(value).filter(is_email),
+            Some("application") => {
+                event.app.id = value.get("key").and_then(known);
+                event.app.name = value.get("name").and_then(known);
+            }
+            Some("access_device") => access_device(value, event),
+            Some("adaptive_trust_assessments") => trust(value, event),
+            _ => {}
+        }
+    }
+    let enrollment = event.kind.action.as_ref().is_some_and(|action| *action == "enrollment");
+    let (class, activity, categories, types) = if enrollment {
+        (Class::Account, Activity::FactorEnable, Categories::IAM, Types::USER.with(Types::CHANGE))
+    } else {
+        (Class::Authentication, Activity::Logon, Categories::AUTHENTICATION, Types::START)
+    };
+    event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert: false };
+    verdict(&mut event.outcome, &mut event.mfa, word.as_ref().and_then(Text::as_plain));
+    if enrollment {
+        event.mfa.deed = Some(Deed::Enroll);
+        event.mfa.performed = None;
+    }
+    event.mfa.word = word;
+}
+
+fn user<'r>(value: Value<'_, 'r>, actor: &mut Actor<'r>) {
+    actor.account.id = value.get("key").and_then(known);
+    actor.account.name = value.get("name").and_then(known);
+    if actor.account.id.is_some() || actor.account.name.is_some() {
+        actor.kind = ActorKind::User;
+    }
+}
+
+fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("ip") => address(value, &mut event.source),
+            Some("location") => {
+                let part = |name| value.get(name).and_then(known);
+                event.source.geo = Geo {
+                    city: part("city"),
+                    region: part("state"),
+                    country: part("country"),
+                    ..Geo::default()
+                };
+            }
+            Some("hostname") => event.device.name = known(value),
+            Some("epkey") => event.device.id = known(value),
+            Some("os") => {
+                event.device.os = known(value);
+                event.agent.os = event.device.os.clone();
+            }
+            Some("os_version") => event.device.os_version = known(value),
+            Some("browser") => event.agent.browser = known(value),
+            _ => {}
+        }
+    }
+}
+
+/// `ip` is text, or in the activity log an object around it; and not always an address: `192.0.2.1:443`, `0.0.0.0`, or a name.
+fn address<'r>(value: Value<'_, 'r>, source: &mut Network<'r>) {
+    let Some(text) = known(value.get("address").unwrap_or(value)) else { return };
+    if is_ip(&text) {
+        if !matches!(text.as_plain(), Some("0.0.0.0" | "::")) {
+            source.ip = Some(text);
+        }
+        return;
+    }
+    let parts = text.as_slice().and_then(|text| text.rsplit_once(':'));
+    if let Some((host, port)) = parts
+        && let Ok(port) = port.parse()
+        && let host = Text::piece(host.trim_start_matches('[').trim_end_matches(']'))
+        && is_ip(&host)
+    {
+        (source.ip, source.port) = (Some(host), Some(port));
+        return;
+    }
+    source.address = Some(text);
+}
+
+/// Duo's models: a low level of trust is a risk, which the word alone would turn round.
+fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    for (_, assessment) in value.members() {
+        if assessment.get("trust_level").and_then(text).is_some_and(|level| level == "LOW") {
+            event.risk.level = Some(RiskLevel::Medium);
+        }
+        let detectors = assessment.get("detected_attack_detectors");
+        for detector in detectors.iter().flat_map(Value::elements).filter_map(known) {
+            event.risk.threat = Some(true);
+            if !event.risk.reasons.contains(&detector) {
+                event.risk.reasons.push(detector);
+            }
+        }
+    }
+}
+
+/// Which factor a word of the log names; `None`: none was used.
+fn factor(word: &str) -> Option<Factor> {
+    Some(match word {
+        "duo_push" => Factor::Push,
+        "phone_call" => Factor::Call,
+        "sms_passcode" | "sms_refresh" => Factor::Sms,
+        "hardware_token" | "yubikey_code" | "yubikey_passcode" | "digipass_go_7_token" => {
+            Factor::HardwareToken
+        }
+        "u2f_token" => Factor::WebAuthn,
+        "bypass_code" => Factor::RecoveryCode,
+        "passcode" => Factor::Totp,
+        "remembered_device" | "trusted_network" | "trusted_mobile_authenticator" | "not_available" => {
+            return None;
+        }
+        word if word.starts_with("WebAuthn") => Factor::WebAuthn,
+        word if word.starts_with("duo_mobile_passcode") => Factor::Totp,
+        _ => Factor::Other,
+    })
+}
+
+/// How a sign-in ended, and what that says of the factor. Duo sees the second factor alone: a success with one that proves
+/// something was MFA, one that was let through without was not.
+fn verdict<'r>(outcome: &mut Outcome<'r>, mfa: &mut Mfa<'r>, word: Option<&str>) {
+    mfa.factor = word.and_then(factor);
+    mfa.phishing_resistant = (mfa.factor == Some(Factor::WebAuthn)).then_some(true);
+    let reason = outcome.reason.as_ref().and_then(Text::as_plain).unwrap_or_default();
+    let result = outcome.word.as_ref().and_then(Text::as_plain);
+    outcome.result = match result {
+        Some("success") => Ending::Success,
+        Some("fraud") => Ending::Failure,
+        // Not the user's answer but a rule decided.
+        Some("denied") if answer(reason) == Some(Answer::Blocked) => Ending::Denied,
+        Some("denied") => Ending::Failure,
+        _ => Ending::Unknown,
+    };
+    let (deed, said) = match (outcome.result, reason, word) {
+        (Ending::Unknown, ..) => (mfa.factor.map(|_| Deed::Verify), None),
+        (Ending::Success, "remembered_device", _) | (Ending::Success, _, Some("remembered_device")) => {
+            (Some(Deed::Remember), None)
+        }
+        (
+            Ending::Success,
+            "bypass_user"
+            | "allow_unenrolled_user"
+            | "allow_unenrolled_user_on_trusted_network"
+            | "trusted_network"
+            | "trusted_location"
+            | "allowed_by_policy",
+            _,
+        )
+        | (Ending::Success, _, Some("trusted_network" | "trusted_mobile_authenticator")) => {
+            (Some(Deed::Bypass), None)
+        }
+        (Ending::Success, ..) => (mfa.factor.map(|_| Deed::Verify), mfa.factor.map(|_| Answer::Approved)),
+        _ if result == Some("fraud") => (mfa.factor.map(|_| Deed::Verify), Some(Answer::Fraud)),
+        _ => (mfa.factor.map(|_| Deed::Verify), answer(reason)),
+    };
+    // Codes were sent, nothing was proven yet.
+    let refresh = word == Some("sms_refresh");
+    mfa.deed = if refresh { Some(Deed::Challenge) } else { deed };
+    mfa.answer = said.filter(|said| !refresh || *said != Answer::Approved);
+    mfa.performed = match (outcome.result, mfa.deed) {
+        (Ending::Success, Some(Deed::Verify)) => Some(true),
+        (Ending::Unknown, _) | (_, None | Some(Deed::Challenge)) => None,
+        _ => Some(false),
+    };
+}
+
+/// How the user answered, by the reason of a denial.
+fn answer(reason: &str) -> Option<Answer> {
+    Some(match reason {
+        "user_marked_fraud" => Answer::Fraud,
+        "user_cancelled" | "user_mistake" => Answer::Denied,
+        "invalid_passcode" => Answer::Failed,
+        "no_response" | "no_keys_pressed" | "call_timed_out" => Answer::Unanswered,
+        // Says nothing of the user, and nothing of a rule.
+        "" | "error" => return None,
+        _ => Answer::Blocked,
+    })
+}
+
+fn activity<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
+    for (key, value) in record.members() {
+        match key.as_plain() {
+            Some("activity_id") => event.id = known(value),
+            // Documented as text, seen as an object around it.
+            Some("action") => event.kind.action = value.get("name").map_or_else(|| known(value), known),
+            Some("actor") => {
+                let word = value.get("type").and_then(known);
+                let kind = match word.as_ref().and_then(Text::as_plain) {
+                    Some("user" | "admin") => ActorKind::User,
+                    Some("system") => ActorKind::System,
+                    _ => ActorKind::Unknown,
+                };
+                event.actor = Actor { kind, word, account: account(value), ..Actor::default() };
+            }
+            Some("target") => event.targets.extend(target(value)),
+            Some("application") => {
+                event.app.id = value.get("key").and_then(known);
+                event.app.name = value.get("name").and_then(known);
+            }
+            Some("access_device") => access_device(value, event),
+            Some("outcome") => event.outcome.word = value.get("result").and_then(known),
+            _ => {}
+        }
+    }
+    classify(event);
+    event.outcome.result = match event.outcome.word.as_ref().and_then(Text::as_plain) {
+        Some("SUCCESS") => Ending::Success,
+        Some("FAILURE") => Ending::Failure,
+        _ => event.outcome.result,
+    };
+}
+
+fn account<'r>(value: Value<'_, 'r>) -> Account<'r> {
+    let name = value.get("name").and_then(known);
+    Account {
+        id: value.get("key").and_then(known),
+        email: name.clone().filter(is_email),
+        name,
+        ..Account::default()
+    }
+}
+
+fn target<'r>(value: Value<'_, 'r>) -> Option<Target<'r>> {
+    let word = value.get("type").and_then(known);
+    let kind = match word.as_ref().and_then(Text::as_plain) {
+        Some("user" | "user_bypass" | "admin") => TargetKind::User,
+        Some("group") => TargetKind::Group,
+        Some("integration" | "application") => TargetKind::App,
+        Some("policy") => TargetKind::Policy,
+        Some("phone" | "hardtoken" | "u2ftoken" | "webauthn_credential") => TargetKind::Factor,
+        _ => TargetKind::Other,
+    };
+    let mut account = account(value);
+    if kind != TargetKind::User {
+        // Its name is for people; nobody signs in with it.
+        account.full_name = account.name.take();
+        account.email = None;
+    }
+    let told =
+        word.is_some() || account.id.is_some() || account.name.is_some() || account.full_name.is_some();
+    told.then_some(Target { kind, word, account })
+}
+
+/// What the action's name says.
+fn classify(event: &mut Event<'_>) {
+    let Some(action) = &event.kind.action else { return };
+    let Meaning { class, activity, categories, types, deed, ending } = event_types::find(&action.decode());
+    event.kind.class = class;
+    event.kind.activity = activity;
+    event.kind.categories = categories;
+    event.kind.types = types;
+    event.outcome.result = ending.unwrap_or_default();
+    if let Some((deed, factor)) = deed {
+        event.mfa.deed = Some(deed);
+        event.mfa.factor = factor;
+    }
+}
+
+/// A call or a message that Duo sent.
+fn telephony<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
+    let get = |name: &str| record.get(name).and_then(known);
+    event.id = get("telephony_id");
+    event.kind = Kind {
+        action: get("type"),
+        class: Class::Other,
+        activity: Activity::Other,
+        categories: Categories::AUTHENTICATION,
+        types: Types::INFO,
+        alert: false,
+    };
+    event.transaction.id = get("txid");
+    event.mfa = Mfa {
+        factor: match event.kind.action.as_ref().and_then(Text::as_plain) {
+            Some("sms") => Some(Factor::Sms),
+            Some("phone") => Some(Factor::Call),
+            _ => None,
+        },
+        word: event.kind.action.clone(),
+        deed: Some(Deed::Challenge),
+        intent: get("context"),
+        ..Mfa::default()
+    };
+}
+
+fn trust_monitor<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
+    if let Some(inner) = record.get("surfaced_auth").filter(|inner| inner.kind() == Json::Object) {
+        authentication(inner, event);
+        event.transaction.id = inner.get("txid").and_then(known);
+    }
+    event.kind = Kind {
+        action: record.get("type").and_then(known),
+        class: Class::Detection,
+        activity: Activity::Create,
+        categories: Categories::INTRUSION_DETECTION,
+        types: Types::INFO,
+        alert: true,
+    };
+    event.id = record.get("sekey").and_then(known);
+    if let Some(by) = record.get("enabled_by") {
+        user(by, &mut event.actor);
+    }
+    if let Some(on) = record.get("enabled_for").filter(|on| on.kind() == Json::Object) {
+        event.targets.push(Target { kind: TargetKind::User, word: None, account: account(on) });
+        event.mfa.deed = Some(Deed::Bypass);
+    }
+    let explanations = record.get("explanations");
+    for explanation in explanations.iter().flat_map(Value::elements) {
+        event.risk.reasons.extend(explanation.get("type").and_then(known));
+        if event.message.is_none() {
+            event.message = explanation.get("summary").and_then(known);
+        }
+    }
+    event.risk.threat = Some(true);
+    if record.get("priority_event").and_then(truth) == Some(true) {
+        event.risk.level = Some(RiskLevel::High);
+    }
+}
+
+/// The administrator log and offline enrollment: who did what to whom, and a description that is JSON in a string, most of
+/// the time.
+fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
+    let get = |name: &str| record.get(name).and_then(known);
+    event.kind.action = get("action");
+    classify(event);
+    // The log tells what was done.
+    if event.outcome.result == Ending::Unknown && event.kind.action.is_some() {
+        event.outcome.result = Ending::Success;
+    }
+    let name = get("username");
+    let kind = match name.as_ref().map(Text::decode).as_deref() {
+        None => ActorKind::Unknown,
+        Some("API") => ActorKind::Service,
+        Some("System") => ActorKind::System,
+        Some(name) if name.starts_with("AD Sync") || name.starts_with("Azure Sync") => ActorKind::System,
+        Some(_) => ActorKind::User,
+    };
+    let email = name.clone().filter(is_email);
+    event.actor = Actor { kind, account: Account { name, email, ..Account::default() }, ..Actor::default() };
+    let action = event.kind.action.as_ref().map(|action| action.decode().into_owned()).unwrap_or_default();
+    if let Some(object) = get("object") {
+        let kind = match action.split('_').next().unwrap_or_default() {
+            "user" | "bypass" | "admin" => TargetKind::User,
+            "group" => TargetKind::Group,
+            // Offline access belongs to an application.
+            "integration" | "o2fa" => TargetKind::App,
+            "policy" => TargetKind::Policy,
+            "phone" | "hardtoken" => TargetKind::Factor,
+            _ => TargetKind::Other,
+        };
+        let account = match kind {
+            TargetKind::User => Account {
+                email: Some(object.clone()).filter(is_email),
+                name: Some(object),
+                ..Account::default()
+            },
+            _ => Account { full_name: Some(object), ..Account::default() },
+        };
+        if kind == TargetKind::App {
+            event.app.name.clone_from(&account.full_name);
+        }
+        event.targets.push(Target { kind, word: None, account });
+    }
+    if let Some(description) = record.get("description") {
+        described(description, |object| description_of(object, &action, event));
+    }
+}
+
+/// Shows the object that is in a string as JSON text, or as it stands.
+fn described(value: Value<'_, '_>, show: impl FnOnce(Value<'_, '_>)) {
+    if value.kind() == Json::Object {
+        return show(value);
+    }
+    let Some(text) = value.as_text() else { return };
+    let decoded = text.decode();
+    if decoded.starts_with('{')
+        && let Ok(object) = Tape::new().cut(decoded.as_bytes())
+    {
+        show(object);
+    }
+}
+
+fn description_of(object: Value<'_, '_>, action: &str, event: &mut Event<'_>) {
+    let get = |name: &str| Some(Text::owned(known(object.get(name)?)?.decode().as_ref()));
+    match get("ip_address") {
+        Some(ip) if is_ip(&ip) => event.source.ip = Some(ip),
+        address => event.source.address = address,
+    }
+    event.agent.original = get("user_agent");
+    event.device.name = get("hostname");
+    if let Some(error) = get("error") {
+        event.outcome.reason = Some(error);
+    }
+    if let Some(word) = get("factor") {
+        event.mfa.word = Some(word.clone());
+        event.mfa.factor = match word.as_plain() {
+            Some("duo_otp") => Some(Factor::Totp),
+            Some("security_key") => Some(Factor::WebAuthn),
+            Some("push") => Some(Factor::Push),
+            Some("sms") => Some(Factor::Sms),
+            Some("phone") => Some(Factor::Call),
+            _ => Some(Factor::Other),
+        };
+        if action == "admin_login" {
+            (event.mfa.deed, event.mfa.answer) = (Some(Deed::Verify), Some(Answer::Approved));
+            event.mfa.performed = Some(true);
+        }
+    }
+    if action == "user_update" {
+        match get("status").as_ref().and_then(Text::as_plain) {
+            Some("Disabled") => event.kind.activity = Activity::Disable,
+            Some("Active") => event.kind.activity = Activity::Enable,
+            Some("Bypass") => {
+                event.kind.activity = Activity::FactorDisable;
+                event.mfa.deed = Some(Deed::Bypass);
+            }
+            _ => {}
+        }
+    }
+}
