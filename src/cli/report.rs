@@ -277,7 +277,9 @@ impl Summary {
     }
 }
 
-fn kind_name(kind: FaultKind) -> String {
+/// A group of trouble as metrics and summaries name it.
+#[must_use]
+pub fn kind_name(kind: FaultKind) -> String {
     serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

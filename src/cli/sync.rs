@@ -3,7 +3,7 @@
 use super::report::Summary;
 use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
-use crate::world::World;
+use crate::world::{World, journal_dir};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,7 +133,7 @@ async fn one(
         Ok(running) => running,
         Err(error) => return Ended { tenant: Err(error), name, complete: false, backlog: (0, 0) },
     };
-    world.boards.put(tenant, running.board.clone());
+    world.boards.put(tenant, running.board.clone(), journal_dir(config, tenant));
     let complete = tokio::select! {
         () = running.drain() => true,
         _ = stop.wait_for(|stop| *stop) => false,
