@@ -12,6 +12,7 @@ pub mod demo;
 pub mod init;
 pub mod manage;
 pub mod map;
+pub mod probe;
 pub mod report;
 pub mod run;
 #[cfg(feature = "simulator")]
