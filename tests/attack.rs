@@ -142,6 +142,7 @@ impl Bench {
                 bytes: Bytes::from(record(n)),
                 key: Key { hour: 1, id: n as u128 + 1, meaning: 0 },
                 occurrence: 0,
+                late: false,
             })
             .collect();
         let page = NewPage {
@@ -150,6 +151,7 @@ impl Bench {
             lane: Lane::Live,
             at: base(),
             records,
+            reread: false,
             immutable: true,
         };
         journal.commit(vec![Change::Page(page)]).await.unwrap();

@@ -88,7 +88,8 @@ fn page(id: &str, at: DateTime<Utc>) -> Change {
         stream: "system_log".to_owned(),
         lane: Lane::Live,
         at,
-        records: vec![NewRecord { bytes, key, occurrence: 0 }],
+        records: vec![NewRecord { bytes, key, occurrence: 0, late: false }],
+        reread: false,
         immutable: true,
     })
 }

@@ -149,7 +149,7 @@ fn page(first: u64, n: u64, bytes: fn(u64) -> Bytes) -> Change {
         .map(|id| {
             let hash = (u128::from(mix(id)) << 64) | u128::from(mix(id ^ 0xABCD));
             let key = Key { hour: i64::try_from(id / HOUR).unwrap(), id: hash, meaning: mix(id + 1) };
-            NewRecord { bytes: bytes(id), key, occurrence: 0 }
+            NewRecord { bytes: bytes(id), key, occurrence: 0, late: false }
         })
         .collect();
     Change::Page(NewPage {
@@ -158,6 +158,7 @@ fn page(first: u64, n: u64, bytes: fn(u64) -> Bytes) -> Change {
         lane: Lane::Live,
         at: now(),
         records,
+        reread: false,
         immutable: true,
     })
 }

@@ -8,7 +8,7 @@ use super::identity::Keyed;
 use super::job::{Job, Part};
 use super::{HALT_RETRY, Reading, earlier};
 use crate::fault::Fault;
-use crate::journal::{Action, Change, Grade, Interval, JournalError, Lane, NewPage, Work};
+use crate::journal::{Action, Change, Grade, Interval, JournalError, Lane, Work};
 use crate::source::{Cursor, Page, Place};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -198,14 +198,7 @@ impl Reading {
 
         let mut changes = Vec::new();
         if count > 0 {
-            changes.push(Change::Page(NewPage {
-                source: self.c.source.clone(),
-                stream: stream.name.to_owned(),
-                lane: job.work.lane,
-                at: asked,
-                records: keyed.records,
-                immutable: stream.immutable,
-            }));
+            changes.push(job.page(keyed.records, asked));
         }
         let mut covered = None;
         let first = !job.drained;

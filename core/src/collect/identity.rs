@@ -14,8 +14,13 @@ pub(super) struct Keyed {
     pub(super) newest: Option<DateTime<Utc>>,
 }
 
-/// Gives every record of a page its key. A record that cannot be read keeps its bytes and is known by them.
-pub(super) fn keyed(connector: &dyn Connector, stream: &Stream, page: &Page) -> Keyed {
+/// Gives every record of a page its key; one with a time before `late_before` became visible late. A record that cannot be read keeps its bytes and is known by them.
+pub(super) fn keyed(
+    connector: &dyn Connector,
+    stream: &Stream,
+    page: &Page,
+    late_before: Option<DateTime<Utc>>,
+) -> Keyed {
     let volatile = connector.volatile(stream);
     let mut tape = Tape::default();
     let mut equal: HashMap<u128, u32> = HashMap::new();
@@ -43,7 +48,8 @@ pub(super) fn keyed(connector: &dyn Connector, stream: &Stream, page: &Page) -> 
             out.oldest = Some(out.oldest.map_or(time, |oldest| oldest.min(time)));
             out.newest = Some(out.newest.map_or(time, |newest| newest.max(time)));
         }
-        out.records.push(NewRecord { bytes, key: Key { hour, id, meaning }, occurrence });
+        let late = time.zip(late_before).is_some_and(|(time, before)| time < before);
+        out.records.push(NewRecord { bytes, key: Key { hour, id, meaning }, occurrence, late });
     }
     out
 }

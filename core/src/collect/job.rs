@@ -1,10 +1,10 @@
 //! A piece of reading in the collector's hands: one work row of the journal.
 
-use super::StreamPlan;
 use super::feed::Chain;
 use super::window::{Memo, Window};
+use super::{LATE, StreamPlan};
 use crate::http::Backoff;
-use crate::journal::{Change, Grade, Interval, Lane, Work};
+use crate::journal::{Change, Grade, Interval, Lane, NewPage, NewRecord, Work};
 use crate::source::{Place, StreamKind};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
@@ -102,6 +102,34 @@ impl Job {
         self.work.wait_until = None;
         self.halted = false;
         self.backoff.reset();
+    }
+
+    /// A page of this row on its way into the journal.
+    pub(super) fn page(&self, records: Vec<NewRecord>, at: DateTime<Utc>) -> Change {
+        let reread = match &self.part {
+            Part::Chain(chain) => chain.memo.again,
+            Part::Window(window) => window.memo.again,
+        };
+        Change::Page(NewPage {
+            source: self.work.source.clone(),
+            stream: self.work.stream.clone(),
+            lane: self.work.lane,
+            at,
+            records,
+            immutable: self.plan.stream.immutable,
+            reread,
+        })
+    }
+
+    /// New records with a time before this became visible late: a chain had passed that time long before, a window was
+    /// read before, or runs on another time of the record. History tells nothing about lateness.
+    pub(super) fn late_before(&self, asked: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let seen = match (&self.part, self.work.lane) {
+            (_, Lane::Backfill) => None,
+            (Part::Chain(chain), _) => chain.memo.drained,
+            (Part::Window(_), _) => Some(asked),
+        };
+        seen.and_then(|seen| seen.checked_sub_signed(LATE))
     }
 
     /// A row for the ledger about a time of this stream.

@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
 use crate::http::Client;
 use crate::journal::{
-    Action, Appended, Change, Grade, Handle, JournalError, Lane, NewPage, Outcome, QuotaRow, State, Work,
+    Action, Appended, Change, Grade, Handle, JournalError, Lane, Outcome, QuotaRow, State, Work,
 };
 use crate::source::{Connector, Page, Place, PollError, Source, Stream, StreamKind};
 use crate::stop::{Phase, Stop};
@@ -136,6 +136,7 @@ impl Collector {
             next_id: 0,
             sweeps: HashMap::new(),
             refused: false,
+            ahead: None,
         };
         reading.begin(&state).await?;
         reading.run().await
@@ -162,6 +163,8 @@ struct Reading {
     sweeps: HashMap<usize, Instant>,
     /// The credential was refused: one request at a time finds out whether it is good again.
     refused: bool,
+    /// How far our clock is ahead of the vendor's, by its last page; none: it has not answered yet.
+    ahead: Option<TimeDelta>,
 }
 
 impl Reading {
@@ -170,7 +173,7 @@ impl Reading {
         if let Some(row) = state.quotas.iter().find(|row| row.source == self.c.source) {
             self.c.http.buckets().restore(&row.state, self.c.clock.now());
         }
-        let vendor = self.c.http.their_now();
+        let vendor = self.vendor();
         let mut changes = Vec::new();
         for plan in self.c.streams.clone() {
             let plan = Arc::new(plan);
@@ -212,6 +215,14 @@ impl Reading {
         changes.extend(self.adopt(state));
         self.write(changes, true).await?;
         Ok(())
+    }
+
+    /// The vendor's time, as well as we know it.
+    fn vendor(&self) -> DateTime<Utc> {
+        match (self.c.http.skew(), self.ahead) {
+            (None, Some(ahead)) => self.c.clock.now() - ahead,
+            _ => self.c.http.their_now(),
+        }
     }
 
     fn push(&mut self, plan: &Arc<StreamPlan>, work: Work, delay: Duration) {
@@ -330,7 +341,7 @@ impl Reading {
     async fn launch(&mut self) -> Result<Instant, JournalError> {
         self.plan().await?;
         let (now, wall) = (Instant::now(), self.c.clock.now());
-        let vendor = self.c.http.their_now();
+        let vendor = self.vendor();
         let mut order: Vec<usize> = (0..self.jobs.len()).collect();
         order.sort_by_key(|at| {
             self.jobs.get(*at).map(|job| {
@@ -470,8 +481,10 @@ impl Reading {
 
     /// A live row that is too far behind: the range becomes a backfill, live and its sweeps go on behind it.
     fn gap(&mut self, at: usize) -> Vec<Change> {
-        let vendor = self.c.http.their_now();
-        let Some(job) = self.jobs.get_mut(at).filter(|job| job.work.lane == Lane::Live) else {
+        let vendor = self.vendor();
+        let Some(job) =
+            self.jobs.get_mut(at).filter(|job| self.ahead.is_some() && job.work.lane == Lane::Live)
+        else {
             return Vec::new();
         };
         let plan = Arc::clone(&job.plan);
@@ -498,7 +511,7 @@ impl Reading {
 
     /// What the vendor has forgotten before we came is a hole; no sweep goes there either.
     fn kept(&mut self, at: usize, asked: DateTime<Utc>) -> Vec<Change> {
-        let vendor = self.c.http.their_now();
+        let vendor = self.vendor();
         let Some(job) = self.jobs.get_mut(at).filter(|job| job.work.lane != Lane::Live) else {
             return Vec::new();
         };
@@ -515,9 +528,9 @@ impl Reading {
 
     /// Plans the next window of a row.
     fn look_ahead(&mut self, at: usize) {
-        let vendor = self.c.http.their_now();
+        let vendor = self.vendor();
         let Some(stream) = self.jobs.get(at).map(Job::stream) else { return };
-        let frontier = self.frontier(stream).unwrap_or(vendor);
+        let (frontier, met) = (self.frontier(stream).unwrap_or(vendor), self.ahead.is_some());
         let Some(job) = self.jobs.get_mut(at) else { return };
         job.windowed(|job, memo| {
             if let Some(resume) = job.overtaken(memo, vendor, frontier) {
@@ -529,7 +542,7 @@ impl Reading {
                 );
                 job.work.from = resume;
             }
-            match job.next(memo, vendor, frontier) {
+            match job.next(memo, vendor, frontier, met) {
                 Next::Read(from, to) => memo.window = Some(window::InHand::new(from, to)),
                 Next::NotBefore(instant) => {
                     let wait = (instant - vendor).to_std().unwrap_or(Duration::ZERO);
@@ -565,6 +578,7 @@ impl Reading {
             Ok(page) => page,
             Err(error) => return self.trouble(job, error, asked).await,
         };
+        self.ahead = Some(page.date.map_or(TimeDelta::zero(), |date| asked - date));
         if std::mem::take(&mut self.refused) {
             for other in &mut self.jobs {
                 other.halted = false;
@@ -574,7 +588,8 @@ impl Reading {
             Keyed::default()
         } else {
             let (connector, stream, page) = (self.c.connector, job.plan.stream, page.clone());
-            match tokio::task::spawn_blocking(move || keyed(connector, stream, &page)).await {
+            let late = job.late_before(asked);
+            match tokio::task::spawn_blocking(move || keyed(connector, stream, &page, late)).await {
                 Ok(keyed) => keyed,
                 // Nothing is committed: it will be asked again.
                 Err(_) => return self.trouble(job, defect(), asked).await,
@@ -627,14 +642,7 @@ impl Reading {
         }
         let mut changes = Vec::new();
         if count > 0 {
-            changes.push(Change::Page(NewPage {
-                source: self.c.source.clone(),
-                stream: stream.name.to_owned(),
-                lane,
-                at: asked,
-                records: keyed.records,
-                immutable: stream.immutable,
-            }));
+            changes.push(job.page(keyed.records, asked));
         }
         if let Some(unread) = page.unread {
             changes.push(Change::Cover(job.hole(unread.start, unread.end, "burst", None, asked)));
@@ -651,7 +659,7 @@ impl Reading {
                 }
             });
         }
-        let mut covered = None;
+        let (mut covered, before) = (None, (job.work.from, job.work.to));
         if last {
             let concluded = job.windowed(|job, memo| {
                 let window = memo.window.take()?;
@@ -679,8 +687,12 @@ impl Reading {
         appended = if appended.page.is_some() || appended.duplicates > 0 { appended } else { more };
         self.note(job, appended, asked, covered);
         job.due = Instant::now();
+        if last && before == (job.work.from, job.work.to) {
+            // Planned by a clock of ours that is ahead: the vendor's has not come there yet.
+            job.due += job.plan.poll;
+        }
         if last && lane == Lane::Live {
-            let edge = window::edge(&job.plan, self.c.http.their_now());
+            let edge = window::edge(&job.plan, self.vendor());
             let behind = covered.is_some()
                 && job.work.from < edge - TimeDelta::from_std(job.plan.poll).unwrap_or_default();
             // It began at our clock, which may be wrong: what counts is that this window reached what was visible then.

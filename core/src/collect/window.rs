@@ -275,8 +275,15 @@ impl Job {
         back(self.work.from, EXPIRING) < kept(&self.plan, vendor)
     }
 
-    /// What this row does next, by the vendor's clock. `frontier` is that of the stream's live row.
-    pub(super) fn next(&self, memo: &Memo, vendor: DateTime<Utc>, frontier: DateTime<Utc>) -> Next {
+    /// What this row does next, by the vendor's clock. `frontier` is that of the stream's live row. Until the vendor was
+    /// `met`, its clock is only believed to be ours: live then asks for little.
+    pub(super) fn next(
+        &self,
+        memo: &Memo,
+        vendor: DateTime<Utc>,
+        frontier: DateTime<Utc>,
+        met: bool,
+    ) -> Next {
         let (unit, widest) = bounds(&self.plan);
         let (from, live_edge) = (self.work.from, edge(&self.plan, vendor));
         let span = |usual: TimeDelta| match memo.span {
@@ -288,7 +295,8 @@ impl Job {
                 if from >= live_edge {
                     return Next::NotBefore(forth(from + unit, delta(self.plan.visible_after)));
                 }
-                Next::Read(from, live_edge.min(forth(from, span(widest))))
+                let usual = if met { widest } else { delta(self.plan.poll) };
+                Next::Read(from, live_edge.min(forth(from, span(usual))))
             }
             (Lane::Sweep, end) => {
                 let horizon = TimeDelta::seconds(memo.horizon);
@@ -310,7 +318,8 @@ impl Job {
                 }
                 let reached = end.min(live_edge);
                 if reached <= from {
-                    return Next::NotBefore(forth(from + unit, delta(self.plan.visible_after)));
+                    let wanted = end.min(forth(from, delta(self.plan.poll)));
+                    return Next::NotBefore(forth(wanted, delta(self.plan.visible_after)));
                 }
                 let span = span(FIRST_SPAN);
                 if memo.descending {
@@ -359,7 +368,7 @@ impl Job {
         }
         let from = window.from;
         let to = match self.work.lane {
-            Lane::Sweep => window.to,
+            Lane::Sweep => window.to.min(floor(back(read, TimeDelta::seconds(memo.horizon)), unit)),
             Lane::Live | Lane::Backfill => window.to.min(edge(&self.plan, read)),
         };
         let mut out = Concluded { covered: None, sweeps: Vec::new() };

@@ -139,7 +139,8 @@ impl Renderer {
                     event: None,
                     stored: record.clone(),
                 };
-                building.add(&origin, page.lane, page.at);
+                let read = Read { lane: page.lane, at: page.at, again: page.reread };
+                building.add(&origin, read);
             }
         }
         if let Some(last) = pages.last() {
@@ -175,10 +176,18 @@ impl Renderer {
                 event: letter.event,
                 stored,
             };
-            building.add(&origin, Lane::Live, letter.at);
+            building.add(&origin, Read { lane: Lane::Live, at: letter.at, again: false });
         }
         building.finish(Cursor::default())
     }
+}
+
+/// How a record was read.
+#[derive(Clone, Copy)]
+struct Read {
+    lane: Lane,
+    at: DateTime<Utc>,
+    again: bool,
 }
 
 struct Building<'a> {
@@ -248,7 +257,7 @@ impl<'a> Building<'a> {
     }
 
     /// Adds all documents of a record, or none of them and a dead letter.
-    fn add(&mut self, origin: &Origin, lane: Lane, fetched: DateTime<Utc>) {
+    fn add(&mut self, origin: &Origin, read: Read) {
         let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else {
             // Nobody said that these are not wanted: they are kept until somebody does.
             let cause = format!("source {} is not in the configuration any more", origin.source);
@@ -262,9 +271,9 @@ impl<'a> Building<'a> {
         if origin.stored.revision.is_some() && !route.revisions {
             return;
         }
-        self.oldest = Some(self.oldest.map_or(fetched, |oldest| oldest.min(fetched)));
+        self.oldest = Some(self.oldest.map_or(read.at, |oldest| oldest.min(read.at)));
         let (bytes, documents) = (self.body.len(), self.documents.len());
-        let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, lane, fetched)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, read)));
         let (kind, cause) = match done {
             Ok(Ok(())) => return,
             Ok(Err(error)) => ("normalize", error.0),
@@ -288,15 +297,14 @@ impl<'a> Building<'a> {
         route: &Route,
         stream: &'static Stream,
         origin: &Origin,
-        lane: Lane,
-        fetched: DateTime<Utc>,
+        read: Read,
     ) -> Result<(), NormalizeError> {
         let Self { renderer, sink, tape, body, documents, origins, mark, now, .. } = self;
         let record =
             tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
-        let late = identity.time.filter(|_| lane == Lane::Sweep);
-        let late_seconds = late.and_then(|time| u64::try_from((fetched - time).num_seconds()).ok());
+        let late = identity.time.filter(|_| read.lane == Lane::Sweep);
+        let late_seconds = late.and_then(|time| u64::try_from((read.at - time).num_seconds()).ok());
         let (bare, id) = document_id(&identity, &origin.stored, *mark);
         let mut events = Vec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
@@ -311,21 +319,21 @@ impl<'a> Building<'a> {
                 tenant: Arc::clone(&renderer.tenant),
                 source: Arc::clone(&origin.source),
                 names: stream.names,
-                time: identity.time.unwrap_or(fetched),
+                time: identity.time.unwrap_or(read.at),
             };
             let context = Context {
                 tenant: &renderer.tenant,
                 namespace: &renderer.namespace,
                 names: stream.names,
                 ingested: *now,
-                fetched,
+                fetched: read.at,
                 id: Some(&meta.id),
                 original: renderer.original,
                 marks: Marks {
                     late_seconds,
                     revises: origin.stored.revision.map(|_| bare.as_str()),
                     replay: *mark,
-                    reread: false,
+                    reread: read.again,
                 },
             };
             let from = body.len();
@@ -357,4 +365,140 @@ fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str
         id.push_str(mark);
     }
     (bare, id)
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::event::{Emit, Event};
+    use crate::json::Value;
+    use crate::sink::{DeliverError, Delivery, Render};
+    use crate::source::{Findings, Settings, SettingsError, Source, StreamKind};
+    use crate::testkit::sink::NAMES;
+    use std::time::Duration;
+
+    static STREAMS: [Stream; 1] = [Stream {
+        name: "log",
+        kind: StreamKind::Feed,
+        default: true,
+        immutable: true,
+        retention: Duration::from_secs(90 * 24 * 3600),
+        poll: Duration::from_secs(60),
+        names: &NAMES,
+    }];
+
+    /// Its records are ids, and happened at the epoch.
+    struct Vendor;
+
+    impl Connector for Vendor {
+        fn name(&self) -> &'static str {
+            "vendor"
+        }
+        fn title(&self) -> &'static str {
+            "Vendor"
+        }
+        fn streams(&self) -> &'static [Stream] {
+            &STREAMS
+        }
+        fn schema(&self) -> schemars::Schema {
+            schemars::Schema::default()
+        }
+        fn open(&self, _: Settings) -> Result<Arc<dyn Source>, SettingsError> {
+            Err(SettingsError::new("url", "nobody is there"))
+        }
+        fn organisation(
+            &self,
+            _: &serde_json::Map<String, serde_json::Value>,
+        ) -> Result<String, SettingsError> {
+            Ok("vendor".to_owned())
+        }
+        fn identity<'r>(&self, _: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
+            let id = crate::event::text(record).map(crate::json::Text::into_cow);
+            Identity { id, time: Some(DateTime::UNIX_EPOCH) }
+        }
+        fn normalize<'r>(
+            &self,
+            _: &Stream,
+            record: Value<'r, 'r>,
+            emit: &mut Emit<'_, 'r>,
+        ) -> Result<(), NormalizeError> {
+            emit(Event { record: Some(record), time: Some(DateTime::UNIX_EPOCH), ..Event::default() });
+            Ok(())
+        }
+    }
+
+    struct Lines;
+
+    #[async_trait::async_trait]
+    impl Sink for Lines {
+        fn default_schema(&self) -> Option<&'static str> {
+            None
+        }
+        fn deterministic(&self) -> bool {
+            true
+        }
+        fn limits(&self) -> Limits {
+            Limits { bytes: 1 << 20, count: 100, age: Duration::ZERO, in_flight: 1 }
+        }
+        fn frame(
+            &self,
+            buf: &mut Vec<u8>,
+            _: &Meta,
+            document: &mut Render<'_>,
+        ) -> Result<(), NormalizeError> {
+            document(buf)?;
+            buf.push(b'\n');
+            Ok(())
+        }
+        async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliverError> {
+            Ok(Delivery { delivered: batch.documents.len(), ..Delivery::default() })
+        }
+        async fn check(&self) -> Findings {
+            Findings::default()
+        }
+    }
+
+    fn page(id: PageId, lane: Lane, reread: bool) -> StoredPage {
+        let bytes = Bytes::from(format!("\"r{id}\""));
+        let records = vec![StoredRecord { bytes, revision: None, occurrence: 0 }];
+        let at = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(90);
+        StoredPage { id, source: "acme".into(), stream: "log".into(), lane, at, records, reread }
+    }
+
+    #[test]
+    fn documents_say_how_their_records_were_read() {
+        let route = Route { connector: &Vendor, streams: STREAMS.iter().collect(), revisions: true };
+        let renderer = Renderer {
+            tenant: "acme".into(),
+            schema: crate::schema::by_name("ecs").expect("ecs"),
+            routes: HashMap::from([("acme".to_owned(), route)]),
+            original: false,
+            namespace: "default".to_owned(),
+        };
+        let pages = [
+            page(1, Lane::Live, false),
+            page(2, Lane::Sweep, false),
+            page(3, Lane::Backfill, false),
+            page(4, Lane::Backfill, true),
+        ];
+        let now = DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1);
+        let built = renderer.batches(&pages, Cursor::default(), &Lines, "lines", Some("fix"), now);
+        assert!(built.iter().all(|built| built.dead.is_empty()), "{built:?}");
+        let bodies = built.iter().map(|built| String::from_utf8_lossy(&built.batch.body));
+        let tags: Vec<_> = bodies
+            .collect::<String>()
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["tags"].clone())
+            .collect();
+        assert_eq!(
+            tags,
+            [
+                serde_json::json!(["tidegate_replay"]),
+                serde_json::json!(["tidegate_late", "tidegate_replay"]),
+                serde_json::json!(["tidegate_replay"]),
+                serde_json::json!(["tidegate_replay", "reread"]),
+            ]
+        );
+    }
 }

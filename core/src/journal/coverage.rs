@@ -218,6 +218,86 @@ mod tests {
         assert!(ledger(&[row(5, 5, Grade::Chain, 3), row(9, 2, Grade::Chain, 3)]).is_empty());
     }
 
+    const DAY: i64 = 24 * 60;
+    const YEAR: i64 = 365 * DAY;
+
+    /// Minutes in which the fast lane stood still; and how long afterwards they are read, if ever.
+    #[derive(Clone, Debug)]
+    struct Outage {
+        from: i64,
+        to: i64,
+        repaired: Option<i64>,
+        cause: &'static str,
+    }
+
+    fn outage() -> impl Strategy<Value = Outage> {
+        let repaired = proptest::option::weighted(0.8, 1..20 * DAY);
+        let causes = proptest::sample::select(vec!["quota", "permission", "retention"]);
+        (0..YEAR, 1..12 * 60i64, repaired, causes).prop_map(|(from, length, after, cause)| Outage {
+            from,
+            to: from + length,
+            repaired: after.map(|after| from + length + after),
+            cause,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2, ..ProptestConfig::default() })]
+        #[test]
+        fn a_year_leaves_as_many_rows_as_it_has_holes(
+            outages in proptest::collection::vec(outage(), 0..40), sweep in 5i64..400, chunk in 1i64..200
+        ) {
+            let mut rows = Vec::new();
+            let mut out = vec![false; (YEAR + DAY) as usize];
+            for o in &outages {
+                out[o.from as usize..o.to as usize].fill(true);
+            }
+            let out = |minute: i64| out[minute as usize];
+            // When the last horizon of a repaired stretch has passed.
+            let settled = |o: &Outage| o.repaired.map(|repaired| repaired + DAY + chunk);
+            for now in 1..=YEAR + 30 * DAY {
+                if now <= YEAR && !out(now - 1) {
+                    add(&mut rows, row(now - 1, now, Grade::Fetched, 3));
+                }
+                for o in &outages {
+                    // Said again and again while it lasts, as long as it is by then.
+                    if (o.from + 1..=o.to).contains(&now) && (now % 15 == 0 || now == o.to) {
+                        add(&mut rows, Interval { cause: Some(o.cause.into()), ..row(o.from, now, Grade::Hole, 0) });
+                    }
+                    for (since, grade) in [(o.repaired, Grade::Fetched), (settled(o), Grade::Settled)] {
+                        let Some(done) = since.map(|since| now - since) else { continue };
+                        // A chunk a minute, rounded outward.
+                        let from = o.from + done * chunk;
+                        if done >= 0 && from < o.to {
+                            add(&mut rows, row(from - 1, (from + chunk).min(o.to) + 1, grade, 5));
+                        }
+                    }
+                }
+                // What the fast lane read a day ago, but for the minutes in which it did not.
+                if now % sweep == 0 && (now - DAY - sweep) < YEAR {
+                    let (mut from, end) = ((now - DAY - sweep).max(0), (now - DAY).min(YEAR));
+                    while from < end {
+                        let gap = (from..end).find(|minute| out(*minute)).unwrap_or(end);
+                        if from < gap {
+                            add(&mut rows, row(from, gap, Grade::Settled, 5));
+                        }
+                        from = (gap..end).find(|minute| !out(*minute)).unwrap_or(end);
+                    }
+                }
+                if now % DAY == 0 {
+                    // An outage that is not settled yet may be settled, fetched and unread, and parts what is around it.
+                    let open = outages.iter().filter(|o| o.from < now && settled(o).is_none_or(|s| s + DAY > now));
+                    let most = 4 * open.count() + 3;
+                    prop_assert!(rows.len() <= most, "{} rows, not {most}, on day {}", rows.len(), now / DAY);
+                }
+            }
+            let holes = outages.iter().filter(|o| o.repaired.is_none()).count();
+            prop_assert!(rows.len() <= 2 * holes + 3, "{holes} holes, and {:?}", brief(&rows));
+            prop_assert!(rows.iter().filter(|r| r.grade == Grade::Hole).count() <= 2 * holes);
+            prop_assert!(rows.iter().all(|r| r.grade != Grade::Fetched), "{:?}", brief(&rows));
+        }
+    }
+
     proptest! {
         #[test]
         fn the_ledger_is_sound(

@@ -5,7 +5,7 @@
 
 use super::{
     Change, DeadLetter, Journal, JournalError, Keep, Outcome, PageId, Range, Request, State, StoredPage,
-    Trimmed,
+    Tally, Trimmed,
 };
 use chrono::{DateTime, Utc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -149,6 +149,23 @@ impl Handle {
     /// See [`JournalError`].
     pub async fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
         self.blocking(move |j| j.heartbeat(now)).await
+    }
+
+    /// See [`Journal::tally`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub async fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {
+        let (source, stream) = (source.to_owned(), stream.to_owned());
+        self.blocking(move |j| j.tally(&source, &stream, from, to)).await
+    }
+
+    /// See [`Journal::totals`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub async fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        self.blocking(|j| j.totals()).await
     }
 
     /// See [`Journal::forget`].

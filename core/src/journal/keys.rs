@@ -87,6 +87,12 @@ impl Hour {
         Some(())
     }
 
+    /// Ids, and further meanings of them.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let later: usize = self.later.values().map(Vec::len).sum();
+        (self.first.len() as u64, later as u64)
+    }
+
     fn bytes(&self) -> usize {
         // A bucket is the entry and a control byte; the rest is the fixed part of two tables and a few long stories.
         self.first.capacity() * 8 / 7 * (WIDTH + 1) + self.later.len() * 80 + 256

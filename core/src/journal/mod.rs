@@ -12,12 +12,15 @@
 //!   `0x184D2A5D`), which says what follows, and a checksummed zstd-1 frame of its new records, one a line. A segment is
 //!   closed at 64 MiB (less under a small budget) or after a day, and goes as a whole.
 //! - `state.db`: SQLite in WAL mode, `synchronous = FULL`; everything that is small. Times are microseconds since 1970
-//!   (finer parts are cut off), hours are hours since 1970.
+//!   (finer parts are cut off), hours are hours since 1970. Its format is version 2; version 1, which had no tally, is
+//!   brought forward by the opening that raises the epoch, in the same transaction. Until then it can be read, its tally
+//!   being empty. A newer one is refused.
 //!
 //! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
 //!
 //! ```text
-//! "tdg1" · digest 32 · previous digest 32 · page id u64 · at i64 (µs) · lane u8 (0 live, 1 sweep, 2 backfill)
+//! "tdg1" · digest 32 · previous digest 32 · page id u64 · at i64 (µs) · lane u8 (0 live, 1 sweep, 2 backfill;
+//! + 0x80: reread)
 //! · length of the zstd frame u32 · source u16+bytes · stream u16+bytes · count u32
 //! · count × (length u32 · flags u8 [· revision u64, flag 1] [· occurrence u32, flag 2])
 //! ```
@@ -37,6 +40,11 @@
 //! Keys lie packed, 16 bytes of id and 8 of meaning, in one blob for each (stream, hour, page): inserting costs the same
 //! at 10⁵ and 10⁷ keys, because a page touches few hours and an hour is loaded once. Many small blobs of an hour are
 //! merged in the commit that makes them too many.
+//!
+//! # Tally
+//!
+//! The commit that dedupes a page also counts what it found: the table `tally` has a row for each (stream, hour of the
+//! records' own time), as exact as the keys. Hours whose keys are forgotten become days, so it stays small for years.
 
 pub mod coverage;
 mod handle;
@@ -112,6 +120,8 @@ pub struct NewRecord {
     pub key: Key,
     /// For a record without an id: which of the equal ones within its second it is. 0 otherwise.
     pub occurrence: u32,
+    /// If it is new, it became visible more than an hour after its time. Says nothing of a record that is known.
+    pub late: bool,
 }
 
 /// A page on its way in.
@@ -127,6 +137,8 @@ pub struct NewPage {
     pub at: DateTime<Utc>,
     /// All records of the page, duplicates included.
     pub records: Vec<NewRecord>,
+    /// An operator asked to read again what was read before (`backfill --again`).
+    pub reread: bool,
     /// Whether the stream declares its records immutable (a revision is then also counted in `reused`).
     pub immutable: bool,
 }
@@ -172,6 +184,8 @@ pub struct StoredPage {
     pub at: DateTime<Utc>,
     /// Its records, in the vendor's order.
     pub records: Vec<StoredRecord>,
+    /// See [`NewPage::reread`].
+    pub reread: bool,
 }
 
 /// A piece of unfinished reading: a chain (feed) or a window.
@@ -244,6 +258,17 @@ pub struct Interval {
     pub newest: Option<DateTime<Utc>>,
     /// When it was last read.
     pub read_at: DateTime<Utc>,
+}
+
+/// How many records of a stream there were, whatever became of their pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Records, each id once.
+    pub records: u64,
+    /// Of these: became visible more than an hour after their time.
+    pub late: u64,
+    /// Later revisions of them.
+    pub revised: u64,
 }
 
 /// A piece of a sink's position.
@@ -375,7 +400,7 @@ pub enum Change {
     Fingerprint(Fingerprint),
     /// Move all that belongs to a source's key to another key.
     RenameSource(String, String),
-    /// Forget a source's works (keys and ledger stay).
+    /// Forget a source's works (keys, ledger and tally stay).
     ResetSource(String),
     /// Hand a sink's position and dead letters to another key.
     RenameSink(String, String),
@@ -609,7 +634,7 @@ pub trait Journal: Send + Sync {
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError>;
     /// Takes away what every sink has and `keep` allows, oldest first. A page waits for a sink while one of its spans
     /// still has to pass it; where no sink has a span on it (there is no sink yet), nobody waits and age and budget
-    /// alone decide. Keys, ledger, digests and the action log stay.
+    /// alone decide. Keys, ledger, tally, digests and the action log stay.
     ///
     /// # Errors
     /// See [`JournalError`].
@@ -619,8 +644,25 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError>;
+    /// Counts a stream's records whose own time lies in the hours `from..to` (since 1970; [`Key::NO_TIME`] is the hour of
+    /// those without one, and the first there is). Days whose keys were forgotten are counted at their first hour. A
+    /// journal that cannot count finds nothing.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn tally(&self, _source: &str, _stream: &str, _from: i64, _to: i64) -> Result<Tally, JournalError> {
+        Ok(Tally::default())
+    }
+    /// The tally of all hours, of every stream that has one: `(source, stream, tally)`, in that order.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        Ok(Vec::new())
+    }
     /// Forgets the keys of a stream's hours before `before` (hours since 1970; keys without a time: of pages fetched
-    /// before it), and says how many. The only way that keys go. A journal that cannot forget keeps them.
+    /// before it), and says how many. The only way that keys go. Their tally stays, by the day. A journal that cannot
+    /// forget keeps them.
     ///
     /// # Errors
     /// See [`JournalError`].

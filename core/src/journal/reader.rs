@@ -4,7 +4,7 @@
 
 use super::segment::Files;
 use super::state::Db;
-use super::{Action, DeadLetter, JournalError, Range, Request, State, StoredPage, lock, store};
+use super::{Action, DeadLetter, JournalError, Range, Request, State, StoredPage, Tally, lock, store};
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,22 @@ impl Reader {
     /// See [`JournalError`].
     pub fn seen(&self, source: &str, stream: &str, hour: i64) -> Result<Vec<(u128, u64)>, JournalError> {
         self.db.seen(source, stream, hour)
+    }
+
+    /// As [`super::Journal::tally`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {
+        self.db.tally(source, stream, from, to)
+    }
+
+    /// As [`super::Journal::totals`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        self.db.totals()
     }
 }
 

@@ -21,6 +21,8 @@ const SKIPPABLE: u32 = 0x184D_2A5D;
 const MARK: &[u8; 4] = b"tdg1";
 /// Where the digested part of the skippable frame begins: mark and digest stand before it.
 const DIGESTED: usize = 36;
+/// Beside the lane.
+const REREAD: u8 = 0x80;
 const REVISION: u8 = 1;
 const OCCURRENCE: u8 = 2;
 
@@ -40,6 +42,7 @@ pub(super) struct Parts<'a> {
     pub(super) source: &'a str,
     pub(super) stream: &'a str,
     pub(super) lane: Lane,
+    pub(super) reread: bool,
     pub(super) at: DateTime<Utc>,
     pub(super) previous: Digest,
     pub(super) records: &'a [Line<'a>],
@@ -87,11 +90,12 @@ impl Encoder {
         out.extend_from_slice(&page.previous);
         out.extend_from_slice(&page.id.to_le_bytes());
         out.extend_from_slice(&page.at.timestamp_micros().to_le_bytes());
-        out.push(match page.lane {
+        let lane = match page.lane {
             Lane::Live => 0,
             Lane::Sweep => 1,
             Lane::Backfill => 2,
-        });
+        };
+        out.push(lane | if page.reread { REREAD } else { 0 });
         out.extend_from_slice(&u32::try_from(self.frame.len()).map_err(|_| too_large())?.to_le_bytes());
         for name in [page.source, page.stream] {
             out.extend_from_slice(&u16::try_from(name.len()).map_err(|_| too_large())?.to_le_bytes());
@@ -206,10 +210,12 @@ fn parse(
     let previous: Digest = cut.array()?;
     let id = u64::from_le_bytes(cut.array()?);
     let at = DateTime::from_timestamp_micros(i64::from_le_bytes(cut.array()?))?;
-    let lane = match cut.array()? {
-        [0] => Lane::Live,
-        [1] => Lane::Sweep,
-        [2] => Lane::Backfill,
+    let [lane] = cut.array()?;
+    let reread = lane & REREAD != 0;
+    let lane = match lane & !REREAD {
+        0 => Lane::Live,
+        1 => Lane::Sweep,
+        2 => Lane::Backfill,
         _ => return None,
     };
     if usize::try_from(cut.u32()?) != Ok(frame.len()) {
@@ -245,7 +251,8 @@ fn parse(
         records.push(StoredRecord { bytes: lines.slice(from..from + length), revision, occurrence });
         from += length + 1;
     }
-    Some(Ok(Decoded { page: StoredPage { id, source, stream, lane, at, records }, previous, digest }))
+    let page = StoredPage { id, source, stream, lane, at, records, reread };
+    Some(Ok(Decoded { page, previous, digest }))
 }
 
 /// The file of a segment.
@@ -357,6 +364,7 @@ mod tests {
             source: "okta",
             stream: "system_log",
             lane: Lane::Sweep,
+            reread: records.len() == 2,
             at: DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap(),
             previous: [7; 32],
             records: &lines,
@@ -366,6 +374,7 @@ mod tests {
         assert_eq!(back.page.records, records);
         assert_eq!(kept, records);
         assert_eq!((back.page.id, back.page.lane, back.page.at), (3, Lane::Sweep, parts.at));
+        assert_eq!(back.page.reread, parts.reread);
         assert_eq!((&*back.page.source, &*back.page.stream), ("okta", "system_log"));
         assert_eq!((back.previous, back.digest), ([7; 32], digest));
         out
@@ -375,6 +384,14 @@ mod tests {
     fn a_page_comes_back_byte_for_byte() {
         sample(&[b"{}", b"{\n  \"a\": 1\n}\n", b"\xff\x00\xfe", b"", b"\n\n"]);
         sample(&[]);
+    }
+
+    #[test]
+    fn the_lane_byte_says_whether_it_was_read_again() {
+        // Behind magic, length, mark, two digests, id and time. Before there was the flag, its bit was never set.
+        let lane = |page: &[u8]| page[8 + 4 + 32 + 32 + 8 + 8];
+        assert_eq!(lane(&sample(&[b"{}"])), 1);
+        assert_eq!(lane(&sample(&[b"{}", b"{}"])), 0x81);
     }
 
     #[test]

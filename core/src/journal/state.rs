@@ -6,8 +6,8 @@
 use super::keys::{self, Hour};
 use super::segment::{Digest, Place};
 use super::{
-    Action, DeadLetter, Fingerprint, Grade, Interval, JournalError, Keep, Lane, PageId, QuotaRow, Range,
-    Request, Span, State, Work, coverage, whole,
+    Action, DeadLetter, Fingerprint, Grade, Interval, JournalError, Keep, Key, Lane, PageId, QuotaRow, Range,
+    Request, Span, State, Tally, Work, coverage, whole,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -18,12 +18,13 @@ use rusqlite::{
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The format that this program writes.
-pub(super) const VERSION: i64 = 1;
+/// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
+pub(super) const VERSION: i64 = 2;
 
 /// A command of an operator may hold the write lock for an instant.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Version 1: a new state begins here and goes on as an old one does (see `Tx::upgrade`).
 const SCHEMA: &str = r#"
 CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, epoch INTEGER NOT NULL) STRICT;
 CREATE TABLE stream (
@@ -81,6 +82,17 @@ CREATE TABLE request (
 ) STRICT;
 INSERT INTO meta VALUES (1, 1, 0);
 "#;
+
+/// Version 2 adds records by the hour of their own time; by the day (at its first hour) where their keys are forgotten.
+const TALLY: &str = "CREATE TABLE tally (
+  stream INTEGER NOT NULL, hour INTEGER NOT NULL, records INTEGER NOT NULL, late INTEGER NOT NULL,
+  revised INTEGER NOT NULL, PRIMARY KEY (stream, hour)
+) STRICT, WITHOUT ROWID;";
+
+/// What happens to a row of the tally that is added to.
+const ADD_TALLY: &str =
+    "ON CONFLICT DO UPDATE SET records = records + excluded.records, late = late + excluded.late,
+    revised = revised + excluded.revised";
 
 /// How long ledger, digests and action log outlive what they tell of.
 const YEARS: Duration = Duration::from_secs(7 * 366 * 24 * 3600);
@@ -197,18 +209,13 @@ impl Db {
             tx.execute_batch(SCHEMA).map_err(fail)?;
             return tx.commit().map_err(fail);
         }
-        let version: Option<i64> = self
-            .db
-            .query_row("SELECT version FROM meta", [], |r| r.get(0))
-            .optional()
-            .or_else(|e| match e {
-                // No table of that name, or no such column: not ours.
-                rusqlite::Error::SqliteFailure(f, _) if f.code == ErrorCode::Unknown => Ok(None),
-                e => Err(e),
-            })
-            .map_err(fail)?;
-        match version {
-            Some(VERSION) => Ok(()),
+        let version = version(&self.db).optional().or_else(|e| match e {
+            // No table of that name, or no such column: not ours.
+            rusqlite::Error::SqliteFailure(f, _) if f.code == ErrorCode::Unknown => Ok(None),
+            e => Err(e),
+        });
+        match version.map_err(fail)? {
+            Some(1..=VERSION) => Ok(()),
             Some(found) if found > VERSION => {
                 Err(JournalError::Newer { path: self.path.display().to_string(), found, known: VERSION })
             }
@@ -315,6 +322,45 @@ impl Db {
         Ok(seen)
     }
 
+    /// Whether there is a tally. Asked each time: the holder may bring the state forward while a reader has it open.
+    fn counts(&self) -> Result<bool, JournalError> {
+        version(&self.db).map(|version| version >= 2).map_err(self.fail())
+    }
+
+    /// Counts the records of a stream's hours `from..to`.
+    pub(super) fn tally(
+        &self,
+        source: &str,
+        stream: &str,
+        from: i64,
+        to: i64,
+    ) -> Result<Tally, JournalError> {
+        if !self.counts()? {
+            return Ok(Tally::default());
+        }
+        self.db
+            .prepare_cached(
+                "SELECT coalesce(sum(t.records), 0), coalesce(sum(t.late), 0), coalesce(sum(t.revised), 0)
+                 FROM tally t JOIN stream s ON s.id = t.stream
+                 WHERE s.source = ?1 AND s.name = ?2 AND t.hour >= ?3 AND t.hour < ?4",
+            )
+            .and_then(|mut s| s.query_row(params![source, stream, from, to], |r| tally(r, 0)))
+            .map_err(self.fail())
+    }
+
+    /// Counts the records of every stream.
+    pub(super) fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        if !self.counts()? {
+            return Ok(Vec::new());
+        }
+        self.all(
+            "SELECT s.source, s.name, sum(t.records), sum(t.late), sum(t.revised) FROM tally t
+             JOIN stream s ON s.id = t.stream GROUP BY s.id ORDER BY s.source, s.name",
+            [],
+            |r| Ok((r.get(0)?, r.get(1)?, tally(r, 2)?)),
+        )
+    }
+
     /// All that is small, as of one moment.
     pub(super) fn load(&mut self) -> Result<State, JournalError> {
         // One read transaction, dropped at the end of this function.
@@ -395,12 +441,12 @@ impl Db {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 impl Db {
-    /// Does what this program never would.
-    pub(super) fn pretend(&self, sql: &str) {
-        self.db.execute(sql, []).unwrap();
+    /// Does to a file what this program never would.
+    pub(super) fn pretend(path: &Path, sql: &str) {
+        Connection::open(path).unwrap().execute_batch(sql).unwrap();
     }
 
-    pub(super) fn count(&self, sql: &str) -> i64 {
+    pub(super) fn ask<T: FromSql>(&self, sql: &str) -> T {
         self.db.query_row(sql, [], |r| r.get(0)).unwrap()
     }
 }
@@ -441,6 +487,23 @@ impl Tx<'_> {
             .prepare_cached("SELECT epoch FROM meta")
             .and_then(|mut s| s.query_row([], |r| number(r, 0)))
             .map_err(|e| failed(self.path, e))
+    }
+
+    /// Brings a state of an older version forward.
+    pub(super) fn upgrade(&self) -> Result<(), JournalError> {
+        let fail = |e| failed(self.path, e);
+        if version(&self.tx).map_err(fail)? < 2 {
+            self.tx.execute_batch(TALLY).map_err(fail)?;
+            // What still has keys is counted from them; which of it was late, nobody noted.
+            let hours =
+                self.all("SELECT DISTINCT stream, hour FROM key", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
+            for (stream, hour) in hours {
+                let (records, revised) = self.hour(stream, hour)?.counts();
+                self.add_tally(stream, hour, Tally { records, late: 0, revised })?;
+            }
+        }
+        self.run("UPDATE meta SET version = ?1", [VERSION])?;
+        Ok(())
     }
 
     /// A new epoch: whoever held the tenant before must not write any more.
@@ -528,10 +591,38 @@ impl Tx<'_> {
         Ok(small)
     }
 
+    /// Counts records of a stream's hour.
+    pub(super) fn add_tally(&self, stream: i64, hour: i64, tally: Tally) -> Result<(), JournalError> {
+        let Tally { records, late, revised } = tally;
+        self.run(
+            &format!("INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5) {ADD_TALLY}"),
+            params![stream, hour, signed(records), signed(late), signed(revised)],
+        )?;
+        Ok(())
+    }
+
+    /// Days take the place of a stream's hours before an hour, but for the day in which that lies: a row before it is a
+    /// day's, one after it an hour's.
+    fn tally_days(&self, stream: i64, before: i64) -> Result<(), JournalError> {
+        // Rounded down, also before 1970; the hour of no time is left alone.
+        const DAY: &str = "hour - (hour % 24 + 24) % 24";
+        let hours = format!("stream = ?1 AND hour > ?2 AND hour < ?3 AND hour <> {DAY}");
+        let params = params![stream, Key::NO_TIME, before.saturating_sub(before.rem_euclid(24))];
+        self.run(
+            &format!(
+                "INSERT INTO tally SELECT stream, {DAY} AS day, sum(records), sum(late), sum(revised)
+                 FROM tally WHERE {hours} GROUP BY day {ADD_TALLY}"
+            ),
+            params,
+        )?;
+        self.run(&format!("DELETE FROM tally WHERE {hours}"), params)?;
+        Ok(())
+    }
+
     /// Forgets keys of a stream and remembers that they were forgotten.
     pub(super) fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
         let id = self.stream(source, stream)?;
-        let no_time = super::Key::NO_TIME;
+        let no_time = Key::NO_TIME;
         let filter = "stream = ?1 AND ((hour < ?2 AND hour <> ?3) OR (hour = ?3 AND at < ?2))";
         let bytes = self.all(
             &format!("SELECT coalesce(sum(length(keys)), 0) FROM key WHERE {filter}"),
@@ -543,6 +634,7 @@ impl Tx<'_> {
             "UPDATE stream SET forgotten = max(coalesce(forgotten, ?2), ?2) WHERE id = ?1",
             params![id, before],
         )?;
+        self.tally_days(id, before)?;
         Ok(bytes.into_iter().sum::<u64>() / keys::WIDTH as u64)
     }
 
@@ -775,6 +867,13 @@ impl Tx<'_> {
                 self.run(&format!("UPDATE {table} SET stream = ?2 WHERE stream = ?1"), [old, new])?;
             }
             self.run(
+                &format!(
+                    "INSERT INTO tally SELECT ?2, hour, records, late, revised FROM tally WHERE stream = ?1 {ADD_TALLY}"
+                ),
+                [old, new],
+            )?;
+            self.run("DELETE FROM tally WHERE stream = ?1", [old])?;
+            self.run(
                 "UPDATE stream SET forgotten = nullif(max(coalesce(forgotten, ?3),
                  coalesce((SELECT forgotten FROM stream WHERE id = ?1), ?3)), ?3) WHERE id = ?2",
                 [old, new, i64::MIN],
@@ -895,6 +994,10 @@ fn all<T>(
     db.prepare_cached(sql)?.query_map(params, row)?.collect()
 }
 
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("SELECT version FROM meta", [], |r| r.get(0))
+}
+
 fn load(db: &Connection) -> rusqlite::Result<State> {
     let next: u64 = db.query_row(
         "SELECT max(coalesce((SELECT max(id) FROM page), 0), coalesce((SELECT max(id) FROM gone), 0))",
@@ -966,6 +1069,14 @@ fn page(r: &Row<'_>) -> rusqlite::Result<PageRow> {
         },
         source: r.get(1)?,
         stream: r.get(2)?,
+    })
+}
+
+fn tally(r: &Row<'_>, first: usize) -> rusqlite::Result<Tally> {
+    Ok(Tally {
+        records: number(r, first)?,
+        late: number(r, first.saturating_add(1))?,
+        revised: number(r, first.saturating_add(2))?,
     })
 }
 

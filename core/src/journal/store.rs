@@ -6,7 +6,7 @@ use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
 use super::state::{Db, Tx};
 use super::{
     Appended, Change, DeadLetter, Journal, JournalError, Keep, NewPage, Outcome, PageId, Range, Request,
-    State, StoredPage, Trimmed, whole,
+    State, StoredPage, Tally, Trimmed, whole,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, VecDeque};
@@ -156,6 +156,7 @@ impl FileJournal {
         }
         Tail::check(&dir, &db, &files, options.budget)?;
         let tx = db.begin()?;
+        tx.upgrade()?;
         let epoch = tx.raise_epoch()?;
         tx.commit()?;
         step(steps.as_ref(), &dir, "epoch raised", "cannot cut the tail")?;
@@ -522,27 +523,29 @@ impl Batch<'_, '_> {
             return Ok(done);
         }
         let stream = self.tx.stream(&page.source, &page.stream)?;
-        let mut blobs: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
+        let mut hours: BTreeMap<i64, (Vec<u8>, Tally)> = BTreeMap::new();
         let mut records = Vec::new();
         for record in &page.records {
             let key = &record.key;
             let hour = self.keys.hour(stream, key.hour, || self.tx.hour(stream, key.hour))?;
-            let revision = match hour.add(key.id, key.meaning) {
-                Verdict::Duplicate => {
-                    done.duplicates += 1;
-                    continue;
-                }
-                Verdict::New => {
-                    done.new += 1;
-                    None
-                }
-                Verdict::Revision => {
-                    done.revisions += 1;
-                    done.reused += usize::from(page.immutable);
-                    Some(key.meaning)
-                }
+            let verdict = hour.add(key.id, key.meaning);
+            if verdict == Verdict::Duplicate {
+                done.duplicates += 1;
+                continue;
+            }
+            let (blob, tally) = hours.entry(key.hour).or_default();
+            keys::pack(blob, key);
+            let revision = if verdict == Verdict::New {
+                done.new += 1;
+                tally.records += 1;
+                tally.late += u64::from(record.late);
+                None
+            } else {
+                done.revisions += 1;
+                done.reused += usize::from(page.immutable);
+                tally.revised += 1;
+                Some(key.meaning)
             };
-            keys::pack(blobs.entry(key.hour).or_default(), key);
             records.push(Line { bytes: &record.bytes, revision, occurrence: record.occurrence });
         }
         if records.is_empty() {
@@ -557,6 +560,7 @@ impl Batch<'_, '_> {
             source: &page.source,
             stream: &page.stream,
             lane: page.lane,
+            reread: page.reread,
             at,
             previous: self.digest,
             records: &records,
@@ -573,7 +577,8 @@ impl Batch<'_, '_> {
             digest,
         };
         self.tx.add_page(stream, page.lane, at, records.len(), &place)?;
-        for (hour, blob) in blobs {
+        for (hour, (blob, tally)) in hours {
+            self.tx.add_tally(stream, hour, tally)?;
             self.tx.add_keys(stream, hour, self.next, at, &blob)?;
             let set = self.keys.hour(stream, hour, || self.tx.hour(stream, hour))?;
             set.small += usize::from(blob.len() < keys::BIG);
@@ -589,6 +594,7 @@ impl Batch<'_, '_> {
             lane: page.lane,
             at,
             records,
+            reread: page.reread,
         });
         self.next = self.next.saturating_add(1);
         self.digest = digest;
@@ -725,6 +731,16 @@ impl Journal for FileJournal {
         self.lock.beat(now)?;
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.db.requests()
+    }
+
+    fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.db.tally(source, stream, from, to)
+    }
+
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.db.totals()
     }
 
     fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {

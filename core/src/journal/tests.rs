@@ -1,6 +1,8 @@
 //! What the journal on a disk must do beyond what every journal must.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod version;
+
 use super::*;
 use crate::testkit::journal::{
     self as kit, CrashImages, Image, all, at, interval, numbered, page, record, span, work,
@@ -66,6 +68,9 @@ fn commits(journal: &dyn Journal) -> u64 {
         .map_or(0, |w| String::from_utf8(w.cursor.clone().unwrap()).unwrap().parse::<u64>().unwrap() + 1);
     assert_eq!(state.pages.1, n * 2 + 1, "pages and cursor");
     assert_eq!(state.coverage.first().map_or(0, |c| c.count), n * 20, "pages and ledger");
+    let tally = journal.tally("okta", "system_log", i64::MIN, i64::MAX).unwrap();
+    // Each commit begins with 15 new records, of which two are late, and goes on with 5, of which none is.
+    assert_eq!(tally, Tally { records: n * 20, late: n * 2, revised: 0 }, "pages and tally");
     n
 }
 
@@ -229,6 +234,7 @@ type Kept = Vec<(u8, u8, bool)>;
 struct Model {
     seen: HashMap<(i64, u8), Vec<u8>>,
     pages: BTreeMap<PageId, (Lane, Kept)>,
+    tally: BTreeMap<i64, Tally>,
     next: PageId,
     works: BTreeMap<u8, u8>,
     spans: BTreeMap<u64, PageId>,
@@ -237,6 +243,10 @@ struct Model {
 
 fn hour(id: u8) -> i64 {
     i64::from(id % 3)
+}
+
+fn late(id: u8) -> bool {
+    id.is_multiple_of(2)
 }
 
 impl Model {
@@ -254,10 +264,14 @@ impl Model {
                         continue;
                     }
                     let first = meanings.is_empty();
+                    let tally = self.tally.entry(hour(*id)).or_default();
                     if first {
-                        done.new += 1
+                        done.new += 1;
+                        tally.records += 1;
+                        tally.late += u64::from(late(*id));
                     } else {
-                        done.revisions += 1
+                        done.revisions += 1;
+                        tally.revised += 1;
                     }
                     meanings.push(*meaning);
                     kept.push((*id, *meaning, !first));
@@ -273,6 +287,7 @@ impl Model {
                         bytes: Bytes::from(format!("{id}.{meaning}")),
                         key: Key { hour: hour(*id), id: u128::from(*id), meaning: u64::from(*meaning) },
                         occurrence: 0,
+                        late: late(*id),
                     })
                     .collect();
                 // A day of their own, so that each stands in its own segment.
@@ -339,6 +354,10 @@ impl Model {
             }
         }
         assert_eq!(found, self.pages);
+        for hour in 0..3 {
+            let tally = journal.tally("okta", "system_log", hour, hour + 1).unwrap();
+            assert_eq!(tally, self.tally.get(&hour).copied().unwrap_or_default());
+        }
     }
 }
 
@@ -463,13 +482,13 @@ fn says_which_path_cannot_be_used() {
 fn refuses_a_newer_format() {
     let dir = tempfile::tempdir().unwrap();
     append(&open(dir.path()), numbered(0, 1));
-    state::Db::write(&dir.path().join("state.db"), false).unwrap().pretend("UPDATE meta SET version = 9");
+    state::Db::pretend(&dir.path().join("state.db"), "UPDATE meta SET version = 9");
     for e in [
         FileJournal::open(dir.path(), options()).map(drop).unwrap_err(),
         Reader::open(dir.path()).map(drop).unwrap_err(),
         reader::request(dir.path(), "reload", "", at(0)).map(drop).unwrap_err(),
     ] {
-        assert!(matches!(e, JournalError::Newer { found: 9, known: 1, .. }), "{e}");
+        assert!(matches!(e, JournalError::Newer { found: 9, known: 2, .. }), "{e}");
     }
 }
 
@@ -654,6 +673,9 @@ fn readers_and_requests_beside_a_writer() {
     assert_eq!(readers[0].dead(0, 5, false).unwrap().len(), 1);
     assert_eq!(readers[0].seen("okta", "system_log", 0).unwrap().len(), 200);
     assert!(readers[0].seen("okta", "system_log", 7).unwrap().is_empty());
+    let tally = Tally { records: 200, late: 20, revised: 0 };
+    assert_eq!(readers[0].tally("okta", "system_log", 0, 1).unwrap(), tally);
+    assert_eq!(readers[1].totals().unwrap(), [("okta".into(), "system_log".into(), tally)]);
 
     let first = reader::request(dir.path(), "backfill", "{\"hole\":14}", at(5)).unwrap();
     let second = reader::request(dir.path(), "reload", "{}", at(6)).unwrap();
@@ -724,9 +746,28 @@ fn small_blobs_of_an_hour_are_merged() {
     }
     drop(journal);
     let db = state::Db::read(&dir.path().join("state.db")).unwrap();
-    let blobs = db.count("SELECT count(*) FROM key");
+    let blobs: i64 = db.ask("SELECT count(*) FROM key");
     assert!(blobs <= keys::BLOBS as i64, "{blobs} blobs");
     assert_eq!(db.seen("okta", "system_log", 0).unwrap().len(), 300);
+}
+
+#[test]
+fn the_tally_stays_small_for_years() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    let first = at(0).timestamp() / 3600;
+    let one = |hour: i64| NewRecord {
+        key: Key { hour, id: hour.cast_unsigned().into(), meaning: 1 },
+        ..record(0, 0, b"{}")
+    };
+    let (days, kept) = (400, 90 * 24);
+    append(&journal, page((first..first + days * 24).chain([Key::NO_TIME]).map(one).collect()));
+    journal.forget("okta", "system_log", first + days * 24 - kept).unwrap();
+    let rows: i64 = state::Db::read(&dir.path().join("state.db")).unwrap().ask("SELECT count(*) FROM tally");
+    assert_eq!(rows, (days - 90) + kept + 1);
+    journal.trim(Keep { age: Duration::ZERO, bytes: 0 }, at(10 * 366 * 24 * 60)).unwrap();
+    let whole = journal.tally("okta", "system_log", i64::MIN, i64::MAX).unwrap();
+    assert_eq!(whole.records, (days * 24 + 1) as u64, "and outlives pages");
 }
 
 // ---- the handle
@@ -864,6 +905,9 @@ async fn a_delivery_loop_wakes_for_pages_and_for_replays() {
     assert_eq!(handle.heartbeat(at(1)).await.unwrap(), []);
     assert_eq!(handle.dead(0, 1, false).await.unwrap(), []);
     assert_eq!(handle.forget("okta", "system_log", 1).await.unwrap(), 5);
+    let tally = Tally { records: 5, late: 1, revised: 0 };
+    assert_eq!(handle.tally("okta", "system_log", 0, 1).await.unwrap(), tally);
+    assert_eq!(handle.totals().await.unwrap(), [("okta".into(), "system_log".into(), tally)]);
     assert_eq!(handle.trim(Keep { age: Duration::ZERO, bytes: 0 }, at(1)).await.unwrap().pages, 0);
 }
 

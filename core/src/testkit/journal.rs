@@ -9,7 +9,8 @@
 
 use crate::journal::{
     Action, Appended, Change, DeadLetter, Fingerprint, Grade, Interval, Journal, JournalError, Keep, Key,
-    Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, QuotaRow, Range, Span, Steps, StoredPage, Work,
+    Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, QuotaRow, Range, Span, Steps, StoredPage, Tally,
+    Work, coverage,
 };
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,7 +30,12 @@ pub fn at(minutes: i64) -> DateTime<Utc> {
 /// A record: id, meaning, bytes; in the hour 0.
 #[must_use]
 pub fn record(id: u128, meaning: u64, bytes: &'static [u8]) -> NewRecord {
-    NewRecord { bytes: Bytes::from_static(bytes), key: Key { hour: 0, id, meaning }, occurrence: 0 }
+    NewRecord {
+        bytes: Bytes::from_static(bytes),
+        key: Key { hour: 0, id, meaning },
+        occurrence: 0,
+        late: false,
+    }
 }
 
 /// A live page of `okta`'s `system_log`.
@@ -41,11 +47,12 @@ pub fn page(records: Vec<NewRecord>) -> NewPage {
         lane: Lane::Live,
         at: at(0),
         records,
+        reread: false,
         immutable: false,
     }
 }
 
-/// A page of `n` records with ids from `first` on, some 100 bytes each, spread over few hours.
+/// A page of `n` records with ids from `first` on, some 100 bytes each, spread over few hours; every tenth is late.
 #[must_use]
 pub fn numbered(first: u64, n: u64) -> NewPage {
     let records = (first..first + n).map(|id| NewRecord {
@@ -55,6 +62,7 @@ pub fn numbered(first: u64, n: u64) -> NewPage {
         )),
         key: Key { hour: i64::try_from(id / 500).unwrap(), id: u128::from(id), meaning: id },
         occurrence: 0,
+        late: id % 10 == 0,
     });
     page(records.collect())
 }
@@ -160,6 +168,7 @@ type Check = fn(Factory<'_>, &Path);
 pub const CHECKS: &[(&str, Check)] = &[
     ("records_come_back_byte_for_byte", records_come_back_byte_for_byte),
     ("pages_come_in_order_and_by_lane", pages_come_in_order_and_by_lane),
+    ("pages_know_whether_they_were_read_again", pages_know_whether_they_were_read_again),
     ("reading_is_bounded_by_bytes_and_range", reading_is_bounded_by_bytes_and_range),
     ("dedupe_follows_the_table", dedupe_follows_the_table),
     ("dedupe_works_inside_one_commit", dedupe_works_inside_one_commit),
@@ -170,10 +179,13 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("everything_is_there_after_reopening", everything_is_there_after_reopening),
     ("works_are_replaced_and_finished", works_are_replaced_and_finished),
     ("the_ledger_merges", the_ledger_merges),
+    ("the_ledger_stays_small", the_ledger_stays_small),
+    ("the_tally_counts_what_is_new", the_tally_counts_what_is_new),
+    ("the_tally_keeps_forgotten_hours_by_the_day", the_tally_keeps_forgotten_hours_by_the_day),
     ("spans_are_inserted_replaced_and_ended", spans_are_inserted_replaced_and_ended),
     ("dead_letters_are_kept_until_done", dead_letters_are_kept_until_done),
     ("a_source_is_renamed_with_all_it_has", a_source_is_renamed_with_all_it_has),
-    ("a_source_is_reset_but_keeps_keys_and_ledger", a_source_is_reset_but_keeps_keys_and_ledger),
+    ("a_source_is_reset_but_keeps_what_it_knows", a_source_is_reset_but_keeps_what_it_knows),
     ("a_sink_is_renamed_and_forgotten", a_sink_is_renamed_and_forgotten),
     ("trim_never_takes_what_a_sink_waits_for", trim_never_takes_what_a_sink_waits_for),
     ("trim_keeps_the_budget_and_says_when_it_is_full", trim_keeps_the_budget_and_says_when_it_is_full),
@@ -242,6 +254,24 @@ fn pages_come_in_order_and_by_lane(factory: Factory<'_>, dir: &Path) {
             assert_eq!(ids, (0..10).map(|i| i * 3 + 1 + n as u64).collect::<Vec<_>>());
             assert!(pages.iter().all(|p| p.lane == lane));
         }
+    };
+    check(&*journal);
+    drop(journal);
+    check(&*open(factory, dir));
+}
+
+fn pages_know_whether_they_were_read_again(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let lanes = Lane::ALL.into_iter().flat_map(|lane| [(lane, false), (lane, true)]);
+    for (n, (lane, reread)) in (0..).zip(lanes.clone()) {
+        append(&*journal, NewPage { lane, reread, ..numbered(n * 10, 10) });
+    }
+    // What is known already stays what it was.
+    append(&*journal, NewPage { reread: true, ..numbered(0, 60) });
+    let check = |journal: &dyn Journal| {
+        let mut pages: Vec<_> = Lane::ALL.into_iter().flat_map(|lane| all(journal, lane)).collect();
+        pages.sort_by_key(|p| p.id);
+        assert!(pages.iter().map(|p| (p.lane, p.reread)).eq(lanes.clone()), "{pages:?}");
     };
     check(&*journal);
     drop(journal);
@@ -469,6 +499,144 @@ fn the_ledger_merges(factory: Factory<'_>, dir: &Path) {
     assert!(!ids.contains(&0));
 }
 
+fn the_ledger_stays_small(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let hole = |from, to| Interval { cause: Some("quota".into()), ..interval(from, to, Grade::Hole, 0) };
+    // Two days by the minute, and an hour of them not; a day behind, what was read is settled by the hour.
+    let mut said = Vec::new();
+    for now in 1..=2 * 1440 {
+        match now {
+            601..=660 => said.push(hole(600, now)),
+            _ => said.push(interval(now - 1, now, Grade::Fetched, 2)),
+        }
+        if now % 60 == 0 && now > 1440 && now != 1440 + 660 {
+            said.push(interval(now - 1440 - 60, now - 1440, Grade::Settled, 120));
+        }
+    }
+    // The algebra of the ledger says what its rows must be.
+    let mut expected = Vec::new();
+    let check = |journal: &dyn Journal, expected: &[Interval], most: usize| {
+        let rows = journal.load().unwrap().coverage;
+        assert!(rows.len() <= most, "{rows:?}");
+        let rows: Vec<_> = rows.into_iter().map(|row| Interval { id: 0, ..row }).collect();
+        assert_eq!(rows, expected);
+    };
+    for some in said.chunks(300) {
+        journal.commit(&some.iter().cloned().map(Change::Cover).collect::<Vec<_>>()).unwrap();
+        some.iter().for_each(|row| coverage::add(&mut expected, row.clone()));
+        check(&*journal, &expected, 5);
+    }
+    // Read after all, and settled later; and the last day too.
+    let mended = [
+        interval(590, 670, Grade::Fetched, 100),
+        interval(590, 670, Grade::Settled, 100),
+        interval(1440, 2880, Grade::Settled, 2880),
+    ];
+    journal.commit(&mended.clone().map(Change::Cover)).unwrap();
+    mended.into_iter().for_each(|row| coverage::add(&mut expected, row));
+    check(&*journal, &expected, 1);
+    drop(journal);
+    check(&*open(factory, dir), &expected, 1);
+}
+
+/// Whether a journal that holds records counts them.
+fn counts(journal: &dyn Journal) -> bool {
+    !journal.totals().unwrap().is_empty()
+}
+
+/// All hours of a source's `system_log`, as the range and as the total tell it.
+fn whole_tally(journal: &dyn Journal, source: &str) -> Tally {
+    let whole = journal.tally(source, "system_log", Key::NO_TIME, i64::MAX).unwrap();
+    let totals = journal.totals().unwrap();
+    let total = totals.iter().find(|(s, name, _)| s == source && name == "system_log").map(|(_, _, t)| *t);
+    assert_eq!(total.unwrap_or_default(), whole);
+    whole
+}
+
+fn the_tally_counts_what_is_new(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let of =
+        |hour, id, meaning, late| NewRecord { key: Key { hour, id, meaning }, late, ..record(0, 0, b"{}") };
+    let first = page(vec![of(7, 1, 1, false), of(7, 2, 1, true), of(8, 3, 1, true), of(7, 1, 1, true)]);
+    // Known, revised (which is not late again), new; before 1970; without a time.
+    let second = page(vec![
+        of(7, 2, 1, true),
+        of(7, 1, 2, true),
+        of(7, 1, 3, false),
+        of(8, 4, 1, false),
+        of(-5, 5, 1, false),
+        of(Key::NO_TIME, 6, 1, true),
+    ]);
+    let elsewhere = NewPage { stream: "other".into(), ..page(vec![of(7, 1, 1, true)]) };
+    journal.commit(&[Change::Page(first.clone()), Change::Page(second), Change::Page(elsewhere)]).unwrap();
+    if !counts(&*journal) {
+        return; // it cannot
+    }
+    journal.commit(&[Change::Page(first)]).unwrap();
+    let check = |journal: &dyn Journal| {
+        let tally = |from, to| {
+            let Tally { records, late, revised } = journal.tally("okta", "system_log", from, to).unwrap();
+            (records, late, revised)
+        };
+        assert_eq!(tally(7, 8), (2, 1, 2));
+        assert_eq!(tally(8, 9), (2, 1, 0));
+        assert_eq!(tally(7, 9), (4, 2, 2));
+        assert_eq!(tally(9, i64::MAX), (0, 0, 0));
+        assert_eq!(tally(8, 7), (0, 0, 0), "hours the wrong way round are none");
+        assert_eq!(tally(Key::NO_TIME, Key::NO_TIME + 1), (1, 1, 0));
+        assert_eq!(tally(Key::NO_TIME + 1, 0), (1, 0, 0));
+        assert_eq!(journal.tally("okta", "nothing", i64::MIN, i64::MAX).unwrap(), Tally::default());
+        let total = |stream: &str, records, late, revised| {
+            ("okta".to_owned(), stream.to_owned(), Tally { records, late, revised })
+        };
+        assert_eq!(journal.totals().unwrap(), [total("other", 1, 1, 0), total("system_log", 6, 3, 2)]);
+    };
+    check(&*journal);
+    drop(journal);
+    check(&*open(factory, dir));
+}
+
+fn the_tally_keeps_forgotten_hours_by_the_day(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let hours = (-30..100).chain([Key::NO_TIME]);
+    let records = hours.map(|hour| NewRecord {
+        key: Key { hour, id: hour.cast_unsigned().into(), meaning: 1 },
+        late: hour % 2 == 0,
+        ..record(0, 0, b"{}")
+    });
+    append(&*journal, page(records.collect()));
+    append(&*journal, NewPage { stream: "other".into(), ..numbered(0, 10) });
+    if !counts(&*journal) || journal.forget("okta", "system_log", 60).unwrap() == 0 {
+        return; // it cannot, or it keeps them
+    }
+    let check = |journal: &dyn Journal| {
+        let tally = |from, to| {
+            let t = journal.tally("okta", "system_log", from, to).unwrap();
+            (t.records, t.late)
+        };
+        assert_eq!(tally(-48, -47), (6, 3), "a day stands at its first hour");
+        assert_eq!((tally(-24, -23), tally(0, 1), tally(24, 25)), ((24, 12), (24, 12), (24, 12)));
+        assert_eq!((tally(-47, -24), tally(1, 24)), ((0, 0), (0, 0)));
+        assert_eq!((tally(48, 49), tally(59, 60)), ((1, 1), (1, 0)), "not all of that day is forgotten");
+        assert_eq!(tally(Key::NO_TIME, Key::NO_TIME + 1), (1, 1));
+        assert_eq!(whole_tally(journal, "okta"), Tally { records: 131, late: 66, revised: 0 });
+        assert_eq!(journal.tally("okta", "other", 0, 1).unwrap().records, 10);
+    };
+    check(&*journal);
+    // Once more, and what comes later into a day that is there already.
+    journal.forget("okta", "system_log", 60).unwrap();
+    check(&*journal);
+    let again = NewRecord { key: Key { hour: 5, id: 999, meaning: 1 }, late: true, ..record(0, 0, b"{}") };
+    append(&*journal, page(vec![again]));
+    journal.forget("okta", "system_log", 96).unwrap();
+    drop(journal);
+    let journal = open(factory, dir);
+    let tally = |from, to| journal.tally("okta", "system_log", from, to).unwrap();
+    assert_eq!(tally(0, 1), Tally { records: 25, late: 13, revised: 0 });
+    assert_eq!((tally(48, 49).records, tally(72, 73).records, tally(96, 97).records), (24, 24, 1));
+    assert_eq!(whole_tally(&*journal, "okta").records, 132);
+}
+
 fn spans_are_inserted_replaced_and_ended(factory: Factory<'_>, dir: &Path) {
     let journal = open(factory, dir);
     let marked = Span { mark: Some("again".into()), next_record: 4, ..span(Lane::Sweep, 3, Some(9)) };
@@ -532,6 +700,11 @@ fn a_source_is_renamed_with_all_it_has(factory: Factory<'_>, dir: &Path) {
         assert!(pages.iter().all(|p| &*p.source == "okta_eu"), "{pages:?}");
         let counts: Vec<_> = pages.iter().map(|p| p.records.len()).collect();
         assert_eq!(counts, [10, 10, 1], "both keys' records are known under the new one");
+        if self::counts(journal) {
+            // As in the ledger, what each of them counted adds up.
+            assert_eq!(whole_tally(journal, "okta_eu"), Tally { records: 21, late: 2, revised: 0 });
+            assert_eq!(whole_tally(journal, "okta"), Tally::default());
+        }
     };
     check(&*journal);
     drop(journal);
@@ -541,7 +714,7 @@ fn a_source_is_renamed_with_all_it_has(factory: Factory<'_>, dir: &Path) {
     assert_eq!(append(&*journal, numbered(0, 1)).new, 1, "the old key begins anew");
 }
 
-fn a_source_is_reset_but_keeps_keys_and_ledger(factory: Factory<'_>, dir: &Path) {
+fn a_source_is_reset_but_keeps_what_it_knows(factory: Factory<'_>, dir: &Path) {
     let journal = open(factory, dir);
     journal
         .commit(&[
@@ -555,6 +728,9 @@ fn a_source_is_reset_but_keeps_keys_and_ledger(factory: Factory<'_>, dir: &Path)
     assert!(state.works.is_empty());
     assert_eq!(state.coverage.len(), 1);
     assert_eq!(append(&*journal, numbered(0, 10)).duplicates, 10);
+    if counts(&*journal) {
+        assert_eq!(whole_tally(&*journal, "okta"), Tally { records: 10, late: 1, revised: 0 });
+    }
 }
 
 fn a_sink_is_renamed_and_forgotten(factory: Factory<'_>, dir: &Path) {

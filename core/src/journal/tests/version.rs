@@ -1,0 +1,179 @@
+//! States that earlier versions wrote.
+
+use super::*;
+
+/// What made a state of version 1, as it was.
+const VERSION_1: &str = include_str!("version_1.sql");
+
+fn state(dir: &Path) -> std::path::PathBuf {
+    dir.join("state.db")
+}
+
+fn version(dir: &Path) -> i64 {
+    state::Db::read(&state(dir)).unwrap().ask("SELECT version FROM meta")
+}
+
+/// What a journal of every kind has a little of; its records' hours are 0, 1 and none.
+fn a_bit_of_everything(dir: &Path) {
+    let journal = open(dir);
+    append(&journal, numbered(0, 600));
+    journal.trim(Keep { age: Duration::ZERO, bytes: 0 }, at(9)).unwrap();
+    let key = Key { hour: Key::NO_TIME, id: 9, meaning: 1 };
+    journal
+        .commit(&[
+            // Two ids that are known, one of them with a meaning that is not.
+            Change::Page(page(vec![record(3, 3, b"{}"), record(4, 5, b"{}"), record(4, 4, b"{}")])),
+            Change::Page(page(vec![NewRecord { key, ..record(0, 0, b"{}") }])),
+            Change::Page(NewPage { stream: "other".into(), ..numbered(0, 7) }),
+            Change::Work(work("cursor")),
+            Change::Cover(interval(0, 10, Grade::Chain, 600)),
+            Change::Cover(Interval { cause: Some("quota".into()), ..interval(10, 20, Grade::Hole, 0) }),
+            Change::Span(span(Lane::Live, 3, None)),
+            Change::Dead(kit::dead_letter("no")),
+            Change::Quota(QuotaRow { source: "okta".into(), not_before: Some(at(3)), state: "{}".into() }),
+            Change::Fingerprint(Fingerprint {
+                source: "okta".into(),
+                connector: "okta".into(),
+                organisation: "acme.okta.com".into(),
+            }),
+            Change::Action(Action { at: at(1), what: "start".into(), detail: "by hand".into() }),
+        ])
+        .unwrap();
+    journal.forget("okta", "other", -3).unwrap();
+}
+
+/// Puts a state of version 1 with the same rows in the place of today's.
+fn back_to_version_1(dir: &Path) {
+    let today = dir.join("today.db");
+    std::fs::rename(state(dir), &today).unwrap();
+    let mut sql = format!("PRAGMA journal_mode = wal; {VERSION_1}; ATTACH '{}' AS today;", today.display());
+    for table in [
+        "meta",
+        "stream",
+        "segment",
+        "page",
+        "gone",
+        "key",
+        "work",
+        "coverage",
+        "delivery",
+        "dead",
+        "quota",
+        "fingerprint",
+        "action",
+        "request",
+    ] {
+        sql.push_str(&format!(
+            "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM today.{table};"
+        ));
+    }
+    sql.push_str("UPDATE main.meta SET version = 1;");
+    state::Db::pretend(&state(dir), &sql);
+    std::fs::remove_file(today).unwrap();
+}
+
+/// All that a reader can tell but for the tally.
+fn told(dir: &Path) -> String {
+    let mut reader = Reader::open(dir).unwrap();
+    let state = reader.load().unwrap();
+    assert_eq!((state.works.len(), state.coverage.len(), state.spans.len()), (1, 2, 1));
+    let pages = reader.read(ALL, usize::MAX).unwrap();
+    assert_eq!(pages.len(), 3);
+    let seen = reader.seen("okta", "system_log", 0).unwrap();
+    let (dead, actions) = (reader.dead(0, 9, false).unwrap(), reader.actions(9).unwrap());
+    format!("{state:?}\n{pages:?}\n{seen:?}\n{dead:?}\n{actions:?}\n{:?}", verify(dir).unwrap())
+}
+
+fn old_journal() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    a_bit_of_everything(dir.path());
+    let before = told(dir.path());
+    back_to_version_1(dir.path());
+    (dir, before)
+}
+
+/// What version 1 did not count, as far as its keys tell it.
+fn check_tally(reader: &dyn Fn(i64, i64) -> Tally) {
+    assert_eq!(reader(0, 1), Tally { records: 500, late: 0, revised: 1 });
+    assert_eq!(reader(1, 2), Tally { records: 100, late: 0, revised: 0 });
+    assert_eq!(reader(Key::NO_TIME, Key::NO_TIME + 1), Tally { records: 1, late: 0, revised: 0 });
+}
+
+#[test]
+fn version_1_is_read_without_a_tally() {
+    let (dir, before) = old_journal();
+    assert_eq!(told(dir.path()), before);
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.tally("okta", "system_log", i64::MIN, i64::MAX).unwrap(), Tally::default());
+    assert_eq!(reader.totals().unwrap(), []);
+    assert_eq!(version(dir.path()), 1);
+    // Whoever opens it for writing brings it forward, also under the eyes of a reader.
+    drop(open(dir.path()));
+    check_tally(&|from, to| reader.tally("okta", "system_log", from, to).unwrap());
+}
+
+#[test]
+fn version_1_is_brought_forward_by_its_holder_and_keeps_everything() {
+    let (dir, before) = old_journal();
+    // Who only leaves a request does not hold it.
+    let request = reader::request(dir.path(), "reload", "{}", at(5)).unwrap();
+    assert_eq!(version(dir.path()), 1);
+    let journal = open(dir.path());
+    assert_eq!(version(dir.path()), 2);
+    assert_eq!(journal.epoch(), 2);
+    assert_eq!(journal.heartbeat(at(6)).unwrap().iter().map(|r| r.id).collect::<Vec<_>>(), [request]);
+    journal.commit(&[Change::RequestDone(request)]).unwrap();
+    check_tally(&|from, to| journal.tally("okta", "system_log", from, to).unwrap());
+    drop(journal);
+    assert_eq!(told(dir.path()), before);
+    let journal = open(dir.path());
+    assert_eq!(
+        append(&journal, numbered(0, 610)),
+        Appended { page: Some(5), new: 10, duplicates: 600, ..Appended::default() }
+    );
+    assert_eq!(
+        journal.totals().unwrap(),
+        [
+            ("okta".into(), "other".into(), Tally { records: 7, late: 0, revised: 0 }),
+            ("okta".into(), "system_log".into(), Tally { records: 611, late: 1, revised: 1 }),
+        ]
+    );
+}
+
+#[test]
+fn an_old_state_that_was_brought_forward_is_like_a_new_one() {
+    let (old, _) = old_journal();
+    drop(open(old.path()));
+    let new = tempfile::tempdir().unwrap();
+    drop(open(new.path()));
+    let [old, new] = [old, new].map(|dir| {
+        let db = state::Db::read(&state(dir.path())).unwrap();
+        db.ask::<String>("SELECT group_concat(coalesce(sql, ''), ';' ORDER BY name) FROM sqlite_schema")
+    });
+    assert_eq!(old, new);
+}
+
+#[test]
+fn a_crash_on_the_way_forward_loses_nothing() {
+    let (dir, before) = old_journal();
+    let images = CrashImages::of(dir.path());
+    FileJournal::open(dir.path(), OpenOptions { steps: Some(images.steps()), ..options() }).unwrap();
+    let images = images.take();
+    assert!(images.iter().any(|image| version(&image.dir) == 1), "taken before");
+    assert!(images.iter().any(|image| version(&image.dir) == 2), "taken after");
+    for image in images {
+        assert_eq!(told(&image.dir), before, "{}", image.step);
+        let journal = open(&image.dir);
+        check_tally(&|from, to| journal.tally("okta", "system_log", from, to).unwrap());
+    }
+}
+
+#[test]
+fn a_damaged_old_state_is_left_as_it_was() {
+    let (dir, _) = old_journal();
+    std::fs::remove_file(segment::path(dir.path(), 2)).unwrap();
+    let before = bytes(dir.path());
+    assert!(matches!(FileJournal::open(dir.path(), options()), Err(JournalError::Damaged { .. })));
+    assert!(bytes(dir.path()) == before);
+    assert_eq!(version(dir.path()), 1);
+}
