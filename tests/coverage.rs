@@ -12,7 +12,7 @@ use books::{Books, at};
 use chrono::TimeDelta;
 use serde_json::Value;
 use tidegate::cli::coverage::{Args, lines};
-use tidegate_core::journal::{Change, Grade, Interval};
+use tidegate_core::journal::{Change, Grade, Interval, Key, Lane, NewPage, NewRecord};
 
 /// Two windowed streams (horizons 30 min and a day), one feed, one stream and one source that are off.
 const TENANT: &str = r#"
@@ -98,6 +98,38 @@ fn the_table_says_how_well_each_stream_is_proven_and_what_can_be_done_about_hole
     changes.extend(["login", "admin"].into_iter().flat_map(|stream| books::rows("work", stream, 0, 26)));
     let books = Books::new(TENANT, changes);
     insta::assert_snapshot!(table(&books, &args("", "")));
+}
+
+/// Twenty records, three of them late, and two later meanings.
+#[test]
+fn late_and_revised_records_are_counted_where_the_journal_counted_them() {
+    let record = |id: u128, meaning: u64, late: bool| NewRecord {
+        bytes: "{}".into(),
+        key: Key { hour: at(40).timestamp().div_euclid(3600), id, meaning },
+        occurrence: 0,
+        late,
+    };
+    let page = |records: Vec<NewRecord>| {
+        Change::Page(NewPage {
+            source: "work".to_owned(),
+            stream: "login".to_owned(),
+            lane: Lane::Live,
+            at: at(0),
+            records,
+            immutable: false,
+            reread: false,
+        })
+    };
+    let mut changes = ledger(vec![row("work/login", 48, 0, Grade::Fetched, 29)]);
+    changes.push(page((0..20).map(|n| record(n, 1, n < 3)).collect()));
+    changes.push(page(vec![record(1, 2, false), record(2, 2, false), record(3, 1, true)]));
+    let books = Books::new(TENANT, changes);
+    let said = table(&books, &args("", ""));
+    let line = said.lines().find(|line| line.starts_with("work/login")).unwrap();
+    assert!(line.ends_with("100 %    0 %           20        3  0 (2 revised)"), "{said}");
+    let said = table(&books, &args("20h", ""));
+    let line = said.lines().find(|line| line.starts_with("work/login")).unwrap();
+    assert!(line.ends_with(" 0        0  0"), "nothing came of these hours: {said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tidegate_core::collect::{StreamPlan, window};
-use tidegate_core::journal::{Grade, Interval, JournalError, Reader, State, coverage::rank};
+use tidegate_core::journal::{Grade, Interval, JournalError, Reader, State, Tally, coverage::rank};
 
 /// Whatever is proven, this is not.
 const NOT_PROVEN: &str = "Not proven: that the vendor logged every act.";
@@ -103,14 +103,6 @@ struct Unread {
     reading: Option<Option<i64>>,
 }
 
-/// What came of a stream in the asked time.
-#[derive(Debug, Default)]
-struct Tally {
-    records: u64,
-    /// Those that became visible more than an hour after their time, and later meanings; `None`: they were not counted.
-    late_revised: Option<(u64, u64)>,
-}
-
 /// One stream in the asked time.
 #[derive(Debug)]
 struct Stream {
@@ -123,7 +115,8 @@ struct Stream {
     fetched: TimeDelta,
     /// `None`: the stream has no settling.
     settled: Option<TimeDelta>,
-    tally: Tally,
+    records: u64,
+    tally: Option<Tally>,
     holes: Vec<Interval>,
     unread: Vec<Unread>,
 }
@@ -175,23 +168,28 @@ fn report(
     for (source, stream, known) in streams(tenant, state) {
         let mut line = one(state, &source, &stream, known, asked, now);
         if let (Some(reader), Some(range)) = (&mut reader, line.range) {
-            line.tally = tally(reader, state, (&source, &stream), range)?;
+            (line.records, line.tally) = tally(reader, state, (&source, &stream), range)?;
         }
         lines.push(line);
     }
     Ok(Report { streams: lines, ledger: state.coverage.clone() })
 }
 
-/// What came of a stream in `[from, to)`.
+/// How many records of a stream's `[from, to)` came, by whole hours; and how many of them late or revised, where that was
+/// counted.
 fn tally(
-    _reader: &mut Reader,
+    reader: &Reader,
     state: &State,
     (source, stream): (&str, &str),
     (from, to): (DateTime<Utc>, DateTime<Utc>),
-) -> Result<Tally, JournalError> {
+) -> Result<(u64, Option<Tally>), JournalError> {
+    let hour = |at: DateTime<Utc>| at.timestamp().div_euclid(3600);
+    let tally = reader.tally(source, stream, hour(from), hour(to - TimeDelta::microseconds(1)) + 1)?;
     let rows = standing::ledger(state, source, stream);
-    let inside = rows.iter().filter(|row| row.from < to && from < row.to);
-    Ok(Tally { records: inside.map(|row| row.count).sum(), late_revised: None })
+    let seen = rows.iter().filter(|row| row.from < to && from < row.to).map(|row| row.count).sum();
+    // A journal from before there was a tally knows only what the ledger has seen.
+    let counted = seen == 0 || reader.tally(source, stream, i64::MIN, i64::MAX)? != Tally::default();
+    Ok(if counted { (tally.records, Some(tally)) } else { (seen, None) })
 }
 
 fn one(
@@ -212,7 +210,8 @@ fn one(
         grade: if off.is_some() { "off" } else { "not read yet" },
         fetched: TimeDelta::zero(),
         settled: None,
-        tally: Tally::default(),
+        records: 0,
+        tally: None,
         holes: Vec::new(),
         unread: Vec::new(),
     };
@@ -344,7 +343,7 @@ impl Stream {
         let whole = to - from;
         let settled = self.settled.map_or("–".to_owned(), |settled| percent(settled, whole));
         let (late, revised) =
-            self.tally.late_revised.map_or(("–".to_owned(), 0), |(l, r)| (thousands(l), r));
+            self.tally.map_or(("–".to_owned(), 0), |tally| (thousands(tally.late), tally.revised));
         let mut holes = thousands(self.holes.len() as u64);
         if revised > 0 {
             holes = format!("{holes} ({} revised)", thousands(revised));
@@ -352,7 +351,7 @@ impl Stream {
         if let Some(declared) = declared {
             holes = format!("{holes}  {declared}");
         }
-        let records = thousands(self.tally.records);
+        let records = thousands(self.records);
         vec![name, self.grade.to_owned(), percent(self.fetched, whole), settled, records, late, holes]
     }
 
@@ -396,12 +395,12 @@ impl Stream {
         if let Some((from, to)) = self.range {
             let whole = (to - from).num_milliseconds().max(1) as f64;
             let share = |part: TimeDelta| part.num_milliseconds() as f64 / whole;
-            let (late, revised) = self.tally.late_revised.unzip();
+            let (late, revised) = self.tally.map(|tally| (tally.late, tally.revised)).unzip();
             out.push(json!({
                 "source": self.source, "stream": self.stream,
                 "summary": {
                     "from": from, "to": to, "grade": self.grade, "fetched": share(self.fetched),
-                    "settled": self.settled.map(share), "records": self.tally.records, "late": late,
+                    "settled": self.settled.map(share), "records": self.records, "late": late,
                     "revised": revised, "holes": self.holes.len(),
                 },
             }));
