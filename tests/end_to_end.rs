@@ -107,7 +107,8 @@ async fn a_start_before_the_vendors_retention_is_a_named_hole_and_not_proven() {
     let text = std::fs::read_to_string(rig.dir.path().join("pipeline.toml")).unwrap();
     let path = rig.dir.path().join("older.toml");
     std::fs::write(&path, text.replace("start = \"2d\"", "start = \"120d\"")).unwrap();
-    let rig = Rig { config: rig.world.load(&path).unwrap(), ..rig };
+    let mut rig = rig;
+    rig.town.config = rig.world.load(&path).unwrap();
     let (_, complete) = rig.sync(10 * MINUTE).await;
     assert!(complete);
     assert_exactly_once(&rig.books(), 0);

@@ -143,8 +143,16 @@ pub enum Fault {
         #[serde(default = "one")]
         count: usize,
     },
-    /// Elasticsearch: the answer's JSON text ends in the middle, length and all.
+    /// The answer's JSON text ends in the middle, length and all.
     CutJson,
+    /// 504 in the vendor's form: the query is too large.
+    GatewayTimeout,
+    /// Entra: the next link's token is empty, and any call with it fails.
+    BrokenLink,
+    /// Entra: 403 as for a tenant without a licence.
+    Unlicensed,
+    /// Entra: 401 with a claims challenge; other access tokens of this client fail until one answers it.
+    ClaimsChallenge,
 }
 
 fn a_minute() -> i64 {

@@ -19,10 +19,10 @@ use tidegate::pipeline::{StartError, Tenant};
 use tidegate::world::World;
 use tidegate_core::clock::Clock;
 use tidegate_core::http::{Body, Transport, TransportError};
-use tidegate_core::journal::JournalError;
+use tidegate_core::journal::{JournalError, Reader, State};
 use tidegate_simulator::elasticsearch::{Elasticsearch, ElasticsearchConfig};
 use tidegate_simulator::okta::{Generate, Okta, OktaConfig};
-use tidegate_simulator::{Answer, BodyFault, SimulateOptions, Simulation};
+use tidegate_simulator::{Answer, BodyFault, Handler, Known, SimulateOptions, Simulation};
 
 pub const OKTA_HOST: &str = "acme.okta.example.com";
 pub const ELASTIC_HOST: &str = "es.example.com";
@@ -33,11 +33,19 @@ pub fn base() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_272_000, 0).unwrap()
 }
 
+/// A stand-in as the world without sockets calls it.
+pub type Answering = Arc<dyn Fn(&http::Request<Bytes>, DateTime<Utc>) -> Answer + Send + Sync>;
+
+/// A stand-in behind a host's name.
+pub fn answering(handler: &impl Handler) -> Answering {
+    let handler = handler.clone();
+    Arc::new(move |request, now| handler.handle(request, now))
+}
+
 /// Hosts of a world without sockets.
 pub struct Inside {
     clock: Clock,
-    okta: BTreeMap<String, Okta>,
-    elastic: BTreeMap<String, Elasticsearch>,
+    hosts: BTreeMap<String, Answering>,
 }
 
 #[async_trait]
@@ -45,12 +53,10 @@ impl Transport for Inside {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let now = self.clock.now();
-        let answer = match (self.okta.get(&host), self.elastic.get(&host)) {
-            (Some(okta), _) => okta.handle(&request, now),
-            (_, Some(elastic)) => elastic.handle(&request, now),
-            _ => return Err(TransportError::Connect(format!("no such host {host}"))),
+        let Some(answer) = self.hosts.get(&host) else {
+            return Err(TransportError::Connect(format!("no such host {host}")));
         };
-        play(answer).await
+        play(answer(&request, now)).await
     }
 }
 
@@ -89,14 +95,27 @@ pub async fn play(answer: Answer) -> Result<http::Response<Body>, TransportError
     Ok(response)
 }
 
-/// One tenant `acme` in process: Okta, journal, Elasticsearch, virtual time.
-pub struct Rig {
-    pub okta: Okta,
+/// One tenant `acme` in process: whatever vendors stand behind hosts' names, journal, Elasticsearch, virtual time.
+pub struct Town {
     pub elastic: Elasticsearch,
     pub dir: TempDir,
     pub clock: Clock,
     pub world: World,
     pub config: Config,
+}
+
+/// A town whose only vendor is Okta.
+pub struct Rig {
+    pub okta: Okta,
+    pub town: Town,
+}
+
+impl std::ops::Deref for Rig {
+    type Target = Town;
+
+    fn deref(&self) -> &Town {
+        &self.town
+    }
 }
 
 /// How both ends compare.
@@ -121,22 +140,45 @@ impl Rig {
 
     /// `more` stands behind the source's keys: keys of the source first, then other tables.
     pub fn with(okta: OktaConfig, elastic: ElasticsearchConfig, more: &str) -> Self {
-        let (okta, elastic) = (Okta::new(okta), Elasticsearch::new(elastic));
-        let dir = TempDir::new().unwrap();
-        std::fs::write(dir.path().join("token"), TOKEN).unwrap();
+        let okta = Okta::new(okta);
+        let source = format!(
+            "[tenant.acme.source.okta]\nconnector = \"okta\"\nurl = \"https://{OKTA_HOST}\"\n\
+             auth = {{ token = \"file:DIR/token\" }}\nstart = \"2d\"\n{more}\n",
+        );
+        let town = Town::new(&[(OKTA_HOST, answering(&okta))], elastic, &[("token", TOKEN)], "", &source);
+        Self { okta, town }
+    }
+
+    pub fn books(&self) -> Books {
+        books(&self.okta, &self.elastic)
+    }
+}
+
+impl Town {
+    /// `files` are written beside the journal; `DIR` in `sources` is where. `sink` stands behind the sink's keys.
+    pub fn new(
+        vendors: &[(&str, Answering)],
+        elastic: ElasticsearchConfig,
+        files: &[(&str, &str)],
+        sink: &str,
+        sources: &str,
+    ) -> Self {
+        let elastic = Elasticsearch::new(elastic);
+        let dir = in_memory();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let path = dir.path().display().to_string();
         let text = format!(
-            "[journal]\ndir = \"{dir}/journal\"\n\n[sink.elastic]\nkind = \"elasticsearch\"\nschema = \"ecs\"\n\
-             urls = [\"https://{ELASTIC_HOST}\"]\nnamespace = \"{{tenant}}\"\nbatch_count = 100\n\n\
-             [tenant.acme.source.okta]\nconnector = \"okta\"\nurl = \"https://{OKTA_HOST}\"\n\
-             auth = {{ token = \"file:{dir}/token\" }}\nstart = \"2d\"\n{more}\n",
-            dir = dir.path().display(),
+            "[journal]\ndir = \"{path}/journal\"\n\n[sink.elastic]\nkind = \"elasticsearch\"\nschema = \"ecs\"\n\
+             urls = [\"https://{ELASTIC_HOST}\"]\nnamespace = \"{{tenant}}\"\nbatch_count = 100\n{sink}\n\n{}\n",
+            sources.replace("DIR", &path),
         );
         let clock = Clock::starting_at(base());
-        let inside = Inside {
-            clock: clock.clone(),
-            okta: [(OKTA_HOST.to_owned(), okta.clone())].into(),
-            elastic: [(ELASTIC_HOST.to_owned(), elastic.clone())].into(),
-        };
+        let mut hosts: BTreeMap<String, Answering> =
+            vendors.iter().map(|(host, answer)| ((*host).to_owned(), Arc::clone(answer))).collect();
+        hosts.insert(ELASTIC_HOST.to_owned(), answering(&elastic));
+        let inside = Inside { clock: clock.clone(), hosts };
         let world = World::new(&[]).within(Arc::new(inside), clock.clone());
         // A virtual week must not be mostly signs of life.
         let mut world = world;
@@ -144,7 +186,7 @@ impl Rig {
         let path = dir.path().join("pipeline.toml");
         std::fs::write(&path, text).unwrap();
         let config = world.load(&path).unwrap();
-        Self { okta, elastic, dir, clock, world, config }
+        Self { elastic, dir, clock, world, config }
     }
 
     pub fn journal(&self) -> PathBuf {
@@ -183,9 +225,77 @@ impl Rig {
         drop(tenant);
     }
 
-    pub fn books(&self) -> Books {
-        books(&self.okta, &self.elastic)
+    /// Works for so long, then stops in good order.
+    pub async fn run(&self, long: Duration) -> Tenant {
+        let mut tenant = self.start().await;
+        tokio::time::sleep(long).await;
+        tenant.stop().await;
+        if let Some(error) = &tenant.failed {
+            panic!("{error}");
+        }
+        tenant
     }
+
+    /// What the journal knows.
+    pub fn state(&self) -> State {
+        Reader::open(self.journal()).unwrap().load().unwrap()
+    }
+}
+
+/// A folder in memory where the machine has one: fsync costs nothing there, and crash images are copies anyway.
+pub fn in_memory() -> TempDir {
+    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
+}
+
+/// Compares what a stand-in knows with what arrived, by the records' own bytes (the sink must keep `original`).
+///
+/// Every record whose last version was visible at `by` has arrived in that version; nothing arrived that never was; no
+/// document was created twice; a version arrived once for each of its events (`events[]`, where a record has some).
+pub fn assert_all_arrived(known: &[Known], elastic: &Elasticsearch, by: DateTime<Utc>) {
+    let mut arrived: BTreeMap<String, u64> = BTreeMap::new();
+    for delivered in elastic.delivered() {
+        assert!(delivered.created <= 1, "{} was created {} times", delivered.id, delivered.created);
+        for stored in elastic.documents(&delivered.id) {
+            let document: serde_json::Value = serde_json::from_slice(&stored.source).unwrap();
+            let original = document["event"]["original"].as_str().expect("the sink keeps originals");
+            *arrived.entry(original.to_owned()).or_default() += 1;
+        }
+    }
+    let events = |raw: &[u8]| {
+        let record: serde_json::Value = serde_json::from_slice(raw).unwrap();
+        record["events"].as_array().map_or(1, |events| events.len().max(1)) as u64
+    };
+    let mut expected: BTreeMap<String, (u64, bool, String)> = BTreeMap::new();
+    for record in known {
+        for (n, version) in record.versions.iter().enumerate() {
+            let last = n + 1 == record.versions.len();
+            let text = String::from_utf8(version.raw.to_vec()).unwrap();
+            let entry =
+                expected.entry(text).or_insert((0, false, format!("{} {}", record.stream, record.id)));
+            entry.0 += events(&version.raw);
+            entry.1 |= last && version.visible_at <= by;
+        }
+    }
+    let mut wrong = Vec::new();
+    for (raw, (times, must, name)) in &expected {
+        let came = arrived.remove(raw).unwrap_or(0);
+        if (*must && came != *times) || (came != 0 && came != *times) {
+            wrong.push(format!("{name}: {came} documents instead of {times}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} are wrong: {:#?}",
+        wrong.len(),
+        expected.len(),
+        &wrong[..wrong.len().min(8)]
+    );
+    assert!(
+        arrived.is_empty(),
+        "{} documents never were at the vendor: {:?}",
+        arrived.len(),
+        arrived.keys().next()
+    );
 }
 
 pub fn books(okta: &Okta, elastic: &Elasticsearch) -> Books {

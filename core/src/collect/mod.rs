@@ -371,7 +371,9 @@ impl Reading {
                 wake = wake.min(job.due);
                 continue;
             }
-            let single = self.refused || matches!(job.part, Part::Chain(_));
+            // The first request tells the vendor's clock, by which all others are planned.
+            let unmet = self.ahead.is_none();
+            let single = self.refused || unmet || matches!(job.part, Part::Chain(_));
             if self.flights.len() >= IN_FLIGHT || (single && !self.flights.is_empty()) {
                 break;
             }
@@ -713,6 +715,10 @@ impl Reading {
         asked: DateTime<Utc>,
     ) -> Result<(), JournalError> {
         let cause = error.cause().clone();
+        if cause.kind != FaultKind::Network {
+            // An answer, though no page: our client has seen the vendor's clock, if it tells it.
+            self.ahead.get_or_insert(TimeDelta::zero());
+        }
         let refused = matches!(cause.kind, FaultKind::RateLimit | FaultKind::Concurrency);
         let since = job.failing_since(asked);
         let mut told = Vec::new();
@@ -770,7 +776,8 @@ impl Reading {
             if let Some(Some((from, to))) = job.windowed(|job, memo| job.forgotten(memo)) {
                 told.push(Change::Cover(job.hole(from, to, "retention", None, asked)));
             }
-            return Duration::ZERO;
+            // A live row that is far behind becomes a backfill; otherwise the vendor contradicts itself.
+            return if job.work.lane == Lane::Live { job.backoff.wait() } else { Duration::ZERO };
         }
         let could = job.windowed(|job, memo| job.narrow(memo)).unwrap_or(false);
         // The first time at once; a vendor that refuses everything is not asked in a circle.

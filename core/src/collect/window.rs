@@ -461,9 +461,13 @@ impl Job {
     pub(super) fn forgotten(&mut self, memo: &mut Memo) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         self.work.cursor = None;
         let window = memo.window.take()?;
-        if self.work.lane != Lane::Backfill {
-            self.work.from = window.to;
-            return (self.work.lane == Lane::Live).then_some((window.from, window.to));
+        match self.work.lane {
+            Lane::Live => return None,
+            Lane::Sweep => {
+                self.work.from = window.to;
+                return None;
+            }
+            Lane::Backfill => {}
         }
         if !memo.descending {
             memo.descending = true;
