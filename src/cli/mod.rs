@@ -133,10 +133,7 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Simulate(args) => return simulate::run(&args).await,
         #[cfg(feature = "simulator")]
         Verb::Demo(args) => return demo::run(&args).await,
-        Verb::Init(args) => {
-            let init::InitConnector::Okta(args) = &args.connector;
-            return written(init::okta(args, &mut std::io::stdout().lock()));
-        }
+        Verb::Init(args) => return written(init::init(&args, &mut std::io::stdout().lock())),
         Verb::Completions(args) => {
             return written(completions::completions(
                 &args,
