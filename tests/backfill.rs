@@ -11,7 +11,6 @@ use common::base;
 use duo::{DuoRig, generated};
 use std::time::Duration;
 use tidegate::cli::backfill::{Args, lines};
-use tidegate::pipeline::Tenant;
 use tidegate_core::journal::{
     Change, FileJournal, Grade, Interval, Journal as _, OpenOptions, Reader, State,
 };
@@ -43,10 +42,7 @@ fn from(time: &str) -> Args {
 
 async fn backfill(rig: &DuoRig, args: &Args) -> (u8, String) {
     // Whoever held the journal last may still be letting go of it.
-    let held = || {
-        Reader::open(rig.dir.path().join("journal/acme"))
-            .is_ok_and(|mut r| r.load().unwrap().holder.is_some())
-    };
+    let held = || Reader::open(rig.journal()).is_ok_and(|mut r| r.load().unwrap().holder.is_some());
     while held() {
         tokio::task::spawn_blocking(std::thread::yield_now).await.unwrap();
     }
@@ -56,26 +52,20 @@ async fn backfill(rig: &DuoRig, args: &Args) -> (u8, String) {
 
 /// Live collection up to now.
 async fn sync(rig: &DuoRig) {
-    let mut tenant = Tenant::start(&rig.world, &rig.config, "acme", "test").await.unwrap();
-    tenant.drain().await;
-    tenant.stop().await;
-    assert!(tenant.failed.is_none());
-}
-
-fn state(rig: &DuoRig) -> State {
-    Reader::open(rig.dir.path().join("journal/acme")).unwrap().load().unwrap()
+    let (_, complete) = rig.sync(Duration::from_secs(600)).await;
+    assert!(complete);
 }
 
 /// How many hours of a stream before [`base`] were read.
 fn read(rig: &DuoRig, stream: &str) -> i64 {
-    let state = state(rig);
+    let state = rig.state();
     let rows = state.coverage.iter().filter(|row| row.stream == stream && row.grade != Grade::Hole);
     let before = rows.map(|row| (row.to.min(base()) - row.from).max(TimeDelta::zero()));
     before.fold(TimeDelta::zero(), |sum, one| sum + one).num_hours()
 }
 
 fn records(rig: &DuoRig, stream: &str) -> u64 {
-    let reader = Reader::open(rig.dir.path().join("journal/acme")).unwrap();
+    let reader = Reader::open(rig.journal()).unwrap();
     reader.tally("duo", stream, 0, i64::MAX).unwrap().records
 }
 
@@ -121,9 +111,9 @@ async fn spent_time_is_no_failure_and_the_next_one_goes_on_without_reading_twice
     // Asked for once more, it is not begun a second time.
     let families =
         |state: &State| state.works.iter().filter(|work| work.name.starts_with("backfill")).count();
-    let before = families(&state(&rig));
+    let before = families(&rig.state());
     let (code, said) = backfill(&rig, &Args { max_duration: Some(Duration::ZERO), ..from("96h") }).await;
-    assert_eq!((code, families(&state(&rig))), (12, before), "{said}");
+    assert_eq!((code, families(&rig.state())), (12, before), "{said}");
     let (code, said) = backfill(&rig, &args()).await;
     assert_eq!(code, 0, "{said}");
     assert_eq!((records(&rig, "authentication"), records(&rig, "activity")), (600, 300));
@@ -153,13 +143,13 @@ fn hole(from: i64, to: i64, days: Option<i64>) -> Change {
 async fn a_hole_is_repaired_by_its_number_and_one_that_cannot_be_says_so() {
     let rig = DuoRig::new(account(), STREAMS);
     sync(&rig).await;
-    let journal = rig.dir.path().join("journal/acme");
+    let journal = rig.journal();
     FileJournal::open(&journal, OpenOptions::new("test", base()))
         .unwrap()
         .commit(&[hole(50, 48, Some(90)), hole(40, 39, None)])
         .unwrap();
     let number = |hours: i64| {
-        let rows = state(&rig).coverage;
+        let rows = rig.state().coverage;
         rows.iter()
             .find(|row| row.from == base() - TimeDelta::hours(hours) && row.grade == Grade::Hole)
             .unwrap()
@@ -169,7 +159,7 @@ async fn a_hole_is_repaired_by_its_number_and_one_that_cannot_be_says_so() {
     let (code, said) = backfill(&rig, &Args { hole: Some(number(50)), ..args() }).await;
     assert_eq!(code, 0, "{said}");
     assert_eq!(read(&rig, "activity"), hours + 2);
-    assert_eq!(state(&rig).coverage.iter().filter(|row| row.grade == Grade::Hole).count(), 1);
+    assert_eq!(rig.state().coverage.iter().filter(|row| row.grade == Grade::Hole).count(), 1);
     let (code, said) = backfill(&rig, &Args { hole: Some(number(40)), ..args() }).await;
     assert_eq!(code, 20);
     assert!(said.contains("cannot be recovered") && said.contains("stream.activity.retention"), "{said}");

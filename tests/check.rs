@@ -75,7 +75,7 @@ async fn it_waits_for_the_vendors_limit_a_minute_at_most_and_then_says_how_long_
     };
     for (seconds, code) in [(40, 0), (600, 30)] {
         let rig = DuoRig::new(steady(), "streams = [\"authentication\"]");
-        let dir = rig.dir.path().join("journal/acme");
+        let dir = rig.journal();
         FileJournal::open(&dir, OpenOptions::new("test", base())).unwrap().commit(&[quota(seconds)]).unwrap();
         let began = tokio::time::Instant::now();
         let (said_code, text) = said(&rig, &ONLINE).await;

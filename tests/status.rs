@@ -16,7 +16,7 @@ use tidegate::cli::status::{Args, lines};
 use tidegate::serve::{Boards, metrics};
 use tidegate_core::board::Board;
 use tidegate_core::collect::feed;
-use tidegate_core::collect::window::{InHand, Memo};
+use tidegate_core::collect::window::Memo;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::journal::{Change, Grade, Interval, Lane, QuotaRow, Work};
 
@@ -199,16 +199,7 @@ fn a_source_that_is_behind_because_of_the_vendors_limit_waits_and_is_not_broken(
 fn sweeps_are_seen_and_so_is_that_they_do_not_keep_up() {
     let mut changes = rows("work", "login", 0, 60);
     if let Change::Work(sweep) = &mut changes[1] {
-        let window = InHand {
-            from: at(2),
-            to: at(1),
-            read: None,
-            pages: 0,
-            found: 0,
-            count: 0,
-            oldest: None,
-            newest: None,
-        };
+        let window = books::in_hand(2, 1);
         let memo = Memo { horizon: 1_800, window: Some(window), ..Memo::default() };
         sweep.memo = serde_json::to_string(&memo).unwrap();
     }

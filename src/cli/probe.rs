@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_core::collect::{StreamPlan, window};
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::json::Tape;
-use tidegate_core::source::{Connector, Page, Place, Stream, StreamKind};
+use tidegate_core::source::{Place, PollError, Stream, StreamKind};
 use tokio::time::Instant;
 
 /// Waiting for the quota may take so long in all, a source.
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// And for the pages that only make an estimate better, so long.
 const ESTIMATE: Duration = Duration::from_secs(5);
 /// So many pages of a stream are read.
-const PAGES: usize = 3;
+const PAGES: u64 = 3;
 /// What is read of each stream: the last full hour that is visible.
 const HOUR: TimeDelta = TimeDelta::hours(1);
 /// A clock that is off by more is trouble: proofs fail, and windows are planned wrongly.
@@ -64,37 +64,60 @@ pub struct Probed {
     pub skew: Option<TimeDelta>,
 }
 
-/// A stream that answered, and what it answered so far.
+/// A stream that answered, and what it answered so far. No page is kept: its body holds a slot that others wait for.
 struct Reading<'s> {
     plan: &'s StreamPlan,
-    place: Place,
-    pages: Vec<Page>,
+    /// Where it goes on; `None`: that was all.
+    next: Option<Place>,
+    pages: u64,
+    records: u64,
+    oldest: Option<DateTime<Utc>>,
+    newest: Option<DateTime<Utc>>,
 }
 
-impl Reading<'_> {
-    /// Where the next page begins; `None`: that was all.
-    fn next(&self) -> Option<Place> {
-        let last = self.pages.last()?;
-        let cursor = last.next.clone()?;
-        match self.place {
-            Place::Feed { since, .. } if last.wait.is_zero() => {
-                Some(Place::Feed { cursor: Some(cursor), since })
-            }
-            Place::Feed { .. } => None,
-            Place::Window { from, to, .. } => Some(Place::Window { from, to, token: Some(cursor) }),
-        }
+impl<'s> Reading<'s> {
+    fn new(plan: &'s StreamPlan, place: Place) -> Self {
+        Self { plan, next: Some(place), pages: 0, records: 0, oldest: None, newest: None }
     }
 
-    fn outcome(&self, connector: &dyn Connector) -> Outcome {
-        let read = self.pages.iter().map(|page| page.records.len() as u64).sum();
-        let records = match self.next() {
-            None => Some(read),
-            Some(_) => rate(connector, self.plan.stream, &self.pages, read),
+    /// Reads one page.
+    async fn read(&mut self, source: &OpenSource) -> Result<(), PollError> {
+        let Some(place) = self.next.clone() else { return Ok(()) };
+        let page = source.api.poll(self.plan.stream, &place).await?;
+        let more = match place {
+            Place::Feed { .. } => page.wait.is_zero(),
+            Place::Window { .. } => true,
         };
+        self.next = page.next.clone().filter(|_| more).map(|cursor| match place {
+            Place::Feed { since, .. } => Place::Feed { cursor: Some(cursor), since },
+            Place::Window { from, to, .. } => Place::Window { from, to, token: Some(cursor) },
+        });
+        self.pages += 1;
+        self.records += page.records.len() as u64;
+        let mut tape = Tape::default();
+        for record in page.iter() {
+            let record = tape.cut(record).ok();
+            let time = record.and_then(|record| source.connector.identity(self.plan.stream, record).time);
+            self.oldest = [self.oldest, time].into_iter().flatten().min();
+            self.newest = self.newest.max(time);
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Outcome {
+        let records = if self.next.is_none() { Some(self.records) } else { self.rate() };
         // A stream that fits into one page costs one request a poll, however large pages may be.
-        let size = if self.pages.len() > 1 { read / self.pages.len() as u64 } else { u64::MAX };
+        let size = if self.pages > 1 { self.records / self.pages } else { u64::MAX };
         let pages = records.map_or(0, |records| (records * 24).div_ceil(size.max(1)));
         Outcome::Read { records, requests: requests(self.plan, pages) }
+    }
+
+    /// Records an hour, by the time that lies between the first and the last of those that were read.
+    fn rate(&self) -> Option<u64> {
+        let between = self.newest? - self.oldest?;
+        let millis = u64::try_from(between.num_milliseconds()).ok().filter(|millis| *millis > 0)?;
+        let hour = u64::try_from(HOUR.num_milliseconds()).unwrap_or_default();
+        Some(self.records.saturating_mul(hour) / millis)
     }
 }
 
@@ -107,23 +130,6 @@ fn requests(plan: &StreamPlan, pages: u64) -> u64 {
         times(batch.to_std().unwrap_or(DAY)).max(pages)
     });
     times(plan.poll).max(pages) + sweeps.sum::<u64>()
-}
-
-/// Records an hour, by the time that lies between the first and the last of those that were read.
-fn rate(connector: &dyn Connector, stream: &Stream, pages: &[Page], read: u64) -> Option<u64> {
-    let mut tape = Tape::default();
-    let (mut oldest, mut newest) = (None::<DateTime<Utc>>, None::<DateTime<Utc>>);
-    for record in pages.iter().flat_map(Page::iter) {
-        let Some(time) = tape.cut(record).ok().and_then(|record| connector.identity(stream, record).time)
-        else {
-            continue;
-        };
-        oldest = Some(oldest.map_or(time, |oldest| oldest.min(time)));
-        newest = newest.max(Some(time));
-    }
-    let millis = u64::try_from((newest? - oldest?).num_milliseconds()).ok().filter(|millis| *millis > 0)?;
-    let hour = u64::try_from(HOUR.num_milliseconds()).unwrap_or_default();
-    Some(read.saturating_mul(hour) / millis)
 }
 
 /// The last full hour that is visible by the vendor's clock.
@@ -166,9 +172,9 @@ pub async fn probe(source: &OpenSource, mut refused: bool) -> Probed {
             out.push((stream.name, Outcome::Waits(wait)));
             continue;
         }
-        let place = place(plan, source.http.their_now());
-        match source.api.poll(stream, &place).await {
-            Ok(page) => readings.push(Reading { plan, place, pages: vec![page] }),
+        let mut reading = Reading::new(plan, place(plan, source.http.their_now()));
+        match reading.read(source).await {
+            Ok(()) => readings.push(reading),
             Err(error) => {
                 let mut fault = error.cause().clone();
                 if fault.kind == FaultKind::Credential {
@@ -182,14 +188,14 @@ pub async fn probe(source: &OpenSource, mut refused: bool) -> Probed {
     // Every stream has had its turn: what time is left makes estimates better.
     let until = until.min(Instant::now() + ESTIMATE);
     for reading in &mut readings {
-        while let Some(place) = reading.next().filter(|_| reading.pages.len() < PAGES) {
-            if ready(source, reading.plan.stream, until).await.is_err() {
+        while reading.next.is_some() && reading.pages < PAGES {
+            let ready = ready(source, reading.plan.stream, until).await;
+            // Trouble of a later page says nothing new: the stream can be read.
+            if ready.is_err() || reading.read(source).await.is_err() {
                 break;
             }
-            let Ok(page) = source.api.poll(reading.plan.stream, &place).await else { break };
-            reading.pages.push(page);
         }
-        out.push((reading.plan.stream.name, reading.outcome(source.connector)));
+        out.push((reading.plan.stream.name, reading.outcome()));
     }
     let place = |name: &str| source.streams.iter().position(|plan| plan.stream.name == name);
     out.sort_by_key(|(name, _)| place(name));

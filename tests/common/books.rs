@@ -100,18 +100,24 @@ pub fn part(
         family: family.to_owned(),
         whole: whole * 3_600_000,
         began: began.map(at),
-        window: Some(InHand {
-            from: at(from),
-            to: at(to),
-            read: None,
-            pages: 0,
-            found: 0,
-            count: 0,
-            oldest: None,
-            newest: None,
-        }),
+        window: Some(in_hand(from, to)),
         ..Memo::default()
     };
     let name = format!("{family}@{from}");
     Change::Work(work(source, stream, Lane::Backfill, &name, from, Some(to), &memo))
+}
+
+/// A window that is being read.
+pub fn in_hand(from: i64, to: i64) -> InHand {
+    InHand {
+        from: at(from),
+        to: at(to),
+        read: None,
+        pages: 0,
+        found: 0,
+        count: 0,
+        oldest: None,
+        newest: None,
+        unread: Vec::new(),
+    }
 }

@@ -49,6 +49,8 @@ pub struct Memo {
     pub heard: Option<DateTime<Utc>>,
     /// Since when nothing works.
     pub failing: Option<DateTime<Utc>>,
+    /// Of a sweep: what a window up to here had found before it had to be begun again.
+    pub suspect: Option<DateTime<Utc>>,
     /// Of a backfill: reads from the end backwards, because the vendor has forgotten the beginning.
     pub descending: bool,
     /// Of a backfill: reads again what the ledger has already.
@@ -80,6 +82,9 @@ pub struct InHand {
     pub oldest: Option<DateTime<Utc>>,
     /// Their newest time.
     pub newest: Option<DateTime<Utc>>,
+    /// Parts that the vendor could not show.
+    #[serde(default)]
+    pub unread: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// The place that we keep.
@@ -101,11 +106,13 @@ pub(super) enum Next {
 impl Window {
     pub(super) fn new(work: &Work) -> Self {
         let mut memo: Memo = serde_json::from_str(&work.memo).unwrap_or_default();
-        if let Some(window) = &mut memo.window
-            && window.pages > 0
-        {
+        if let Some(window) = memo.window.as_mut().filter(|window| window.pages > 0) {
             // What its last page brought was not written down: a sweep that may have found something has.
             window.found = window.found.max(1);
+            if work.cursor.is_none() {
+                let found = window.found;
+                *window = InHand { found, ..InHand::new(window.from, window.to) };
+            }
         }
         Self { memo }
     }
@@ -371,7 +378,7 @@ impl Job {
             Lane::Sweep => window.to.min(floor(back(read, TimeDelta::seconds(memo.horizon)), unit)),
             Lane::Live | Lane::Backfill => window.to.min(edge(&self.plan, read)),
         };
-        let mut out = Concluded { covered: None, sweeps: Vec::new() };
+        let mut out = Concluded { covered: Vec::new(), sweeps: Vec::new() };
         self.work.cursor = None;
         if to <= from || (memo.descending && to < window.to) {
             return out;
@@ -400,13 +407,22 @@ impl Job {
                 at_last && !go_on
             }
         };
+        // Of a sweep only the last reading says more than the first one did.
+        if self.work.lane == Lane::Sweep && !settled {
+            return out;
+        }
         let grade = if settled { Grade::Settled } else { Grade::Fetched };
         let (count, oldest, newest) = (window.count, window.oldest, window.newest);
-        out.covered = Some(Interval { count, oldest, newest, ..self.interval(grade, from, to, asked) });
-        // Only the last reading says more than the first one did.
-        if self.work.lane == Lane::Sweep && !settled {
-            out.covered = None;
+        let mut parts = window.unread;
+        parts.sort_unstable();
+        let mut at = from;
+        for (start, end) in parts {
+            let (start, end) = (start.clamp(at, to), end.clamp(at, to));
+            out.covered.push(self.interval(grade, at, start, asked));
+            out.covered.push(self.hole(start, end, "burst", None, asked));
+            at = end;
         }
+        out.covered.push(Interval { count, oldest, newest, ..self.interval(grade, at, to, asked) });
         out
     }
 
@@ -449,6 +465,7 @@ impl Job {
         let (unit, _) = bounds(&self.plan);
         self.work.cursor = None;
         let Some(window) = memo.window.take() else { return true };
+        memo.suspect = (window.found > 0).then_some(window.to).max(memo.suspect);
         let half = floor(DateTime::UNIX_EPOCH + (window.to - window.from) / 2, unit) - DateTime::UNIX_EPOCH;
         let could = half >= unit;
         memo.span = half.max(unit).num_milliseconds().max(1);
@@ -486,19 +503,27 @@ impl Job {
 
 /// What a whole window says.
 pub(super) struct Concluded {
-    /// For the ledger.
-    pub(super) covered: Option<Interval>,
+    /// For the ledger, by time.
+    pub(super) covered: Vec<Interval>,
     /// Sweeps that follow from it.
     pub(super) sweeps: Vec<Work>,
 }
 
 impl InHand {
-    pub(super) fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
-        Self { from, to, read: None, pages: 0, found: 0, count: 0, oldest: None, newest: None }
+    fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        let unread = Vec::new();
+        Self { from, to, read: None, pages: 0, found: 0, count: 0, oldest: None, newest: None, unread }
     }
 }
 
 impl Memo {
+    /// Takes a window up.
+    pub(super) fn begin(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let found = u64::from(self.suspect.is_some_and(|until| from < until));
+        self.suspect = self.suspect.filter(|until| to < *until);
+        self.window = Some(InHand { found, ..InHand::new(from, to) });
+    }
+
     /// A live window that had to be narrowed becomes wider again, until it knows no bound.
     fn widen_again(&mut self, window: &InHand) {
         if window.pages <= PAGES / 10 {
@@ -532,7 +557,12 @@ pub(super) fn join(jobs: &mut [Job], sweep: &Work) -> Option<Change> {
         let touches =
             job.work.to == Some(sweep.from) || (job.work.to.is_some() && job.work.from == sweep.from);
         let alike = job.work.lane == Lane::Sweep && job.work.stream == sweep.stream;
-        alike && touches && !job.busy && window.memo.window.is_none() && window.memo.horizon == horizon
+        alike
+            && touches
+            && !job.busy
+            && !job.finished
+            && window.memo.window.is_none()
+            && window.memo.horizon == horizon
     })?;
     touching.work.to = touching.work.to.max(sweep.to);
     touching.due = Instant::now();
