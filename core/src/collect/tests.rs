@@ -409,6 +409,7 @@ async fn collectors_that_die_at_any_moment_lose_and_double_nothing() {
 async fn after_an_outage_live_resumes_first_and_the_gap_follows_oldest_first() {
     // So few requests that one piece after the other is read.
     let bench = Bench::with(Budget { limit: 60, span: MINUTE });
+    *bench.vendor.page.lock().unwrap() = 10_000;
     let begin = bench.now();
     for n in 0..96 * 60 {
         bench.vendor.add(n, begin + TimeDelta::minutes(i64::try_from(n).unwrap()), TimeDelta::zero());

@@ -389,13 +389,17 @@ impl Job {
             self.work.from = to;
         }
         let last = self.plan.settle.last().map(|horizon| delta(*horizon));
+        // Up to here the window was read at its last horizon or later.
         let settled = match self.work.lane {
-            Lane::Live => false,
+            Lane::Live => from,
             Lane::Backfill => {
-                let due = |horizon: &&Duration| read < forth(to, delta(**horizon));
-                let horizons = self.plan.settle.iter().filter(due);
-                out.sweeps = horizons.map(|horizon| self.again(delta(*horizon), from, to)).collect();
-                last.is_some_and(|last| read >= forth(to, last))
+                let old = |horizon: TimeDelta| floor(back(read, horizon), unit).clamp(from, to);
+                for horizon in self.plan.settle.iter().map(|horizon| delta(*horizon)) {
+                    if old(horizon) < to {
+                        out.sweeps.push(self.again(horizon, old(horizon), to));
+                    }
+                }
+                last.map_or(from, old)
             }
             Lane::Sweep => {
                 let horizon = TimeDelta::seconds(memo.horizon);
@@ -404,25 +408,29 @@ impl Job {
                 if go_on {
                     out.sweeps = vec![self.again((horizon * 2).min(LAST_HORIZON), from, to)];
                 }
-                at_last && !go_on
+                if at_last && !go_on { to } else { from }
             }
         };
         // Of a sweep only the last reading says more than the first one did.
-        if self.work.lane == Lane::Sweep && !settled {
+        if self.work.lane == Lane::Sweep && settled == from {
             return out;
         }
-        let grade = if settled { Grade::Settled } else { Grade::Fetched };
-        let (count, oldest, newest) = (window.count, window.oldest, window.newest);
-        let mut parts = window.unread;
-        parts.sort_unstable();
+        let mut cuts = window.unread;
+        cuts.push((settled, settled));
+        cuts.sort_unstable();
         let mut at = from;
-        for (start, end) in parts {
+        for (start, end) in cuts.into_iter().chain([(to, to)]) {
             let (start, end) = (start.clamp(at, to), end.clamp(at, to));
+            let grade = if start <= settled { Grade::Settled } else { Grade::Fetched };
             out.covered.push(self.interval(grade, at, start, asked));
             out.covered.push(self.hole(start, end, "burst", None, asked));
             at = end;
         }
-        out.covered.push(Interval { count, oldest, newest, ..self.interval(grade, at, to, asked) });
+        out.covered.retain(|row| row.from < row.to);
+        if let Some(row) = out.covered.iter_mut().rev().find(|row| row.grade != Grade::Hole) {
+            // The ledger's counts are a rough guide; the tally is exact.
+            (row.count, row.oldest, row.newest) = (window.count, window.oldest, window.newest);
+        }
         out
     }
 
