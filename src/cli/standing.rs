@@ -2,12 +2,13 @@
 //! same is true beside it.
 
 use super::text::{moment, span};
-use crate::config::{SourceConfig, Tenant};
+use crate::config::Tenant;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_core::collect::{StreamPlan, feed, window};
 use tidegate_core::journal::{Grade, Interval, Lane, State, Work};
+use tidegate_core::source::StreamKind;
 
 /// Nothing new for so long is worth a word; the collector begins to ask less often then.
 const QUIET: TimeDelta = TimeDelta::minutes(30);
@@ -205,7 +206,7 @@ pub fn standings(tenant: &Tenant, state: &State, now: DateTime<Utc>) -> Vec<Stan
             continue;
         }
         for plan in &source.streams {
-            let doing = doing(source, key, plan, state, now);
+            let doing = doing(key, plan, state, now);
             out.push(standing(state, key, plan.stream.name, doing, Some(plan), now));
         }
         for (stream, reason) in &source.off_streams {
@@ -247,7 +248,7 @@ fn standing(
     }
 }
 
-fn doing(source: &SourceConfig, key: &str, plan: &StreamPlan, state: &State, now: DateTime<Utc>) -> Doing {
+fn doing(key: &str, plan: &StreamPlan, state: &State, now: DateTime<Utc>) -> Doing {
     let works = works(state, key, plan.stream.name);
     let Some(live) = works.iter().find(|work| work.lane == Lane::Live) else { return Doing::NotBegun };
     let ledger = ledger(state, key, plan.stream.name);
@@ -260,9 +261,9 @@ fn doing(source: &SourceConfig, key: &str, plan: &StreamPlan, state: &State, now
         let told = told.find(|work| work.reason.is_some()).unwrap_or(live);
         return Doing::Broken(broken(told, hole.from, hole.cause.as_deref().unwrap_or_default()));
     }
-    let reached = match source.connector.stream(plan.stream.name).map(|stream| stream.kind) {
-        Some(tidegate_core::source::StreamKind::Windowed { .. }) => Some(live.from),
-        _ => memo::<feed::Memo>(live).drained,
+    let reached = match plan.stream.kind {
+        StreamKind::Windowed { .. } => Some(live.from),
+        StreamKind::Feed => memo::<feed::Memo>(live).drained,
     };
     let poll = TimeDelta::from_std(plan.poll).unwrap_or(TimeDelta::MAX);
     let usual = TimeDelta::from_std(plan.visible_after).unwrap_or_default() + poll.max(SLOWEST);
