@@ -216,7 +216,9 @@ impl Reading {
             }
         });
         job.due = Instant::now() + wait;
-        job.work.reason = Some(cause.to_string());
+        // Whoever reads the journal beside us finds what a person can do in the lines behind the first.
+        let remedy = cause.remedy.iter().map(|remedy| format!("\n{remedy}"));
+        job.work.reason = Some(std::iter::once(cause.to_string()).chain(remedy).collect());
         job.work.wait_until = Some(asked + wait);
         told.push(job.row());
         self.write(told, true).await?;

@@ -63,6 +63,8 @@ pub struct Memo {
     pub family: String,
     /// Of a backfill: how much the whole was, in milliseconds, for an estimate.
     pub whole: i64,
+    /// Of a backfill: the vendor's clock when its first window was read, for an estimate.
+    pub began: Option<DateTime<Utc>>,
 }
 
 /// A window that is being read.
@@ -166,8 +168,38 @@ fn forth(at: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
 }
 
 /// How much of a range is swept at once.
-fn batch(horizon: TimeDelta) -> TimeDelta {
+#[must_use]
+pub fn batch(horizon: TimeDelta) -> TimeDelta {
     (horizon / 4).clamp(BATCH.0, BATCH.1)
+}
+
+/// How far a stream's last horizon has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settling {
+    /// Everything older has had its last sweep. What the ledger does not call settled there is a hole, is being read late,
+    /// or held a finding and is swept once more.
+    pub due: DateTime<Utc>,
+    /// The sweep is more than two of its batches behind where it should be. One batch always waits to become whole, and one
+    /// may be read right now; what is more is delay.
+    pub behind: bool,
+}
+
+/// Compares the open sweep row of the last horizon with where it should be: the horizon before `now`, but never past the
+/// live frontier. `works`: the stream's rows. `None`: the stream has no horizon, or was never begun.
+#[must_use]
+pub fn settling(plan: &StreamPlan, works: &[&Work], now: DateTime<Utc>) -> Option<Settling> {
+    let horizon = delta(*plan.settle.last()?);
+    let live = works.iter().find(|work| work.lane == Lane::Live)?;
+    let sweep = works.iter().find(|work| {
+        work.lane == Lane::Sweep
+            && work.to.is_none()
+            && Window::new(work).memo.horizon == horizon.num_seconds()
+    })?;
+    let (reached, batch) = (back(now, horizon), batch(horizon));
+    Some(Settling {
+        due: back(reached, batch).min(sweep.from),
+        behind: reached.min(live.from) - sweep.from > batch * 2,
+    })
 }
 
 /// Up to where the fast lane may read.
@@ -345,6 +377,9 @@ impl Job {
     pub(super) fn conclude(&mut self, memo: &mut Memo, window: InHand, asked: DateTime<Utc>) -> Concluded {
         let (unit, widest) = bounds(&self.plan);
         let read = window.read.unwrap_or(asked);
+        if self.work.lane == Lane::Backfill {
+            memo.began.get_or_insert(read);
+        }
         match self.work.lane {
             Lane::Live => memo.widen_again(&window),
             Lane::Sweep | Lane::Backfill => memo.resize(&window, unit, widest),
@@ -430,8 +465,15 @@ impl Job {
             return None;
         }
         self.work.to = Some(middle);
-        let inherited =
-            Memo { span: memo.span, family: memo.family.clone(), again: memo.again, ..Memo::default() };
+        // What is said of the whole must not go with the part that ends first.
+        let inherited = Memo {
+            span: memo.span,
+            family: memo.family.clone(),
+            again: memo.again,
+            whole: memo.whole,
+            began: memo.began,
+            ..Memo::default()
+        };
         let name = format!("{}@{}", memo.family, middle.timestamp_millis());
         Some(row(&self.work.source, &self.work.stream, Lane::Backfill, name, (middle, Some(end)), &inherited))
     }
@@ -568,17 +610,17 @@ pub(super) fn wanted(plan: &StreamPlan, work: &Work, state: &State) -> Vec<(Date
         let unit = bounds(plan).0;
         return if to - work.from >= unit { vec![(work.from, to)] } else { Vec::new() };
     }
-    missing(ours(), work.from, to)
+    let read = ours().filter(|row| row.grade != Grade::Hole).map(|row| (row.from, row.to));
+    missing(read, work.from, to)
 }
 
-/// What the ledger lacks of `[from, to)`.
-fn missing<'r>(
-    rows: impl Iterator<Item = &'r Interval>,
+/// What these ranges, in any order, leave out of `[from, to)`.
+pub fn missing(
+    ranges: impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)>,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
 ) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
-    let mut covered: Vec<_> =
-        rows.filter(|row| row.grade != Grade::Hole).map(|row| (row.from, row.to)).collect();
+    let mut covered: Vec<_> = ranges.collect();
     covered.sort_unstable();
     let (mut out, mut at) = (Vec::new(), from);
     for (start, end) in covered {
