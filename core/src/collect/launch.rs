@@ -213,9 +213,13 @@ impl Reading {
             return Vec::new();
         }
         job.work.from = kept;
-        job.windowed(|_, memo| memo.not_before(kept));
+        let cause = job.windowed(|_, memo| {
+            memo.not_before(kept);
+            window::overtaken_by(memo, vendor)
+        });
+        let cause = cause.unwrap_or("retention");
         let hole = (job.work.lane == Lane::Backfill)
-            .then(|| Change::Cover(job.hole(from, kept, "retention", None, asked)));
+            .then(|| Change::Cover(job.hole(from, kept, cause, None, asked)));
         hole.into_iter().chain([job.row()]).collect()
     }
 
