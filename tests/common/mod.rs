@@ -60,7 +60,7 @@ impl Transport for Inside {
     }
 }
 
-async fn play(answer: Answer) -> Result<http::Response<Body>, TransportError> {
+pub async fn play(answer: Answer) -> Result<http::Response<Body>, TransportError> {
     let broken = || TransportError::Broken("connection reset by peer".to_owned());
     let body = answer.body.clone();
     let stream: Body = match answer.fault {
