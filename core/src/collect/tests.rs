@@ -551,9 +551,9 @@ async fn never_more_than_half_of_the_limit_in_any_span_and_a_backfill_uses_all_o
         let bench = Bench::with(Budget { limit, span: Duration::from_secs(span) });
         let vendor = Arc::into_inner(bench.vendor).unwrap();
         let vendor =
-            Arc::new(Vendor { latency: Duration::from_millis(latency), page: Mutex::new(5), ..vendor });
+            Arc::new(Vendor { latency: Duration::from_millis(latency), page: Mutex::new(2), ..vendor });
         let bench = Bench { vendor, start: bench.script.clock().now() - TimeDelta::days(14), ..bench };
-        for n in 0..6_000 {
+        for n in 0..9_000 {
             bench.vendor.add(
                 n,
                 bench.now() - TimeDelta::minutes(i64::try_from(n).unwrap()),

@@ -744,7 +744,7 @@ mod tests {
 
         #[test]
         fn a_divided_backfill_reads_every_instant_once(
-            length in 1i64..400, cuts in proptest::collection::vec(0usize..6, 0..12), pages in 0u32..60
+            length in 1i64..400, cuts in proptest::collection::vec(0usize..6, 0..12), pages in 0u32..21
         ) {
             let plan = StreamPlan::of(&LOG);
             let (from, to, now) = (at(0), at(length * 3_600_000 + 1), at(20 * 86_400_000));
