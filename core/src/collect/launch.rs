@@ -76,7 +76,14 @@ impl Reading {
         }
         self.divide(wall);
         self.say_waits(&waiting, wall);
-        Ok(wake)
+        // Nobody may be waiting for the moment at which our share is free again: then a backfill is divided.
+        let in_flight = |job: &&Job| job.busy && job.work.lane == Lane::Backfill;
+        let free = self
+            .jobs
+            .iter()
+            .filter(in_flight)
+            .filter_map(|job| self.c.http.of(job.stream()).quota().and_then(|quota| quota.busy(wall)));
+        Ok(free.min().map_or(wake, |wait| wake.min(now + wait)))
     }
 
     pub(super) fn fly(
@@ -106,17 +113,22 @@ impl Reading {
         while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && !self.refused {
             let idle = |job: &Job| {
                 let quota = self.c.http.of(job.stream()).quota().cloned();
-                job.work.lane == Lane::Backfill && quota.is_none_or(|quota| quota.idle(wall))
+                job.work.lane == Lane::Backfill && quota.is_none_or(|quota| quota.busy(wall).is_none())
             };
-            let busy: Vec<usize> = (0..self.jobs.len())
+            let mut busy: Vec<usize> = (0..self.jobs.len())
                 .filter(|at| self.jobs.get(*at).is_some_and(|job| job.busy && idle(job)))
                 .collect();
-            let longest = busy
-                .into_iter()
-                .max_by_key(|at| self.jobs.get(*at).and_then(|job| job.work.to.map(|to| to - job.work.from)));
-            let Some(job) = longest.and_then(|at| self.jobs.get_mut(at)) else { return };
+            busy.sort_by_key(|at| {
+                std::cmp::Reverse(self.jobs.get(*at).and_then(|job| Some(job.work.to? - job.work.from)))
+            });
+            // The longest first; one whose next window is all that is left of it cannot be divided.
+            let divided = busy.into_iter().find_map(|at| {
+                let job = self.jobs.get_mut(at)?;
+                Some((at, job.windowed(|job, memo| job.divide(memo))??))
+            });
+            let Some((at, work)) = divided else { return };
+            let Some(job) = self.jobs.get(at) else { return };
             let plan = Arc::clone(&job.plan);
-            let Some(Some(work)) = job.windowed(|job, memo| job.divide(memo)) else { return };
             let row = job.row();
             self.later(vec![row, Change::Work(work.clone())]);
             self.push(&plan, work, Duration::ZERO);
@@ -213,11 +225,8 @@ impl Reading {
             return Vec::new();
         }
         job.work.from = kept;
-        let cause = job.windowed(|_, memo| {
-            memo.not_before(kept);
-            window::overtaken_by(memo, vendor)
-        });
-        let cause = cause.unwrap_or("retention");
+        let cause = job.windowed(|_, memo| window::overtaken_by(memo, vendor)).unwrap_or("retention");
+        job.windowed(|_, memo| memo.not_before(kept));
         let hole = (job.work.lane == Lane::Backfill)
             .then(|| Change::Cover(job.hole(from, kept, cause, None, asked)));
         hole.into_iter().chain([job.row()]).collect()
