@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::event::Emit;
+use crate::fault::{Fault, FaultKind};
 use crate::http::HttpSettings;
 use crate::journal::{FileJournal, Interval, OpenOptions, Range};
 use crate::json::Value;
 use crate::quota::{Buckets, Budget, Quota};
+use crate::source::Place;
 use crate::source::{Cursor, Findings, Identity, Names, NormalizeError, Settings, SettingsError};
 use crate::stop::Signal;
 use crate::testkit::script::Script;
@@ -405,7 +407,9 @@ async fn collectors_that_die_at_any_moment_lose_and_double_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_live_resumes_first_and_the_gap_follows_oldest_first() {
-    let bench = Bench::new();
+    // So few requests that one piece after the other is read.
+    let bench = Bench::with(Budget { limit: 60, span: MINUTE });
+    *bench.vendor.page.lock().unwrap() = 10_000;
     let begin = bench.now();
     for n in 0..96 * 60 {
         bench.vendor.add(n, begin + TimeDelta::minutes(i64::try_from(n).unwrap()), TimeDelta::zero());

@@ -49,6 +49,8 @@ pub struct Memo {
     pub heard: Option<DateTime<Utc>>,
     /// Since when nothing works.
     pub failing: Option<DateTime<Utc>>,
+    /// Of a sweep: what a window up to here had found before it had to be begun again.
+    pub suspect: Option<DateTime<Utc>>,
     /// Of a backfill: reads from the end backwards, because the vendor has forgotten the beginning.
     pub descending: bool,
     /// Of a backfill: reads again what the ledger has already.
@@ -78,6 +80,9 @@ pub struct InHand {
     pub oldest: Option<DateTime<Utc>>,
     /// Their newest time.
     pub newest: Option<DateTime<Utc>>,
+    /// Parts that the vendor could not show.
+    #[serde(default)]
+    pub unread: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// The place that we keep.
@@ -99,11 +104,13 @@ pub(super) enum Next {
 impl Window {
     pub(super) fn new(work: &Work) -> Self {
         let mut memo: Memo = serde_json::from_str(&work.memo).unwrap_or_default();
-        if let Some(window) = &mut memo.window
-            && window.pages > 0
-        {
+        if let Some(window) = memo.window.as_mut().filter(|window| window.pages > 0) {
             // What its last page brought was not written down: a sweep that may have found something has.
             window.found = window.found.max(1);
+            if work.cursor.is_none() {
+                let found = window.found;
+                *window = InHand { found, ..InHand::new(window.from, window.to) };
+            }
         }
         Self { memo }
     }
@@ -336,7 +343,7 @@ impl Job {
             Lane::Sweep => window.to.min(floor(back(read, TimeDelta::seconds(memo.horizon)), unit)),
             Lane::Live | Lane::Backfill => window.to.min(edge(&self.plan, read)),
         };
-        let mut out = Concluded { covered: None, sweeps: Vec::new() };
+        let mut out = Concluded { covered: Vec::new(), sweeps: Vec::new() };
         self.work.cursor = None;
         if to <= from || (memo.descending && to < window.to) {
             return out;
@@ -347,13 +354,17 @@ impl Job {
             self.work.from = to;
         }
         let last = self.plan.settle.last().map(|horizon| delta(*horizon));
+        // Up to here the window was read at its last horizon or later.
         let settled = match self.work.lane {
-            Lane::Live => false,
+            Lane::Live => from,
             Lane::Backfill => {
-                let due = |horizon: &&Duration| read < forth(to, delta(**horizon));
-                let horizons = self.plan.settle.iter().filter(due);
-                out.sweeps = horizons.map(|horizon| self.again(delta(*horizon), from, to)).collect();
-                last.is_some_and(|last| read >= forth(to, last))
+                let old = |horizon: TimeDelta| floor(back(read, horizon), unit).clamp(from, to);
+                for horizon in self.plan.settle.iter().map(|horizon| delta(*horizon)) {
+                    if old(horizon) < to {
+                        out.sweeps.push(self.again(horizon, old(horizon), to));
+                    }
+                }
+                last.map_or(from, old)
             }
             Lane::Sweep => {
                 let horizon = TimeDelta::seconds(memo.horizon);
@@ -362,15 +373,28 @@ impl Job {
                 if go_on {
                     out.sweeps = vec![self.again((horizon * 2).min(LAST_HORIZON), from, to)];
                 }
-                at_last && !go_on
+                if at_last && !go_on { to } else { from }
             }
         };
-        let grade = if settled { Grade::Settled } else { Grade::Fetched };
-        let (count, oldest, newest) = (window.count, window.oldest, window.newest);
-        out.covered = Some(Interval { count, oldest, newest, ..self.interval(grade, from, to, asked) });
-        // Only the last reading says more than the first one did.
-        if self.work.lane == Lane::Sweep && !settled {
-            out.covered = None;
+        // Of a sweep only the last reading says more than the first one did.
+        if self.work.lane == Lane::Sweep && settled == from {
+            return out;
+        }
+        let mut cuts = window.unread;
+        cuts.push((settled, settled));
+        cuts.sort_unstable();
+        let mut at = from;
+        for (start, end) in cuts.into_iter().chain([(to, to)]) {
+            let (start, end) = (start.clamp(at, to), end.clamp(at, to));
+            let grade = if start <= settled { Grade::Settled } else { Grade::Fetched };
+            out.covered.push(self.interval(grade, at, start, asked));
+            out.covered.push(self.hole(start, end, "burst", None, asked));
+            at = end;
+        }
+        out.covered.retain(|row| row.from < row.to);
+        if let Some(row) = out.covered.iter_mut().rev().find(|row| row.grade != Grade::Hole) {
+            // The ledger's counts are a rough guide; the tally is exact.
+            (row.count, row.oldest, row.newest) = (window.count, window.oldest, window.newest);
         }
         out
     }
@@ -407,6 +431,7 @@ impl Job {
         let (unit, _) = bounds(&self.plan);
         self.work.cursor = None;
         let Some(window) = memo.window.take() else { return true };
+        memo.suspect = (window.found > 0).then_some(window.to).max(memo.suspect);
         let half = floor(DateTime::UNIX_EPOCH + (window.to - window.from) / 2, unit) - DateTime::UNIX_EPOCH;
         let could = half >= unit;
         memo.span = half.max(unit).num_milliseconds().max(1);
@@ -444,19 +469,27 @@ impl Job {
 
 /// What a whole window says.
 pub(super) struct Concluded {
-    /// For the ledger.
-    pub(super) covered: Option<Interval>,
+    /// For the ledger, by time.
+    pub(super) covered: Vec<Interval>,
     /// Sweeps that follow from it.
     pub(super) sweeps: Vec<Work>,
 }
 
 impl InHand {
-    pub(super) fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
-        Self { from, to, read: None, pages: 0, found: 0, count: 0, oldest: None, newest: None }
+    fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        let unread = Vec::new();
+        Self { from, to, read: None, pages: 0, found: 0, count: 0, oldest: None, newest: None, unread }
     }
 }
 
 impl Memo {
+    /// Takes a window up.
+    pub(super) fn begin(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let found = u64::from(self.suspect.is_some_and(|until| from < until));
+        self.suspect = self.suspect.filter(|until| to < *until);
+        self.window = Some(InHand { found, ..InHand::new(from, to) });
+    }
+
     /// A live window that had to be narrowed becomes wider again, until it knows no bound.
     fn widen_again(&mut self, window: &InHand) {
         if window.pages <= PAGES / 10 {
@@ -490,7 +523,12 @@ pub(super) fn join(jobs: &mut [Job], sweep: &Work) -> Option<Change> {
         let touches =
             job.work.to == Some(sweep.from) || (job.work.to.is_some() && job.work.from == sweep.from);
         let alike = job.work.lane == Lane::Sweep && job.work.stream == sweep.stream;
-        alike && touches && !job.busy && window.memo.window.is_none() && window.memo.horizon == horizon
+        alike
+            && touches
+            && !job.busy
+            && !job.finished
+            && window.memo.window.is_none()
+            && window.memo.horizon == horizon
     })?;
     touching.work.to = touching.work.to.max(sweep.to);
     touching.due = Instant::now();
