@@ -22,7 +22,7 @@ const ENTRA: [&str; 4] = ["sign_ins", "sign_ins_non_interactive", "directory_aud
 const DUO: [&str; 3] = ["authentication", "activity", "telephony"];
 const GOOGLE: [&str; 7] = ["admin", "drive", "groups_enterprise", "login", "saml", "token", "user_accounts"];
 
-/// A record that is not late is visible within this long: the time that Duo holds its records back, and Entra most of them.
+/// A record that is not late becomes visible after this long: Duo holds its records back for that time, Entra most of them.
 const PROMPT: TimeDelta = TimeDelta::minutes(2);
 
 /// What has been there is this old at least, with the vendors beside Okta: Tidegate reads them two minutes behind their
@@ -341,18 +341,17 @@ struct Part {
 /// end.
 fn parts(options: &SimulateOptions, streams: &[&'static str], start: DateTime<Utc>) -> Vec<Part> {
     let late = options.late.min(options.events);
-    let prompt = (options.events - late, PROMPT, Lateness(vec![(1.0, PROMPT)]), options.seed);
-    // An empty first step, so that the second one is exactly this long.
-    let exactly = Lateness(vec![(0.0, options.late_by), (1.0, options.late_by)]);
-    let late = (late, options.late_by, exactly, options.seed.wrapping_add(1));
+    let prompt = (options.events - late, PROMPT, options.seed);
+    let late = (late, options.late_by, options.seed.wrapping_add(1));
     let share = |total: usize, at: usize| total / streams.len() + usize::from(at < total % streams.len());
-    let of = |(total, delay, lateness, seed): (usize, TimeDelta, Lateness, u64)| {
+    let of = |(total, delay, seed): (usize, TimeDelta, u64)| {
         let part = move |(at, stream): (usize, &&'static str)| Part {
             stream,
             seed,
             records: share(total, at),
             start: start - delay,
-            lateness: lateness.clone(),
+            // An empty first step, so that the second one is exactly this long.
+            lateness: Lateness(vec![(0.0, delay), (1.0, delay)]),
         };
         streams.iter().enumerate().map(part)
     };

@@ -123,9 +123,11 @@ async fn all(args: &Args) -> Result<Books, String> {
     let document = write_one(&args.dir, &simulation)?;
     simulation.shutdown().await;
     if args.json {
+        let all = vendors.iter().zip(&books).map(|(vendor, books)| (vendor.name.to_owned(), books.json()));
         let mut object = sum.json();
-        object["vendors"] =
-            vendors.iter().zip(&books).map(|(v, books)| (v.name.to_owned(), books.json())).collect();
+        if let Some(object) = object.as_object_mut() {
+            object.insert("vendors".to_owned(), all.collect());
+        }
         super::print(&object.to_string());
         return Ok(sum);
     }
@@ -137,6 +139,12 @@ async fn all(args: &Args) -> Result<Books, String> {
             thousands(books.missing()),
             thousands(books.doubled),
             thousands(books.late)
+        ));
+    }
+    if sum.missing() > 0 {
+        super::print(&format!(
+            "what could not be delivered is kept: tidegate --config {} dead-letters list acme",
+            file.display()
         ));
     }
     if let Some(document) = document {

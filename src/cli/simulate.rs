@@ -45,8 +45,8 @@ pub struct Args {
     /// How many of them become visible long after they happened
     #[arg(long, default_value_t = 10)]
     late: usize,
-    /// The time that the events spread over
-    #[arg(long, default_value = "1h", value_parser = super::duration)]
+    /// The time that the events spread over; late ones happened as long before
+    #[arg(long, default_value = "10m", value_parser = super::duration)]
     spread: Duration,
     /// The events appear from now on, instead of having been there
     #[arg(long)]
@@ -98,7 +98,7 @@ pub async fn run(args: &Args) -> u8 {
             return 20;
         }
     };
-    let spread = TimeDelta::from_std(args.spread).unwrap_or(TimeDelta::hours(1));
+    let spread = TimeDelta::from_std(args.spread).unwrap_or(TimeDelta::minutes(10));
     let options = SimulateOptions {
         okta: args.okta,
         elasticsearch: args.elasticsearch,
