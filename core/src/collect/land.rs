@@ -4,7 +4,8 @@ use super::identity::{Keyed, keyed};
 use super::job::{Job, Part, same_row};
 use super::launch::defect;
 use super::{
-    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, earlier, feed, hash, window,
+    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier, feed, hash,
+    window,
 };
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Action, Appended, Change, JournalError, Lane, Outcome, QuotaRow};
@@ -85,6 +86,7 @@ impl Reading {
                 let stood_still = count > 0
                     && page.next.is_some()
                     && page.next.as_ref().map(|c| &c.0) == job.work.cursor.as_ref();
+                memo.read = Some(date);
                 let Some(window) = &mut memo.window else { return (memo.heard, false, true) };
                 window.read.get_or_insert(date);
                 window.pages = window.pages.saturating_add(1);
@@ -214,7 +216,9 @@ impl Reading {
             }
         });
         job.due = Instant::now() + wait;
-        job.work.reason = Some(cause.to_string());
+        // Whoever reads the journal beside us finds what a person can do in the lines behind the first.
+        let remedy = cause.remedy.iter().map(|remedy| format!("\n{remedy}"));
+        job.work.reason = Some(std::iter::once(cause.to_string()).chain(remedy).collect());
         job.work.wait_until = Some(asked + wait);
         told.push(job.row());
         self.write(told, true).await?;
@@ -327,8 +331,20 @@ impl Reading {
         let poll = job.plan.poll;
         let silent = heard.map_or(TimeDelta::zero(), |heard| now - heard);
         let doublings = u32::try_from(silent.num_minutes() / SILENCE.num_minutes()).unwrap_or(0).min(8);
-        let wait = poll.saturating_mul(1 << doublings).min(SLOWEST.max(poll));
+        let wait = poll.saturating_mul(1 << doublings).min(SLOWEST.max(poll)).max(self.room(job));
         if first { wait.mul_f64(phase(&self.c.source, &job.work.stream)) } else { wait }
+    }
+
+    /// Live reading that has caught up takes half of our share at most, however often it is told to ask: sweeps need the
+    /// rest. A chain has no sweeps.
+    pub(super) fn room(&self, job: &Job) -> Duration {
+        let budget = |stream: &str| self.c.http.of(stream).quota().cloned();
+        let Some(ours) = budget(job.stream()).filter(|_| matches!(job.part, Part::Window(_))) else {
+            return Duration::ZERO;
+        };
+        let same = |plan: &&StreamPlan| budget(plan.stream.name).is_some_and(|other| other.id() == ours.id());
+        let sharing = u32::try_from(self.c.streams.iter().filter(same).count()).unwrap_or(u32::MAX);
+        ours.period().saturating_mul(2).saturating_mul(sharing)
     }
 
     /// Puts changes aside for the next commit.

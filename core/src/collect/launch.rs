@@ -207,8 +207,9 @@ impl Reading {
             return Vec::new();
         }
         job.work.from = kept;
+        let cause = job.windowed(|_, memo| window::overtaken_by(memo, vendor)).unwrap_or("retention");
         let hole = (job.work.lane == Lane::Backfill)
-            .then(|| Change::Cover(job.hole(from, kept, "retention", None, asked)));
+            .then(|| Change::Cover(job.hole(from, kept, cause, None, asked)));
         hole.into_iter().chain([job.row()]).collect()
     }
 

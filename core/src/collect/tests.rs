@@ -553,7 +553,7 @@ async fn never_more_than_half_of_the_limit_in_any_span_and_a_backfill_uses_all_o
         let vendor =
             Arc::new(Vendor { latency: Duration::from_millis(latency), page: Mutex::new(5), ..vendor });
         let bench = Bench { vendor, start: bench.script.clock().now() - TimeDelta::days(14), ..bench };
-        for n in 0..20_000 {
+        for n in 0..6_000 {
             bench.vendor.add(
                 n,
                 bench.now() - TimeDelta::minutes(i64::try_from(n).unwrap()),
