@@ -6,15 +6,14 @@
 mod real;
 
 use chrono::{TimeDelta, Utc};
+use real::clients::{PYTHON, run};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tidegate_simulator::okta::{Client, Generate, Okta, OktaConfig};
 use tidegate_simulator::{Fault, ScriptedFault, ServerHandle, Tls, serve};
 
-const PYTHON: &str = "TIDEGATE_REAL_OKTA_SDK";
 const CLIENT: &str = "0oa1simulatedclient";
 
 /// An organisation on a free port, over TLS. No odd events: the client refuses values that its own lists lack.
@@ -42,21 +41,9 @@ async fn organisation() -> Organisation {
     Organisation { okta, server, ca, dir }
 }
 
-/// Runs the script beside this file; what it printed.
+/// Runs the client; what it printed.
 async fn script(python: &Path, arguments: &[&str], ca: &Path) -> Vec<u8> {
-    let mut command = Command::new(python);
-    command
-        .arg(real::beside("okta_sdk/page.py"))
-        .args(arguments)
-        .env("SSL_CERT_FILE", ca)
-        .stdin(Stdio::null());
-    for variable in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
-        command.env_remove(variable);
-    }
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {complaint}", output.status);
-    output.stdout
+    run(python, "okta_log.py", arguments, ca).await
 }
 
 /// Everything that exists was seen, once, and nothing else.

@@ -1,13 +1,13 @@
-//! Faithful local stand-ins for the services that Tidegate talks to: an Okta organisation and an Elasticsearch (or
-//! OpenSearch) cluster, with seeded faults.
+//! Faithful local stand-ins for the services that Tidegate talks to: an Okta organisation, an Entra ID directory, a Duo
+//! account, a Google Workspace customer and an Elasticsearch (or OpenSearch) cluster, with seeded faults.
 //!
 //! The stand-ins are written from the vendors' contracts and share no code with the connectors and sinks: they are the
 //! other side. They know what existed and when it became visible, and what arrived and how often, so a test can compare
 //! both ends.
 //!
 //! Each stand-in is a pure request handler ([`Handler`]): a request and the time go in, an [`Answer`] comes out. A test
-//! calls it in process under a virtual clock; [`serve`] binds the same handler to a socket. [`run`] starts both, as
-//! `tidegate simulate` does. Both answer a control API under `/_sim/`, described in the package's README.
+//! calls it in process under a virtual clock; [`serve`] binds the same handler to a socket. [`run`] starts them
+//! together, as `tidegate simulate` does. All answer a control API under `/_sim/`, described in the package's README.
 
 mod answer;
 mod control;
@@ -26,5 +26,5 @@ pub use answer::{Answer, BodyFault, Handler, InFlight};
 pub use control::{Notices, RequestEntry};
 pub use faults::{Exchange, Fault, RandomFaults, ScriptedFault};
 pub use known::{Known, Lateness, Version};
-pub use run::{SimulateOptions, Simulation, run};
+pub use run::{SimulateOptions, Simulation, Vendor, run};
 pub use server::{ServerHandle, SimulatorError, Tls, serve, serve_on};

@@ -1,13 +1,14 @@
 //! The stand-ins on real sockets, loopback only.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidegate_simulator::elasticsearch::{Elasticsearch, ElasticsearchConfig};
 use tidegate_simulator::okta::{Generate, Okta, OktaConfig};
-use tidegate_simulator::{Fault, ScriptedFault, SimulateOptions, Tls, run, serve};
+use tidegate_simulator::{Fault, Known, ScriptedFault, SimulateOptions, Tls, run, serve};
 
 fn anywhere() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -196,7 +197,7 @@ async fn a_kill_can_be_timed_by_the_number_of_events_served() {
 }
 
 #[tokio::test]
-async fn both_stand_ins_run_together() {
+async fn okta_and_the_cluster_run_together() {
     let directory = tempfile::tempdir().unwrap();
     let options = SimulateOptions {
         okta: anywhere(),
@@ -224,6 +225,55 @@ async fn both_stand_ins_run_together() {
     assert_eq!(about["version"]["build_flavor"], "default");
     assert_eq!(simulation.elasticsearch.created(), 0);
     simulation.shutdown().await;
+}
+
+#[tokio::test]
+async fn all_vendors_run_together_and_each_has_what_was_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let spread = chrono::TimeDelta::minutes(30);
+    let options = SimulateOptions {
+        okta: anywhere(),
+        elasticsearch: anywhere(),
+        entra: Some(anywhere()),
+        duo: Some(anywhere()),
+        google: Some(anywhere()),
+        events: 100,
+        late: 9,
+        spread,
+        late_by: spread,
+        ..SimulateOptions::default()
+    };
+    // Entra shortens its times, to a second at most.
+    let began = chrono::Utc::now() - chrono::TimeDelta::seconds(1);
+    let simulation = run(options.clone()).await.unwrap();
+    let vendors = simulation.vendors();
+    let names: Vec<&str> = vendors.iter().map(|vendor| vendor.name).collect();
+    assert_eq!(names, ["Okta", "Entra ID", "Duo", "Google Workspace"]);
+    for (vendor, streams) in vendors.iter().zip([1, 4, 3, 7]) {
+        assert_eq!((vendor.records.len(), vendor.late), (100, 9), "{}", vendor.name);
+        let of: BTreeSet<&str> = vendor.records.iter().map(|record| record.stream.as_str()).collect();
+        assert_eq!(of.len(), streams, "{}", vendor.name);
+        let ids: BTreeSet<_> = vendor.records.iter().map(|record| (&record.stream, &record.id)).collect();
+        assert_eq!(ids.len(), 100, "{}: late records are others", vendor.name);
+        let seen = |record: &&Known| record.at(chrono::Utc::now()).is_some();
+        assert_eq!(vendor.records.iter().filter(seen).count(), 100, "{}: all is there", vendor.name);
+        let totals = json_of(client().get(format!("{}/_sim/totals", vendor.url)).send().await.unwrap()).await;
+        assert_eq!(totals["visible"], 100, "{}: {totals}", vendor.name);
+    }
+
+    let keys = simulation.write_keys(&directory.path().join("keys")).unwrap();
+    let names: Vec<_> = keys.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["entra_client_secret", "duo_secret_key", "google.json"]);
+    let google: Value = serde_json::from_slice(&std::fs::read(&keys[2]).unwrap()).unwrap();
+    assert_eq!(google["token_uri"], format!("{}/token", simulation.google_url.clone().unwrap()));
+    simulation.shutdown().await;
+
+    let live = run(SimulateOptions { live: true, ..options }).await.unwrap();
+    for vendor in live.vendors() {
+        let early = vendor.records.iter().filter(|record| record.versions[0].visible_at < began);
+        assert_eq!(early.count(), 0, "{}: all is yet to come", vendor.name);
+    }
+    live.shutdown().await;
 }
 
 #[tokio::test]

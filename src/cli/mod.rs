@@ -77,7 +77,7 @@ enum Verb {
     Check(check::Args),
     Map(map::Args),
     #[cfg(feature = "simulator")]
-    Simulate(simulate::Args),
+    Simulate(Box<simulate::Args>),
     #[cfg(feature = "simulator")]
     Demo(demo::Args),
     Status(status::Args),

@@ -2,17 +2,20 @@
 
 use super::text::thousands;
 use chrono::TimeDelta;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidegate_simulator::duo::Integration;
 use tidegate_simulator::elasticsearch::Flavour;
+use tidegate_simulator::entra::{DEFAULT_APP, DEFAULT_TENANT};
 use tidegate_simulator::okta::Client;
-use tidegate_simulator::{SimulateOptions, run as start};
+use tidegate_simulator::{SimulateOptions, Simulation, run as start};
 
-/// Starts a local Okta and a local Elasticsearch to try things out against; ends with Ctrl-C.
+/// Starts a local Okta, Entra ID, Duo, Google Workspace and Elasticsearch to try things out against; ends with Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Both answer a control API under /_sim/ (totals, ids, faults, clock, tokens, events, requests); see simulator/README.md"
+    after_help = "All answer a control API under /_sim/ (totals, ids, faults, clock, tokens, events, requests); see simulator/README.md"
 )]
 pub struct Args {
     /// Where the Okta organisation listens; port 0 takes a free one
@@ -21,17 +24,29 @@ pub struct Args {
     /// Where the Elasticsearch (or OpenSearch) cluster listens
     #[arg(long, default_value = "127.0.0.1:4802")]
     elasticsearch: SocketAddr,
-    /// Raw records, one JSON object a line, instead of generated events
+    /// Where Microsoft Graph and the login of Entra ID listen
+    #[arg(long, default_value = "127.0.0.1:4803")]
+    entra: SocketAddr,
+    /// Where the Duo account listens
+    #[arg(long, default_value = "127.0.0.1:4804")]
+    duo: SocketAddr,
+    /// Where the Google Workspace customer listens: both APIs and the token endpoint
+    #[arg(long, default_value = "127.0.0.1:4805")]
+    google: SocketAddr,
+    /// Where the simulated credentials are written that a source reads from files
+    #[arg(long, value_name = "DIR", default_value = "var/simulated")]
+    keys: PathBuf,
+    /// Raw records of Okta, one JSON object a line, instead of its generated events
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How many events are generated
+    /// How many events are generated, of each vendor
     #[arg(long, default_value_t = 1_000)]
     events: usize,
     /// How many of them become visible long after they happened
     #[arg(long, default_value_t = 10)]
     late: usize,
-    /// The time that the events spread over
-    #[arg(long, default_value = "1h", value_parser = super::duration)]
+    /// The time that the events spread over; late ones happened as long before
+    #[arg(long, default_value = "10m", value_parser = super::duration)]
     spread: Duration,
     /// The events appear from now on, instead of having been there
     #[arg(long)]
@@ -39,10 +54,10 @@ pub struct Args {
     /// The same seed makes the same events, links and faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The API token that is accepted
+    /// The API token that Okta accepts
     #[arg(long, default_value = "simulated-token", env = "TIDEGATE_DEMO_TOKEN", hide_env_values = true)]
     token: String,
-    /// An OAuth client that is accepted: its id
+    /// An OAuth client that Okta accepts: its id
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// Its public key: a PEM file, or a JWK
@@ -83,13 +98,19 @@ pub async fn run(args: &Args) -> u8 {
             return 20;
         }
     };
+    let spread = TimeDelta::from_std(args.spread).unwrap_or(TimeDelta::minutes(10));
     let options = SimulateOptions {
         okta: args.okta,
         elasticsearch: args.elasticsearch,
+        entra: Some(args.entra),
+        duo: Some(args.duo),
+        google: Some(args.google),
         seed: args.seed,
         events: args.events,
         late: args.late.min(args.events),
-        spread: TimeDelta::from_std(args.spread).unwrap_or(TimeDelta::hours(1)),
+        spread,
+        // So that a pipeline that begins twice the spread ago finds all of them.
+        late_by: spread,
         live: args.live,
         file: args.file.clone(),
         token: args.token.clone(),
@@ -107,20 +128,82 @@ pub async fn run(args: &Args) -> u8 {
             return 20;
         }
     };
-    super::print(&format!(
-        "Okta           {}  {} events, {} late",
-        simulation.okta_url,
-        thousands(simulation.events as u64),
-        thousands(simulation.late as u64)
-    ));
-    super::print(&format!("Elasticsearch  {}", simulation.elasticsearch_url));
-    if let Some(ca) = &simulation.ca_file {
-        super::print(&format!("CA             {}", ca.display()));
+    if let Err(error) = simulation.write_keys(&args.keys) {
+        super::complain(&format!("simulate: {error}"));
+        return 20;
     }
+    for vendor in simulation.vendors() {
+        super::print(&format!(
+            "{:16}  {}  {} events, {} late",
+            vendor.name,
+            vendor.url,
+            thousands(vendor.records.len() as u64),
+            thousands(vendor.late as u64)
+        ));
+    }
+    super::print(&format!("{:16}  {}", "Elasticsearch", simulation.elasticsearch_url));
+    if let Some(ca) = &simulation.ca_file {
+        super::print(&format!("{:16}  {}", "CA", ca.display()));
+    }
+    super::print(&format!("\nThese sources read them:\n{}", sources(&simulation, &args.keys)));
     super::print("Next: tidegate sync    (Ctrl-C ends the stand-ins)");
     super::interrupted().await;
     simulation.shutdown().await;
     0
+}
+
+/// The vendors that are played, as sources of a pipeline. `keys` is where [`Simulation::write_keys`] wrote to.
+pub(super) fn sources(simulation: &Simulation, keys: &Path) -> String {
+    let file = |name: &str| {
+        let reference = format!("file:{}", keys.join(name).display());
+        serde_json::Value::String(reference).to_string()
+    };
+    let mut text = String::new();
+    let mut source = |key: &str, connector: &str, lines: String| {
+        let _ = write!(text, "\n[tenant.acme.source.{key}]\nconnector = \"{connector}\"\n{lines}");
+    };
+    source(
+        "okta",
+        "okta",
+        format!(
+            "url       = \"{}\"\nauth      = {{ token = \"env:TIDEGATE_DEMO_TOKEN\" }}\n",
+            simulation.okta_url
+        ),
+    );
+    if let Some(url) = &simulation.entra_url {
+        source(
+            "entra",
+            "entra",
+            format!(
+                "directory = \"{DEFAULT_TENANT}\"\nurl       = \"{url}\"\nlogin_url = \"{url}\"\n\
+                 auth      = {{ client_id = \"{DEFAULT_APP}\", client_secret = {} }}\n",
+                file("entra_client_secret")
+            ),
+        );
+    }
+    if let Some(url) = &simulation.duo_url {
+        source(
+            "duo",
+            "duo",
+            format!(
+                "url       = \"{url}\"\nauth      = {{ integration_key = \"{}\", secret_key = {} }}\n",
+                Integration::simulated().ikey,
+                file("duo_secret_key")
+            ),
+        );
+    }
+    if let Some(url) = &simulation.google_url {
+        source(
+            "google",
+            "google_workspace",
+            format!(
+                "url        = \"{url}\"\nalerts_url = \"{url}\"\n\
+                 auth       = {{ service_account = {}, subject = \"admin@example.com\" }}\n",
+                file("google.json")
+            ),
+        );
+    }
+    text
 }
 
 fn clients(args: &Args) -> Result<Vec<Client>, String> {

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Reads a System Log to its end with Okta's own client, and prints what it saw as JSON.
 
-    page.py key DIR              makes DIR/private.pem and DIR/public.pem
-    page.py token URL TOKEN      pages with an API token
-    page.py dpop URL CLIENT KEY  pages as a service app: private key, access token bound by DPoP
+    okta_log.py key DIR              makes DIR/private.pem and DIR/public.pem
+    okta_log.py token URL TOKEN      pages with an API token
+    okta_log.py dpop URL CLIENT KEY  pages as a service app: private key, access token bound by DPoP
 
 The client wants https, and trusts the authority in SSL_CERT_FILE.
 """
