@@ -285,9 +285,7 @@ impl Reading {
         for other in self.jobs.iter_mut().filter(|other| all || other.stream() == job.stream()) {
             other.halted = true;
             other.due = other.due.max(due);
-            if all {
-                told.extend(why.and_then(|why| other.unread(why, asked)).map(Change::Cover));
-            }
+            told.extend(why.and_then(|why| other.unread(why, asked)).map(Change::Cover));
         }
         wait
     }

@@ -149,12 +149,16 @@ impl Reading {
         let (mut changes, mut moved) = (Vec::new(), false);
         let mut at = 0;
         while let Some(job) = self.jobs.get(at) {
-            if !job.busy && job.due <= now && job.place().is_none() && matches!(job.part, Part::Window(_)) {
-                let gap = self.gap(at);
-                moved |= !gap.is_empty();
-                changes.extend(gap);
+            if !job.busy && job.due <= now && matches!(job.part, Part::Window(_)) {
+                if job.place().is_none() {
+                    let gap = self.gap(at);
+                    moved |= !gap.is_empty();
+                    changes.extend(gap);
+                }
                 changes.extend(self.kept(at, wall));
-                self.look_ahead(at);
+                if self.jobs.get(at).is_some_and(|job| job.place().is_none()) {
+                    self.look_ahead(at);
+                }
             }
             at += 1;
         }
@@ -207,10 +211,12 @@ impl Reading {
         changes
     }
 
-    /// What the vendor has forgotten before we came is a hole; no sweep goes there either.
+    /// What the vendor has forgotten before we came, also while a window waited for its turn, is a hole; no sweep goes
+    /// there either.
     pub(super) fn kept(&mut self, at: usize, asked: DateTime<Utc>) -> Vec<Change> {
         let vendor = self.vendor();
-        let Some(job) = self.jobs.get_mut(at).filter(|job| job.work.lane != Lane::Live) else {
+        let ours = |job: &&mut Job| job.work.lane != Lane::Live && !job.has_begun();
+        let Some(job) = self.jobs.get_mut(at).filter(ours) else {
             return Vec::new();
         };
         let from = job.work.from;
@@ -220,6 +226,7 @@ impl Reading {
         }
         job.work.from = kept;
         let cause = job.windowed(|_, memo| window::overtaken_by(memo, vendor)).unwrap_or("retention");
+        job.windowed(|_, memo| memo.not_before(kept));
         let hole = (job.work.lane == Lane::Backfill)
             .then(|| Change::Cover(job.hole(from, kept, cause, None, asked)));
         hole.into_iter().chain([job.row()]).collect()

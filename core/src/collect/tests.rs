@@ -462,6 +462,59 @@ async fn a_vendor_that_is_back_just_before_its_retention_ends_loses_nothing_and_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_window_that_waited_for_its_turn_is_not_asked_for_what_the_vendor_forgot_meanwhile() {
+    // One request a minute is ours, of which live takes every second one.
+    let bench = Bench::with(Budget { limit: 2, span: MINUTE });
+    let bench = Bench { plan: StreamPlan { poll: 2 * MINUTE, ..bench.plan.clone() }, ..bench };
+    let begin = bench.now();
+    for n in 0..24 * 32 {
+        bench.vendor.add(n, begin + TimeDelta::hours(i64::try_from(n).unwrap()), TimeDelta::zero());
+    }
+    bench.run(HOUR).await;
+    tokio::time::sleep((29 * 24 + 22) * HOUR).await;
+    let refused = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&refused);
+    bench.vendor.twist(move |place, now| match place {
+        Place::Window { from, .. } if *from < now - TimeDelta::days(30) => {
+            seen.lock().unwrap().push((now, *from));
+            let cause = Fault::new(FaultKind::Configuration, "before the minimum allowed time");
+            Some(PollError::TooOld { cause })
+        }
+        _ => None,
+    });
+    bench.run(30 * HOUR).await;
+    assert!(refused.lock().unwrap().is_empty(), "{:?}", refused.lock().unwrap());
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(10)).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_a_right_names_what_its_backfill_does_not_read_either() {
+    let bench = Bench::with(Budget { limit: 2, span: MINUTE });
+    let bench = Bench { start: bench.now() - TimeDelta::days(3), ..bench };
+    for n in 0..72 {
+        bench.vendor.add(n, bench.now() - TimeDelta::hours(i64::try_from(n).unwrap()), TimeDelta::zero());
+    }
+    // Long enough to begin: most of three days is still to be read.
+    bench.run(2 * MINUTE).await;
+    bench.vendor.twist(|_, _| Some(PollError::Halt { cause: Fault::new(FaultKind::Permission, "no right") }));
+    bench.run(2 * HOUR).await;
+    let state = bench.state().await;
+    let holes = of(&state, Grade::Hole);
+    for hole in &holes {
+        assert_eq!(hole.cause.as_deref(), Some("permission"));
+        assert_eq!(hole.repairable_until, Some(hole.from + TimeDelta::days(30)));
+    }
+    let whole = state.coverage.iter().map(|row| row.to - row.from).sum::<TimeDelta>();
+    assert!(whole > TimeDelta::hours(73), "no time is left out: {:?}", rows(&state));
+    assert!(holes.iter().map(|row| row.to - row.from).sum::<TimeDelta>() > TimeDelta::hours(60));
+    bench.vendor.twist(|_, _| None);
+    bench.run(30 * HOUR).await;
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(10)).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0, "{:?}", rows(&bench.state().await));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_vendor_forgot_before_its_retention_is_found_out_to_the_hour() {
     let bench = Bench { start: DateTime::UNIX_EPOCH, ..Bench::new() };
     let bench = Bench { start: bench.now() - TimeDelta::days(20), ..bench };

@@ -543,6 +543,12 @@ impl Memo {
         self.window = Some(InHand { found, ..InHand::new(from, to) });
     }
 
+    /// A window that has not begun yet begins no earlier than this.
+    pub(super) fn not_before(&mut self, from: DateTime<Utc>) {
+        let window = self.window.take().map(|window| InHand { from: window.from.max(from), ..window });
+        self.window = window.filter(|window| window.from < window.to);
+    }
+
     /// A live window that had to be narrowed becomes wider again, until it knows no bound.
     fn widen_again(&mut self, window: &InHand) {
         if window.pages <= PAGES / 10 {
