@@ -37,8 +37,12 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(120);
 /// Times have up to seven digits after the second, but a bound in whole seconds needs none of them.
 const UNIT: Duration = Duration::from_secs(1);
 
-/// Sign-ins and audits with a premium licence (7 days without), and risk detections with P1.
+/// Sign-ins, audits and provisioning with a premium licence; 7 days without.
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+
+/// Risk detections with P2; 30 days with P1. Who remembered them for less would take a change that comes after a month for
+/// a record that was delivered long ago.
+const RISK_RETENTION: Duration = Duration::from_secs(90 * 86_400);
 
 const fn stream(
     name: &'static str,
@@ -52,6 +56,12 @@ const fn stream(
     Stream { name, kind, default, immutable, retention: RETENTION, poll, names }
 }
 
+const fn risk_stream(name: &'static str, default: bool) -> Stream {
+    let week = Duration::from_secs(7 * 86_400);
+    let stream = stream(name, default, false, week, TWO_MINUTES, &RISK_DETECTIONS);
+    Stream { retention: RISK_RETENTION, ..stream }
+}
+
 /// All logs. `widest` is a judgement: Graph has no limit of its own, but gives up after 300 s, and long chains of pages
 /// cannot be resumed; non-interactive and workload sign-ins are many times as many as interactive ones. `poll`: Microsoft's
 /// integrations ask every one to two minutes; the risk logs have the smallest budget. Audits are final; sign-ins and
@@ -62,15 +72,8 @@ pub const STREAMS: &[Stream] = &[
     stream("sign_ins_service_principal", false, false, HOUR, MINUTE, &SIGN_INS),
     stream("sign_ins_managed_identity", false, false, HOUR, MINUTE, &SIGN_INS),
     stream("directory_audits", true, true, DAY, MINUTE, &DIRECTORY_AUDITS),
-    stream("risk_detections", true, false, Duration::from_secs(7 * 86_400), TWO_MINUTES, &RISK_DETECTIONS),
-    stream(
-        "service_principal_risk_detections",
-        false,
-        false,
-        Duration::from_secs(7 * 86_400),
-        TWO_MINUTES,
-        &RISK_DETECTIONS,
-    ),
+    risk_stream("risk_detections", true),
+    risk_stream("service_principal_risk_detections", false),
     stream("provisioning", false, false, DAY, MINUTE, &PROVISIONING),
 ];
 
