@@ -60,6 +60,40 @@ pub(crate) struct Desk {
     pub(crate) notices: Notices,
 }
 
+/// What a vendor's stand-in can be told beside its requests: every one of them keeps its [`Desk`] as `shared.desk`.
+macro_rules! front_desk {
+    ($stand_in:ident) => {
+        impl $stand_in {
+            /// Puts a fault at the end of the script.
+            pub fn push_fault(&self, fault: $crate::ScriptedFault) {
+                self.shared.desk.plan().push(fault);
+            }
+
+            /// Ends all faults, scripted and random.
+            pub fn clear_faults(&self) {
+                self.shared.desk.plan().clear();
+            }
+
+            /// Replaces the random faults.
+            pub fn set_random_faults(&self, faults: Option<$crate::RandomFaults>) {
+                self.shared.desk.plan().set_random(faults);
+            }
+
+            /// Moves the server's clock forward.
+            pub fn advance(&self, by: chrono::TimeDelta) {
+                self.shared.desk.advance(by);
+            }
+
+            /// The requests answered so far (control requests are not among them).
+            #[must_use]
+            pub fn requests(&self) -> Vec<$crate::RequestEntry> {
+                self.shared.desk.requests()
+            }
+        }
+    };
+}
+pub(crate) use front_desk;
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

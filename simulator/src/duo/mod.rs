@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::{Method, Request, StatusCode};
 use serde_json::Value;
 
@@ -28,8 +28,8 @@ pub use config::{Access, DuoConfig, Integration, IntegrationKind, Limits, Quirks
 pub use generate::Generate;
 
 use crate::answer::{Answer, Handler, accepts_gzip, http_date};
-use crate::control::{Desk, Notices, RequestEntry, lock};
-use crate::faults::{Fault, RandomFaults, ScriptedFault};
+use crate::control::{Desk, Notices, front_desk, lock};
+use crate::faults::Fault;
 use crate::known::{Known, Version};
 use auth::Keyring;
 use endpoint::Endpoint;
@@ -73,6 +73,8 @@ struct Inner {
     /// Orders to generate that came without a seed.
     ordered: u64,
 }
+
+front_desk!(Duo);
 
 impl Duo {
     /// Sets an account up.
@@ -131,26 +133,6 @@ impl Duo {
         }
         desk.answered(request, &mut answer, fault.as_ref(), now);
         answer
-    }
-
-    /// Puts a fault at the end of the script.
-    pub fn push_fault(&self, fault: ScriptedFault) {
-        self.shared.desk.plan().push(fault);
-    }
-
-    /// Ends all faults, scripted and random.
-    pub fn clear_faults(&self) {
-        self.shared.desk.plan().clear();
-    }
-
-    /// Replaces the random faults.
-    pub fn set_random_faults(&self, faults: Option<RandomFaults>) {
-        self.shared.desk.plan().set_random(faults);
-    }
-
-    /// Moves the server's clock forward.
-    pub fn advance(&self, by: TimeDelta) {
-        self.shared.desk.advance(by);
     }
 
     /// Adds generated records. None becomes visible before the last request that was answered.
@@ -214,12 +196,6 @@ impl Duo {
     #[must_use]
     pub fn refused(&self) -> u64 {
         lock(&self.shared.inner).buckets.refused
-    }
-
-    /// The requests answered so far (control requests are not among them).
-    #[must_use]
-    pub fn requests(&self) -> Vec<RequestEntry> {
-        self.shared.desk.requests()
     }
 
     /// Counts, as `GET /_sim/totals` gives them.

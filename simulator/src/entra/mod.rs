@@ -21,7 +21,7 @@ mod view;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::Request;
 use serde_json::{Map, Value, json};
 
@@ -32,8 +32,8 @@ pub use config::{
 pub use generate::Generate;
 
 use crate::answer::{Answer, Handler, accepts_gzip, http_date};
-use crate::control::{Desk, Notices, RequestEntry, lock};
-use crate::faults::{Fault, RandomFaults, ScriptedFault};
+use crate::control::{Desk, Notices, front_desk, lock};
+use crate::faults::Fault;
 use crate::known::{Known, Version};
 use crate::rng::{mix, uuid};
 use limits::Buckets;
@@ -87,6 +87,8 @@ impl Inner {
         added
     }
 }
+
+front_desk!(Entra);
 
 impl Entra {
     /// Sets the service and its tenants up.
@@ -151,26 +153,6 @@ impl Entra {
         answer
     }
 
-    /// Puts a fault at the end of the script.
-    pub fn push_fault(&self, fault: ScriptedFault) {
-        self.shared.desk.plan().push(fault);
-    }
-
-    /// Ends all faults, scripted and random.
-    pub fn clear_faults(&self) {
-        self.shared.desk.plan().clear();
-    }
-
-    /// Replaces the random faults.
-    pub fn set_random_faults(&self, faults: Option<RandomFaults>) {
-        self.shared.desk.plan().set_random(faults);
-    }
-
-    /// Moves the server's clock forward.
-    pub fn advance(&self, by: TimeDelta) {
-        self.shared.desk.advance(by);
-    }
-
     /// Adds generated records. Returns how many.
     pub fn add_generated(&self, plan: &Generate) -> usize {
         lock(&self.shared.inner).add(plan)
@@ -227,11 +209,6 @@ impl Entra {
         let inner = lock(&self.shared.inner);
         let stores = inner.stores.iter().find(|(id, _)| id.eq_ignore_ascii_case(tenant));
         stores.map(|(_, stores)| stores.iter().flat_map(Store::known).collect()).unwrap_or_default()
-    }
-
-    /// The requests answered so far (control requests are not among them).
-    pub fn requests(&self) -> Vec<RequestEntry> {
-        self.shared.desk.requests()
     }
 
     /// Requests refused because a limit was reached; scripted refusals are not among them.

@@ -22,7 +22,7 @@ mod store;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
@@ -33,8 +33,8 @@ pub use config::{
 pub use generate::{Generate, lateness};
 
 use crate::answer::{Answer, Handler, accepts_gzip, http_date};
-use crate::control::{Desk, Notices, RequestEntry, lock};
-use crate::faults::{Fault, RandomFaults, ScriptedFault};
+use crate::control::{Desk, Notices, front_desk, lock};
+use crate::faults::Fault;
 use crate::known::{Known, Version};
 use crate::rng::mix;
 use alerts::{AlertQuery, AlertStore};
@@ -83,6 +83,8 @@ pub enum Api {
     /// The Alert Center API.
     Alerts,
 }
+
+front_desk!(Google);
 
 impl Google {
     /// Sets a customer up.
@@ -181,26 +183,6 @@ impl Google {
         inner.add(Known { stream: stream.to_owned(), id, occurred_at, versions }, tie);
     }
 
-    /// Puts a fault at the end of the script.
-    pub fn push_fault(&self, fault: ScriptedFault) {
-        self.shared.desk.plan().push(fault);
-    }
-
-    /// Ends all faults, scripted and random.
-    pub fn clear_faults(&self) {
-        self.shared.desk.plan().clear();
-    }
-
-    /// Replaces the random faults.
-    pub fn set_random_faults(&self, faults: Option<RandomFaults>) {
-        self.shared.desk.plan().set_random(faults);
-    }
-
-    /// Moves the server's clock forward.
-    pub fn advance(&self, by: TimeDelta) {
-        self.shared.desk.advance(by);
-    }
-
     /// Adds a service account, or replaces the one of that address: its keys, its delegation.
     pub fn set_service_account(&self, account: ServiceAccount) {
         lock(&self.shared.inner).auth.set_account(account);
@@ -228,11 +210,6 @@ impl Google {
             Api::Reports => inner.enabled.0 = enabled,
             Api::Alerts => inner.enabled.1 = enabled,
         }
-    }
-
-    /// The requests answered so far (control requests are not among them).
-    pub fn requests(&self) -> Vec<RequestEntry> {
-        self.shared.desk.requests()
     }
 
     /// Requests refused for going over a limit; scripted refusals do not count.

@@ -26,8 +26,8 @@ pub use config::{Client, ClientAuth, OktaConfig, PublicKey, Token, TokenState};
 pub use generate::{Generate, GeneratedEvent, generate};
 
 use crate::answer::{Answer, Handler, InFlight, accepts_gzip, http_date};
-use crate::control::{Desk, Notices, RequestEntry, lock, no_such_control, parse};
-use crate::faults::{Fault, RandomFaults, ScriptedFault};
+use crate::control::{Desk, Notices, front_desk, lock, no_such_control, parse};
+use crate::faults::Fault;
 use crate::rng::{mix, uuid};
 use auth::{Auth, Denied};
 use limits::{Limits, RateHeaders, Sizes};
@@ -79,6 +79,8 @@ pub struct KnownEvent {
     /// Published long before it was persisted.
     pub late: bool,
 }
+
+front_desk!(Okta);
 
 impl Okta {
     /// Sets an organisation up.
@@ -155,26 +157,6 @@ impl Okta {
         answer
     }
 
-    /// Puts a fault at the end of the script.
-    pub fn push_fault(&self, fault: ScriptedFault) {
-        self.shared.desk.plan().push(fault);
-    }
-
-    /// Ends all faults, scripted and random.
-    pub fn clear_faults(&self) {
-        self.shared.desk.plan().clear();
-    }
-
-    /// Replaces the random faults.
-    pub fn set_random_faults(&self, faults: Option<RandomFaults>) {
-        self.shared.desk.plan().set_random(faults);
-    }
-
-    /// Moves the server's clock forward.
-    pub fn advance(&self, by: TimeDelta) {
-        self.shared.desk.advance(by);
-    }
-
     /// Adds generated events. None becomes persisted before the last request that was answered.
     pub fn add_events(&self, plan: &Generate) {
         lock(&self.shared.inner).store.add_generated(generate(plan));
@@ -221,11 +203,6 @@ impl Okta {
     pub fn record(&self, id: &str) -> Option<Bytes> {
         let inner = lock(&self.shared.inner);
         inner.store.all().iter().find(|record| record.id == id).map(|record| record.raw.clone())
-    }
-
-    /// The requests answered so far (control requests are not among them).
-    pub fn requests(&self) -> Vec<RequestEntry> {
-        self.shared.desk.requests()
     }
 
     /// Counts, as `GET /_sim/totals` gives them.

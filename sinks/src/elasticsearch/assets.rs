@@ -45,12 +45,28 @@ struct Vendor {
     open: &'static [&'static str],
 }
 
-const VENDORS: &[Vendor] = &[Vendor {
-    name: "okta",
-    patterns: &["logs-okta.*-*"],
-    fields: include_str!("fields/okta.txt"),
-    open: &["okta.debug_context.debug_data.*", "okta.target.changeDetails.*", "okta.target.detailEntry.*"],
-}];
+const VENDORS: &[Vendor] = &[
+    Vendor {
+        name: "okta",
+        patterns: &["logs-okta.*-*"],
+        fields: include_str!("fields/okta.txt"),
+        open: &[
+            "okta.debug_context.debug_data.*",
+            "okta.target.changeDetails.*",
+            "okta.target.detailEntry.*",
+        ],
+    },
+    // Their own fields are not typed one by one yet: kept whole, they can be searched by path and value, and no record
+    // can contradict another.
+    Vendor { name: "azure", patterns: &["logs-azure.*-*"], fields: "azure flattened", open: &[] },
+    Vendor { name: "cisco_duo", patterns: &["logs-cisco_duo.*-*"], fields: "cisco_duo flattened", open: &[] },
+    Vendor {
+        name: "google_workspace",
+        patterns: &["logs-google_workspace.*-*"],
+        fields: "google_workspace flattened",
+        open: &[],
+    },
+];
 
 const ECS: &str = include_str!("fields/ecs.txt");
 
