@@ -4,6 +4,7 @@
 
 mod client;
 pub mod event_types;
+pub mod fields;
 pub mod normalize;
 mod page;
 mod sign;

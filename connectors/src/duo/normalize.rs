@@ -3,6 +3,7 @@
 //! No member is taken for granted, whatever its type: what does not fit reads as absent.
 
 use super::event_types::{self, Meaning};
+use super::fields::RECORD;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 use tidegate_core::event::{
@@ -71,7 +72,8 @@ pub fn normalize<'r>(
     if record.kind() != Json::Object {
         return Err(NormalizeError("the record is not a JSON object".to_owned()));
     }
-    let mut event = Event { record: Some(record), time: time(stream, record), ..Event::default() };
+    let mut event =
+        Event { record: Some(record), table: &RECORD, time: time(stream, record), ..Event::default() };
     match stream {
         "authentication" => {
             event.id = record.get("txid").and_then(known);
