@@ -1,6 +1,6 @@
 //! A customer of Google's and a tenant that collects from it.
 
-use crate::common::{Town, answering, assert_all_arrived, base};
+use crate::common::{Town, answering, assert_all_arrived};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -224,9 +224,4 @@ pub(crate) fn parameter(request: &RequestEntry, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
-}
-
-/// An hour before the tests begin.
-pub(crate) fn an_hour_ago() -> DateTime<Utc> {
-    base() - TimeDelta::hours(1)
 }

@@ -5,7 +5,7 @@ use crate::scene::{HOUR, MINUTE, Scene, assert_whole, customer, dice, ledger, pa
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tidegate_core::journal::Grade;
 use tidegate_simulator::google::{ALERTS, Generate};
@@ -39,7 +39,7 @@ async fn newest_first_pages_with_kills_between_them_never_advance_the_ledger_ear
     let scene = Scene::new(google, "streams = [\"login\"]\nstart = \"25m\"\nlimit = 10\n");
     slow(&scene, 2_000);
     let mut kills = 0;
-    while ledger_is_empty(&scene) {
+    while !is_covered(&scene) {
         scene.run_and_kill(Duration::from_millis(3_000 + dice(17, kills) % 14_000)).await;
         assert_proven(&scene);
         kills += 1;
@@ -54,9 +54,12 @@ async fn newest_first_pages_with_kills_between_them_never_advance_the_ledger_ear
     let asked = scene.asked("login");
     assert!(asked.iter().all(|request| request.status == 200), "no token in a chain that is not its own");
     // The walk of 60 pages went on where it was: at each kill the page in flight is lost.
-    let first = parameter(&asked[0], "endTime");
-    let walk: Vec<_> = asked.iter().filter(|request| parameter(request, "endTime") == first).collect();
-    assert!(walk.len() as u64 <= 62 + kills, "{} pages, {kills} kills", walk.len());
+    let mut walks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for request in &asked {
+        walks.entry(parameter(request, "startTime")).or_default().push(request);
+    }
+    let walk = walks.values().max_by_key(|walk| walk.len()).unwrap();
+    assert!(walk.len() > 50 && walk.len() as u64 <= 62 + kills, "{} pages, {kills} kills", walk.len());
     assert_eq!(
         walk.iter().filter(|request| parameter(request, "pageToken").is_none()).count(),
         1,
@@ -64,8 +67,9 @@ async fn newest_first_pages_with_kills_between_them_never_advance_the_ledger_ear
     );
 }
 
-fn ledger_is_empty(scene: &Scene) -> bool {
-    !scene.journal().exists() || ledger(&scene.state(), "login").is_empty()
+fn is_covered(scene: &Scene) -> bool {
+    let to = || ledger(&scene.state(), "login").last().map(|row| row.to);
+    scene.journal().exists() && to().is_some_and(|to| to > base() - TimeDelta::minutes(4))
 }
 
 #[tokio::test(start_paused = true)]
