@@ -39,7 +39,7 @@ fn oauth_rig(dpop: bool, wrong_by: TimeDelta) -> Rig {
     let text = std::fs::read_to_string(&path).unwrap();
     let old = text.lines().find(|line| line.starts_with("auth")).unwrap().to_owned();
     std::fs::write(&path, text.replace(&old, &auth)).unwrap();
-    rig.config = rig.world.load(&path).unwrap();
+    rig.town.config = rig.world.load(&path).unwrap();
     rig.okta.advance(TimeDelta::zero() - wrong_by);
     rig
 }

@@ -590,12 +590,14 @@ fn the_pipeline_in_the_repository_loads() {
 mod init {
     use super::{one, read};
     use std::fs;
-    use tidegate::cli::init::{InitOkta, okta};
+    use tidegate::cli::init::{InitArgs, Template, init};
 
-    fn args() -> InitOkta {
-        InitOkta {
+    fn args() -> InitArgs {
+        InitArgs {
+            what: Some(Template::Okta),
+            connector: None,
             tenant: "globex".to_owned(),
-            url: "https://globex.okta.com/admin".to_owned(),
+            organisation: Some("https://globex.okta.com/admin".to_owned()),
             output: None,
         }
     }
@@ -603,7 +605,7 @@ mod init {
     #[test]
     fn what_it_writes_loads_as_it_is() {
         let mut out = Vec::new();
-        okta(&args(), &mut out).unwrap();
+        init(&args(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let config = one(&text).unwrap();
         let source = &config.tenants["globex"].sources["okta"];
@@ -616,7 +618,7 @@ mod init {
     #[test]
     fn what_it_offers_in_comments_loads_too() {
         let mut out = Vec::new();
-        okta(&args(), &mut out).unwrap();
+        init(&args(), &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let mut offered = String::new();
         for line in text.lines() {
@@ -639,28 +641,32 @@ mod init {
     fn a_file_that_exists_is_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pipeline.toml");
-        let args = InitOkta { output: Some(path.clone()), ..args() };
+        let args = InitArgs { output: Some(path.clone()), ..args() };
         let mut out = Vec::new();
-        okta(&args, &mut out).unwrap();
+        init(&args, &mut out).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("next: tidegate check --config"));
         assert!(read(&path, &[]).is_ok());
         fs::write(&path, "mine").unwrap();
-        let error = okta(&args, &mut Vec::new()).unwrap_err().to_string();
+        let error = init(&args, &mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains("the file exists and is left as it is"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
     }
 
     #[test]
     fn arguments_that_would_not_load_are_refused() {
-        for (tenant, url) in [
-            ("Globex Inc", "https://globex.okta.com"),
-            ("globex", "globex"),
-            ("globex", "https://u:p@globex.okta.com"),
-            ("globex", "file:///etc"),
+        let (okta, entra, google) = (Template::Okta, Template::Entra, Template::GoogleWorkspace);
+        for (what, tenant, organisation) in [
+            (okta, "Globex Inc", "https://globex.okta.com"),
+            (okta, "globex", "globex"),
+            (okta, "globex", "https://u:p@globex.okta.com"),
+            (okta, "globex", "file:///etc"),
+            (entra, "globex", "globex.example.com\"\nx = 1"),
+            (google, "globex", "example.com"),
         ] {
-            let args = InitOkta { tenant: tenant.to_owned(), url: url.to_owned(), output: None };
+            let (what, tenant, organisation) = (Some(what), tenant.to_owned(), Some(organisation.to_owned()));
+            let args = InitArgs { what, tenant, organisation, ..args() };
             let mut out = Vec::new();
-            let error = okta(&args, &mut out).unwrap_err().to_string();
+            let error = init(&args, &mut out).unwrap_err().to_string();
             assert!(error.starts_with("--") && error.contains("accepted: "), "{error}");
             assert!(out.is_empty());
         }

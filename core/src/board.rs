@@ -24,7 +24,7 @@ pub struct SourceState {
     pub fault: Option<(Fault, DateTime<Utc>)>,
     /// Until when it waits, and why.
     pub wait: Option<(DateTime<Utc>, String)>,
-    /// Live reading has caught up at least once.
+    /// Live reading has caught up at least once, in all streams.
     pub drained: bool,
     /// How far live reading has come, in the stream that was read last.
     pub covered_to: Option<DateTime<Utc>>,
@@ -53,6 +53,8 @@ pub struct StreamState {
     pub fault: Option<(Fault, DateTime<Utc>)>,
     /// Until when it waits, and why.
     pub wait: Option<(DateTime<Utc>, String)>,
+    /// Live reading has caught up at least once.
+    pub drained: bool,
     /// How far live reading has come.
     pub covered_to: Option<DateTime<Utc>>,
 }

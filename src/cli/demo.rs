@@ -1,6 +1,6 @@
 //! `tidegate demo`: the stand-ins and a real pipeline beside each other, killed once on purpose, and the books compared.
 
-use super::report::thousands;
+use super::text::thousands;
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
 use std::collections::BTreeSet;

@@ -47,7 +47,7 @@ pub fn run(world: &World, args: &Args) -> u8 {
         ));
         return 20;
     };
-    let Some(stream) = connector.streams().iter().find(|s| s.name == args.stream) else {
+    let Some(stream) = connector.stream(&args.stream) else {
         let known: Vec<&str> = connector.streams().iter().map(|s| s.name).collect();
         super::complain(&format!("--stream {}: {} has {}", args.stream, connector.title(), known.join(", ")));
         return 20;

@@ -5,18 +5,22 @@ pub mod backfill;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod coverage;
 pub mod dead_letters;
 #[cfg(feature = "simulator")]
 pub mod demo;
 pub mod init;
 pub mod manage;
 pub mod map;
+pub mod probe;
 pub mod report;
 pub mod run;
 #[cfg(feature = "simulator")]
 pub mod simulate;
+pub mod standing;
 pub mod status;
 pub mod sync;
+pub mod text;
 
 use crate::config::Config;
 use crate::world::World;
@@ -25,6 +29,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_core::journal::JournalError;
 use tidegate_core::source::Connector;
 use tidegate_core::units;
 
@@ -75,8 +80,8 @@ enum Verb {
     Simulate(simulate::Args),
     #[cfg(feature = "simulator")]
     Demo(demo::Args),
-    Status(status::StatusArgs),
-    Coverage(status::CoverageArgs),
+    Status(status::Args),
+    Coverage(coverage::Args),
     Backfill(backfill::Args),
     DeadLetters(dead_letters::Args),
     Source(manage::SourceArgs),
@@ -128,10 +133,7 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Simulate(args) => return simulate::run(&args).await,
         #[cfg(feature = "simulator")]
         Verb::Demo(args) => return demo::run(&args).await,
-        Verb::Init(args) => {
-            let init::InitConnector::Okta(args) = &args.connector;
-            return written(init::okta(args, &mut std::io::stdout().lock()));
-        }
+        Verb::Init(args) => return written(init::init(&args, &mut std::io::stdout().lock())),
         Verb::Completions(args) => {
             return written(completions::completions(
                 &args,
@@ -159,8 +161,8 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         }
         Verb::Sync(args) => sync::run(&world, &Arc::new(loaded), &args).await,
         Verb::Check(args) => check::run(&world, &loaded, &args).await,
-        Verb::Status(args) => status::status(&world, &loaded, &args),
-        Verb::Coverage(args) => status::coverage(&loaded, &args),
+        Verb::Status(args) => status::run(&world, &loaded, &args),
+        Verb::Coverage(args) => coverage::run(&world, &loaded, &args),
         Verb::Backfill(args) => backfill::run(&world, &loaded, &args).await,
         Verb::DeadLetters(args) => dead_letters::run(&world, &loaded, &args).await,
         Verb::Source(args) => manage::source(&world, &loaded, &args).await,
@@ -272,6 +274,22 @@ fn tenant<'c>(config: &'c Config, name: &str) -> Result<&'c crate::config::Tenan
         complain(&error.to_string());
         20
     })
+}
+
+/// The tenants of these names, or all of them.
+fn chosen<'c>(
+    config: &'c Config,
+    names: &'c [String],
+) -> Result<Vec<(&'c String, &'c crate::config::Tenant)>, u8> {
+    if names.is_empty() {
+        return Ok(config.tenants.iter().collect());
+    }
+    names.iter().map(|name| Ok((name, tenant(config, name)?))).collect()
+}
+
+/// Whether a tenant never ran, so that there is nothing to read.
+fn no_journal(error: &JournalError) -> bool {
+    matches!(error, JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The exit code of a command that only writes: its errors are about what it was given.

@@ -1,5 +1,6 @@
 //! What a run says at its end: a summary for people and machines, and an exit code that means something.
 
+use super::text::thousands;
 use crate::pipeline::Tenant;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -183,8 +184,8 @@ impl Summary {
                     "{}/{key}  NOT DELIVERED  {fault}\n  Nothing is lost: the journal keeps it and the next run goes on.",
                     tenant.name
                 );
-                if let Some(remedy) = &fault.remedy {
-                    let _ = write!(text, "\n  Fix: {remedy}");
+                for line in remedy(fault.remedy.as_deref().unwrap_or_default()) {
+                    let _ = write!(text, "\n{line}");
                 }
                 self.say(text);
                 self.failed.push(Failed {
@@ -276,7 +277,9 @@ impl Summary {
     }
 }
 
-fn kind_name(kind: FaultKind) -> String {
+/// A group of trouble as metrics and summaries name it.
+#[must_use]
+pub fn kind_name(kind: FaultKind) -> String {
     serde_json::to_value(kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -316,10 +319,10 @@ pub fn explain(tenant: &str, source: &str, fault: &Fault, known: Known<'_>) -> S
     let about_rights =
         matches!(fault.kind, FaultKind::Credential | FaultKind::Permission | FaultKind::Licence);
     let remedy = fault.remedy.as_deref().or(about_rights.then_some(known.remedy)).unwrap_or_default();
-    let mut lines: Vec<&str> = remedy.lines().collect();
+    let mut lines: Vec<String> = self::remedy(remedy).collect();
     let fix = lines.pop();
     for line in lines {
-        let _ = write!(text, "\n  {line}");
+        let _ = write!(text, "\n{line}");
         if let (Some(covered), FaultKind::Credential) = (known.covered, fault.kind) {
             let _ = write!(text, "; last accepted {}", covered.format("%Y-%m-%d %H:%MZ"));
         }
@@ -334,22 +337,16 @@ pub fn explain(tenant: &str, source: &str, fault: &Fault, known: Known<'_>) -> S
         );
     }
     if let Some(fix) = fix {
-        let fix = fix.strip_prefix("Fix: ").unwrap_or(fix);
-        let _ = write!(text, "\n  Fix: {fix}");
+        let _ = write!(text, "\n{fix}");
     }
     text
 }
 
-/// `1200` as `1,200`.
-#[must_use]
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+/// A remedy as it is printed: lines before its last one are the cause.
+pub fn remedy(text: &str) -> impl Iterator<Item = String> {
+    let last = text.lines().count().saturating_sub(1);
+    text.lines().enumerate().map(move |(at, line)| match at == last {
+        true => format!("  Fix: {}", line.strip_prefix("Fix: ").unwrap_or(line)),
+        false => format!("  {line}"),
+    })
 }

@@ -138,7 +138,7 @@ async fn keep_going(world: &World, config: &Config, tenant: &str, mut stop: Stop
     loop {
         match Tenant::start(world, config, tenant, "run").await {
             Ok(mut running) => {
-                world.boards.put(tenant, running.board.clone());
+                world.boards.put(tenant, running.board.clone(), journal_dir(config, tenant));
                 let stopped = tokio::select! {
                     () = stop.reached(Phase::Stop) => true,
                     () = running.broken() => false,

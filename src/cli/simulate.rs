@@ -1,6 +1,6 @@
 //! `tidegate simulate`: the stand-ins, until Ctrl-C.
 
-use super::report::thousands;
+use super::text::thousands;
 use chrono::TimeDelta;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use super::report::Summary;
 use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
-use crate::world::World;
+use crate::world::{World, journal_dir};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,14 +133,25 @@ async fn one(
         Ok(running) => running,
         Err(error) => return Ended { tenant: Err(error), name, complete: false, backlog: (0, 0) },
     };
-    world.boards.put(tenant, running.board.clone());
+    world.boards.put(tenant, running.board.clone(), journal_dir(config, tenant));
     let complete = tokio::select! {
         () = running.drain() => true,
         _ = stop.wait_for(|stop| *stop) => false,
     };
     running.stop().await;
-    let backlog = super::status::backlog(&running.journal, world.clock.now()).await.unwrap_or((0, 0));
+    let backlog = backlog(&running, world.clock.now()).await;
     Ended { tenant: Ok(running), name, complete, backlog }
+}
+
+/// Records that the slowest sink still lacks, and the age of the oldest in seconds.
+async fn backlog(tenant: &Tenant, now: DateTime<Utc>) -> (u64, u64) {
+    let journal = Arc::clone(tenant.journal.journal());
+    let count = move || {
+        let state = journal.load()?;
+        super::status::backlog(&state, |range, bytes| journal.read(range, bytes), now)
+    };
+    let lacks = tokio::task::spawn_blocking(count).await.ok().and_then(Result::ok).unwrap_or_default();
+    lacks.into_iter().map(|lacks| (lacks.records, lacks.oldest_s)).max().unwrap_or_default()
 }
 
 fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>) {

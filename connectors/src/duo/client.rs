@@ -24,6 +24,9 @@ const LEAST_PAUSE: Duration = Duration::from_secs(30);
 /// is good to about a second.
 const CLOCK: TimeDelta = TimeDelta::seconds(10);
 
+/// What Duo surely keeps: its 180 days, and a minute for the way.
+const KEPT: TimeDelta = TimeDelta::minutes(180 * 24 * 60 - 1);
+
 /// How a log is asked for.
 pub(super) enum Endpoint {
     /// v2 and Trust Monitor: between two instants in milliseconds, page by page.
@@ -157,7 +160,9 @@ impl Logs {
         let (mut since, mut own) = (Seconds::floor(from), None);
         let path = match endpoint {
             Endpoint::Range { path, limit, sorted, token: parameter, .. } => {
-                let start = Millis::floor(from);
+                // A page token stands in for the start, which time may have made too old for Duo since the first page.
+                let kept = self.http.their_now() - KEPT;
+                let start = Millis::floor(if token.is_some() { from.max(kept) } else { from });
                 // Duo refuses an end that is not above the start.
                 let end = Millis::ceil(to).max(start.next());
                 query = query.with("limit", limit).with("mintime", start).with("maxtime", end);

@@ -251,6 +251,8 @@ fn every_wrong_key_is_named_and_no_value_below_auth_is_repeated() {
         (with("/auth/skey", json!("env:X")), "auth.skey", "unknown field"),
         (with("/account_id", json!("hidden-value")), "account_id", "DA followed"),
         (with("/limit", json!(10)), "limit", "unknown field"),
+        (with("/requests_per_minute", json!(0)), "requests_per_minute", "real limit"),
+        (with("/requests_per_minute", json!(-1)), "requests_per_minute", "u32"),
     ];
     for (table, key, says) in cases {
         let error = open(Script::start_now(), table.clone()).err().unwrap_or_else(|| panic!("{table}"));
@@ -300,12 +302,14 @@ fn each_log_of_each_account_has_two_requests_a_minute() {
     let buckets = Duo.buckets(&table(config())).unwrap();
     assert_eq!(buckets.len(), STREAMS.len());
     for bucket in &buckets {
-        assert_eq!((bucket.budget.limit, bucket.budget.span), (2, Duration::from_secs(60)));
+        assert_eq!((bucket.budget.limit, bucket.budget.span), (2, Duration::from_secs(61)));
         assert_eq!(bucket.scope, HOST);
         let spends: Vec<_> =
             STREAMS.iter().map(|stream| stream.name).filter(|name| (bucket.streams)(name)).collect();
         assert_eq!(spends, [bucket.name]);
     }
+    let more = Duo.buckets(&table(json!({ "url": HOST, "requests_per_minute": 50 }))).unwrap();
+    assert!(more.iter().all(|bucket| bucket.budget.limit == 50));
 }
 
 #[test]
@@ -387,6 +391,28 @@ async fn a_page_token_travels_with_the_same_window() {
     for (name, token, path) in cases {
         let (_, asked) = poll(Reply::json(500, ""), name, &window(Some(token))).await;
         assert_eq!(asked, [format!("{HOST}{path}")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_grows_too_old_between_its_pages_is_walked_to_its_end() {
+    // Both clocks of the script say 1780000000.
+    let kept = at(1_780_000_000_000) - TimeDelta::days(180) + TimeDelta::minutes(1);
+    for (from, start) in [
+        (kept - TimeDelta::minutes(2), kept),
+        (kept - TimeDelta::seconds(1), kept),
+        (kept + TimeDelta::hours(1), kept + TimeDelta::hours(1)),
+    ] {
+        let ask = async |token: Option<&str>| {
+            let token = token.map(|token| Cursor(token.as_bytes().to_vec()));
+            let place = Place::Window { from, to: from + TimeDelta::hours(2), token };
+            poll(Reply::json(500, ""), "activity", &place).await.1.pop().unwrap()
+        };
+        let asked = ask(Some("1,a")).await;
+        assert!(asked.contains(&format!("&mintime={}&next_offset=", start.timestamp_millis())), "{asked}");
+        // Without a token the start says what is read: it is never moved.
+        let asked = ask(None).await;
+        assert!(asked.contains(&format!("&mintime={}&", from.timestamp_millis())), "{asked}");
     }
 }
 

@@ -64,17 +64,29 @@ pub const OFFLINE_ENROLLMENT: Names = names("cisco_duo.offline_enrollment", "cis
 /// it had that day.
 const SETTLE: &[Duration] = &[Duration::from_secs(15 * 60), Duration::from_secs(4 * 3600)];
 
+/// Trust Monitor's events change when somebody looks them through, which may be days later.
+const SETTLE_LOOKED_THROUGH: &[Duration] = &[
+    Duration::from_secs(15 * 60),
+    Duration::from_secs(4 * 3600),
+    Duration::from_secs(24 * 3600),
+    Duration::from_secs(72 * 3600),
+];
+
+const fn kind(unit: Duration, settle: &'static [Duration]) -> StreamKind {
+    StreamKind::Windowed {
+        settle,
+        // "The last two minutes are not shown", and 5 s for clocks: an end inside them would be passed by.
+        visible_after: Duration::from_secs(125),
+        unit,
+        // Duo refuses a range of more than 180 days; a day less, since its clock goes on between pages.
+        widest: Duration::from_secs(179 * 86_400),
+    }
+}
+
 const fn stream(name: &'static str, unit: Duration, default: bool, names: &'static Names) -> Stream {
     Stream {
         name,
-        kind: StreamKind::Windowed {
-            settle: SETTLE,
-            // "The last two minutes are not shown", and 5 s for clocks: an end inside them would be passed by.
-            visible_after: Duration::from_secs(125),
-            unit,
-            // Duo refuses a range of more than 180 days; a day less, since its clock goes on between pages.
-            widest: Duration::from_secs(179 * 86_400),
-        },
+        kind: kind(unit, SETTLE),
         default,
         immutable: true,
         // An older `mintime` is refused.
@@ -96,14 +108,22 @@ pub const STREAMS: &[Stream] = &[
     stream("activity", MILLISECOND, true, &ACTIVITY),
     stream("telephony", MILLISECOND, true, &TELEPHONY),
     // Its records change: `state` and what triage says.
-    Stream { immutable: false, ..stream("trust_monitor", MILLISECOND, false, &TRUST_MONITOR) },
+    Stream {
+        kind: kind(MILLISECOND, SETTLE_LOOKED_THROUGH),
+        immutable: false,
+        ..stream("trust_monitor", MILLISECOND, false, &TRUST_MONITOR)
+    },
     stream("administrator", SECOND, false, &ADMINISTRATOR),
     stream("offline_enrollment", SECOND, false, &OFFLINE_ENROLLMENT),
 ];
 
 /// Requests a minute of each log, as Duo's staff has said of the authentication, telephony and administrator logs; the
-/// others are taken to be alike.
-const BUDGET: Budget = Budget { limit: 2, span: Duration::from_secs(60) };
+/// others are taken to be alike. Higher figures are about too.
+const REQUESTS_PER_MINUTE: u32 = 2;
+
+/// A minute, and a second because requests do not take the same time to Duo: what leaves us a minute apart may come there
+/// within one.
+const SPAN: Duration = Duration::from_secs(61);
 
 /// Duo's keys of a `source` table.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -115,6 +135,8 @@ struct Config {
     auth: Option<AuthConfig>,
     /// A child account of the account whose credential it is, `DA…`; default: that account itself.
     account_id: Option<String>,
+    /// How many requests a minute Duo takes for each log, from everybody; default: 2. Of these `quota` is ours.
+    requests_per_minute: Option<u32>,
 }
 
 /// `{ integration_key, secret_key }`
@@ -158,7 +180,8 @@ impl Connector for Duo {
         let Settings { tenant, source, table, http } = settings;
         let config = config(&table)?;
         let url = address(config.url.as_deref())?;
-        let account = config.account_id.map(|id| key("account_id", &id, "DA")).transpose()?;
+        let account = config.account_id.as_ref().map(|id| key("account_id", id, "DA")).transpose()?;
+        budget(&config)?;
         let auth = auth(config.auth.unwrap_or_default())?;
         let logs = Logs { url, http, auth, account };
         Ok(Arc::new(DuoSource { logs, tenant, source, polled: AtomicU8::new(0) }))
@@ -178,11 +201,11 @@ impl Connector for Duo {
     }
 
     fn buckets(&self, table: &Map<String, Json>) -> Result<Vec<Bucket>, SettingsError> {
-        let scope = self.organisation(table)?;
+        let (scope, budget) = (self.organisation(table)?, budget(&config(table)?)?);
         let bucket = |name: &'static str, streams: fn(&str) -> bool| Bucket {
             name,
             scope: scope.clone(),
-            budget: BUDGET,
+            budget,
             organisation: None,
             streams,
         };
@@ -218,6 +241,13 @@ fn config(table: &Map<String, Json>) -> Result<Config, SettingsError> {
         }
         error
     })
+}
+
+fn budget(config: &Config) -> Result<Budget, SettingsError> {
+    match config.requests_per_minute.unwrap_or(REQUESTS_PER_MINUTE) {
+        0 => Err(SettingsError::new("requests_per_minute", "0; leave it out or name Duo's real limit")),
+        limit => Ok(Budget { limit, span: SPAN }),
+    }
 }
 
 /// Where the Admin API is: our signatures go there.

@@ -57,7 +57,7 @@ impl Log {
     pub(super) async fn page(&self, stream: &Stream, place: &Place) -> Result<Page, PollError> {
         let target = match place {
             Place::Feed { cursor: Some(cursor), .. } => self.follow(cursor)?,
-            Place::Feed { cursor: None, since } => self.first(*since, self.limit)?,
+            Place::Feed { cursor: None, since } => self.first(*since)?,
             Place::Window { .. } => {
                 let cause =
                     Fault::new(FaultKind::Configuration, "okta's system log is a feed and has no windows");
@@ -69,7 +69,7 @@ impl Log {
     }
 
     /// The first page of a chain. Milliseconds and `Z` always: without them Okta has leaked events outside the range.
-    fn first(&self, since: DateTime<Utc>, limit: u32) -> Result<Target, PollError> {
+    fn first(&self, since: DateTime<Utc>) -> Result<Target, PollError> {
         let since = since.max(self.http.their_now() - OLDEST);
         let mut url =
             self.url.join(PATH).map_err(|error| halt(FaultKind::Configuration, error.to_string()))?;
@@ -77,7 +77,7 @@ impl Log {
         query
             .append_pair("since", &since.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string())
             .append_pair("sortOrder", "ASCENDING")
-            .append_pair("limit", &limit.to_string());
+            .append_pair("limit", &self.limit.to_string());
         if let Some(filter) = &self.filter {
             query.append_pair("filter", filter);
         }
@@ -221,17 +221,6 @@ impl Log {
         let wait = if records.len() >= full { Duration::ZERO } else { stream.poll };
         let Response { body, date, .. } = response;
         Ok(Page { body, records, next: Some(Cursor(next.into_bytes())), wait, date, unread: None })
-    }
-
-    /// One record at most, and nothing of it kept: does the credential read the log?
-    pub(super) async fn probe(&self) -> Result<Response, PollError> {
-        let target = self.first(self.http.their_now() - TimeDelta::minutes(1), 1)?;
-        if let Some(quota) = self.http.quota() {
-            quota.count(self.http.clock().now());
-        }
-        let response = self.get(&target).await?;
-        cut::array(&response.body).map_err(|cause| PollError::Retry { after: None, cause })?;
-        Ok(response)
     }
 }
 

@@ -17,7 +17,6 @@ mod collection_tests;
 use crate::settings;
 use async_trait::async_trait;
 use auth::{App, Auth, ClientProof, Dpop};
-use chrono::TimeDelta;
 use client::Log;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,7 +24,6 @@ use serde_json::{Map, Value as Json};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::event::Emit;
-use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::json::Value;
 use tidegate_core::quota::Budget;
 use tidegate_core::secret::SecretRef;
@@ -58,9 +56,6 @@ pub const STREAMS: &[Stream] = &[Stream {
 
 /// Requests a minute that the smallest organisation has (developer edition, August 2026); every answer says better.
 const BUDGET: Budget = Budget { limit: 20, span: Duration::from_secs(60) };
-
-/// A clock that is off by more makes proofs fail.
-const CLOCK_WARNING: TimeDelta = TimeDelta::seconds(30);
 
 /// Okta's keys of a `source` table.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -264,52 +259,22 @@ impl Source for OktaSource {
     }
 
     async fn check(&self) -> Findings {
-        let log = &self.0;
+        let Log { url, auth, http, .. } = &self.0;
         let mut findings = Findings::default();
-        match log.probe().await {
-            Ok(_) => {
-                findings.lines.push(match log.auth.scopes().await {
-                    None => format!("{}: the API token is accepted", client::origin(&log.url)),
-                    Some((bound, scope)) => format!(
-                        "{}: the app has a token ({}), scope {}",
-                        client::origin(&log.url),
-                        if bound { "DPoP" } else { "bearer" },
-                        scope.as_deref().unwrap_or(auth::SCOPE),
-                    ),
-                });
-                findings.lines.push("the system log can be read".to_owned());
-            }
-            Err(error) => {
-                let mut fault = error.cause().clone();
-                if fault.kind == FaultKind::Credential && fault.remedy.is_none() {
-                    fault.remedy = Some(self.remedy());
-                }
-                findings.faults.push(fault);
-            }
-        }
-        if let Some(skew) = log.http.skew() {
-            let seconds = skew.num_seconds();
-            findings.lines.push(match seconds {
-                0 => "this machine's clock agrees with Okta's".to_owned(),
-                1.. => format!("this machine's clock is {seconds} s ahead of Okta's"),
-                _ => format!("this machine's clock is {} s behind Okta's", -seconds),
-            });
-            if skew.abs() > CLOCK_WARNING {
-                findings.faults.push(
-                    Fault::new(FaultKind::Configuration, "this machine's clock differs from Okta's")
-                        .remedy("synchronise the clock (NTP)"),
-                );
-            }
-        }
-        if let Some(quota) = log.http.quota() {
-            let status = quota.status(log.http.clock().now());
-            if let (true, Some(used)) = (status.seen, status.used) {
-                findings.lines.push(format!(
-                    "rate limit: {} of {} requests a minute left",
-                    status.limit.saturating_sub(used),
-                    status.limit
-                ));
-            }
+        match auth.authorize(http, url).await {
+            Ok(_) => findings.lines.push(match auth.scopes().await {
+                None => format!(
+                    "{}: the API token can be read; okta judges it with the stream below",
+                    client::origin(url)
+                ),
+                Some((bound, scope)) => format!(
+                    "{}: the app has a token ({}), scope {}",
+                    client::origin(url),
+                    if bound { "DPoP" } else { "bearer" },
+                    scope.as_deref().unwrap_or(auth::SCOPE),
+                ),
+            }),
+            Err(error) => findings.faults.push(error.cause().clone()),
         }
         findings
     }

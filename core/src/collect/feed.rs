@@ -223,7 +223,7 @@ impl Reading {
         } else if drained {
             job.drained = true;
             if job.work.lane == Lane::Live {
-                self.c.board.source(&self.c.source, |state| state.drained = true);
+                self.say_drained(job);
             }
             self.interval(job, heard, asked, first)
         } else {

@@ -169,17 +169,25 @@ impl Job {
         Interval { cause, repairable_until, ..self.interval(Grade::Hole, from, to, asked) }
     }
 
-    /// While only a person can help, the ledger says what a live row does not read. Reading goes on from the same place
-    /// once it is mended, and its grade then replaces this.
+    /// While only a person can help, the ledger says what a row does not read for the first time. Reading goes on from the
+    /// same place once it is mended, and its grade then replaces this.
     pub(super) fn unread(&self, cause: &str, asked: DateTime<Utc>) -> Option<Interval> {
         let from = match &self.part {
             Part::Chain(chain) => chain.memo.drained.unwrap_or(self.work.from),
-            Part::Window(_) if self.work.lane == Lane::Live => self.work.from,
-            Part::Window(_) => return None,
+            Part::Window(_) if self.work.lane == Lane::Sweep => return None,
+            Part::Window(_) => self.work.from,
         };
         let retention = TimeDelta::from_std(self.plan.retention).unwrap_or(TimeDelta::MAX);
         let to = self.work.to.unwrap_or(asked);
         Some(self.hole(from, to, cause, from.checked_add_signed(retention), asked))
+    }
+
+    /// Whether pages of a window are there already.
+    pub(super) fn has_begun(&self) -> bool {
+        match &self.part {
+            Part::Chain(_) => false,
+            Part::Window(window) => window.memo.window.as_ref().is_some_and(|window| window.pages > 0),
+        }
     }
 
     /// Works on the window in hand; nothing happens to a chain.

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::event::Emit;
+use crate::fault::{Fault, FaultKind};
 use crate::http::HttpSettings;
 use crate::journal::{FileJournal, Interval, OpenOptions, Range};
 use crate::json::Value;
 use crate::quota::{Buckets, Budget, Quota};
+use crate::source::Place;
 use crate::source::{Cursor, Findings, Identity, Names, NormalizeError, Settings, SettingsError};
 use crate::stop::Signal;
 use crate::testkit::script::Script;
@@ -405,7 +407,9 @@ async fn collectors_that_die_at_any_moment_lose_and_double_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_live_resumes_first_and_the_gap_follows_oldest_first() {
-    let bench = Bench::new();
+    // So few requests that one piece after the other is read.
+    let bench = Bench::with(Budget { limit: 60, span: MINUTE });
+    *bench.vendor.page.lock().unwrap() = 10_000;
     let begin = bench.now();
     for n in 0..96 * 60 {
         bench.vendor.add(n, begin + TimeDelta::minutes(i64::try_from(n).unwrap()), TimeDelta::zero());
@@ -455,6 +459,59 @@ async fn a_vendor_that_is_back_just_before_its_retention_ends_loses_nothing_and_
         let expected = visible - usize::try_from(lost.num_hours()).unwrap();
         assert!(arrived.abs_diff(expected) <= 1, "{arrived} of {expected}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_waited_for_its_turn_is_not_asked_for_what_the_vendor_forgot_meanwhile() {
+    // One request a minute is ours, of which live takes every second one.
+    let bench = Bench::with(Budget { limit: 2, span: MINUTE });
+    let bench = Bench { plan: StreamPlan { poll: 2 * MINUTE, ..bench.plan.clone() }, ..bench };
+    let begin = bench.now();
+    for n in 0..24 * 32 {
+        bench.vendor.add(n, begin + TimeDelta::hours(i64::try_from(n).unwrap()), TimeDelta::zero());
+    }
+    bench.run(HOUR).await;
+    tokio::time::sleep((29 * 24 + 22) * HOUR).await;
+    let refused = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&refused);
+    bench.vendor.twist(move |place, now| match place {
+        Place::Window { from, .. } if *from < now - TimeDelta::days(30) => {
+            seen.lock().unwrap().push((now, *from));
+            let cause = Fault::new(FaultKind::Configuration, "before the minimum allowed time");
+            Some(PollError::TooOld { cause })
+        }
+        _ => None,
+    });
+    bench.run(30 * HOUR).await;
+    assert!(refused.lock().unwrap().is_empty(), "{:?}", refused.lock().unwrap());
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(10)).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_a_right_names_what_its_backfill_does_not_read_either() {
+    let bench = Bench::with(Budget { limit: 2, span: MINUTE });
+    let bench = Bench { start: bench.now() - TimeDelta::days(3), ..bench };
+    for n in 0..72 {
+        bench.vendor.add(n, bench.now() - TimeDelta::hours(i64::try_from(n).unwrap()), TimeDelta::zero());
+    }
+    // Long enough to begin: most of three days is still to be read.
+    bench.run(2 * MINUTE).await;
+    bench.vendor.twist(|_, _| Some(PollError::Halt { cause: Fault::new(FaultKind::Permission, "no right") }));
+    bench.run(2 * HOUR).await;
+    let state = bench.state().await;
+    let holes = of(&state, Grade::Hole);
+    for hole in &holes {
+        assert_eq!(hole.cause.as_deref(), Some("permission"));
+        assert_eq!(hole.repairable_until, Some(hole.from + TimeDelta::days(30)));
+    }
+    let whole = state.coverage.iter().map(|row| row.to - row.from).sum::<TimeDelta>();
+    assert!(whole > TimeDelta::hours(73), "no time is left out: {:?}", rows(&state));
+    assert!(holes.iter().map(|row| row.to - row.from).sum::<TimeDelta>() > TimeDelta::hours(60));
+    bench.vendor.twist(|_, _| None);
+    bench.run(30 * HOUR).await;
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(10)).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0, "{:?}", rows(&bench.state().await));
 }
 
 #[tokio::test(start_paused = true)]
@@ -547,9 +604,9 @@ async fn never_more_than_half_of_the_limit_in_any_span_and_a_backfill_uses_all_o
         let bench = Bench::with(Budget { limit, span: Duration::from_secs(span) });
         let vendor = Arc::into_inner(bench.vendor).unwrap();
         let vendor =
-            Arc::new(Vendor { latency: Duration::from_millis(latency), page: Mutex::new(5), ..vendor });
+            Arc::new(Vendor { latency: Duration::from_millis(latency), page: Mutex::new(2), ..vendor });
         let bench = Bench { vendor, start: bench.script.clock().now() - TimeDelta::days(14), ..bench };
-        for n in 0..20_000 {
+        for n in 0..9_000 {
             bench.vendor.add(
                 n,
                 bench.now() - TimeDelta::minutes(i64::try_from(n).unwrap()),

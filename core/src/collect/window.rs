@@ -32,6 +32,8 @@ const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
 const LAST_HORIZON: TimeDelta = TimeDelta::days(7);
 /// Ranges are swept in batches of a quarter of their horizon, within these bounds: one request then serves many polls.
 const BATCH: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(6));
+/// A backfill whose last page is younger is being read.
+const READING: TimeDelta = TimeDelta::hours(1);
 /// What the vendor has forgotten, although its retention says otherwise, is found out to this precision.
 const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
 
@@ -47,8 +49,12 @@ pub struct Memo {
     pub horizon: i64,
     /// When something last came.
     pub heard: Option<DateTime<Utc>>,
+    /// The vendor's clock at the last page.
+    pub read: Option<DateTime<Utc>>,
     /// Since when nothing works.
     pub failing: Option<DateTime<Utc>>,
+    /// Of a sweep: what a window up to here had found before it had to be begun again.
+    pub suspect: Option<DateTime<Utc>>,
     /// Of a backfill: reads from the end backwards, because the vendor has forgotten the beginning.
     pub descending: bool,
     /// Of a backfill: reads again what the ledger has already.
@@ -57,6 +63,8 @@ pub struct Memo {
     pub family: String,
     /// Of a backfill: how much the whole was, in milliseconds, for an estimate.
     pub whole: i64,
+    /// Of a backfill: the vendor's clock when its first window was read, for an estimate.
+    pub began: Option<DateTime<Utc>>,
 }
 
 /// A window that is being read.
@@ -78,11 +86,21 @@ pub struct InHand {
     pub oldest: Option<DateTime<Utc>>,
     /// Their newest time.
     pub newest: Option<DateTime<Utc>>,
+    /// Parts that the vendor could not show.
+    #[serde(default)]
+    pub unread: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// The place that we keep.
 pub(super) struct Window {
     pub(super) memo: Memo,
+}
+
+/// Why a part of a backfill was overtaken by the vendor's retention: we were away, or reading as fast as our share of the
+/// quota let us.
+pub(super) fn overtaken_by(memo: &Memo, vendor: DateTime<Utc>) -> &'static str {
+    let reading = memo.read.is_some_and(|read| back(vendor, READING) < read);
+    if reading { "quota" } else { "retention" }
 }
 
 /// What a row does next.
@@ -99,11 +117,13 @@ pub(super) enum Next {
 impl Window {
     pub(super) fn new(work: &Work) -> Self {
         let mut memo: Memo = serde_json::from_str(&work.memo).unwrap_or_default();
-        if let Some(window) = &mut memo.window
-            && window.pages > 0
-        {
+        if let Some(window) = memo.window.as_mut().filter(|window| window.pages > 0) {
             // What its last page brought was not written down: a sweep that may have found something has.
             window.found = window.found.max(1);
+            if work.cursor.is_none() {
+                let found = window.found;
+                *window = InHand { found, ..InHand::new(window.from, window.to) };
+            }
         }
         Self { memo }
     }
@@ -148,8 +168,38 @@ fn forth(at: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
 }
 
 /// How much of a range is swept at once.
-fn batch(horizon: TimeDelta) -> TimeDelta {
+#[must_use]
+pub fn batch(horizon: TimeDelta) -> TimeDelta {
     (horizon / 4).clamp(BATCH.0, BATCH.1)
+}
+
+/// How far a stream's last horizon has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settling {
+    /// Everything older has had its last sweep. What the ledger does not call settled there is a hole, is being read late,
+    /// or held a finding and is swept once more.
+    pub due: DateTime<Utc>,
+    /// The sweep is more than two of its batches behind where it should be. One batch always waits to become whole, and one
+    /// may be read right now; what is more is delay.
+    pub behind: bool,
+}
+
+/// Compares the open sweep row of the last horizon with where it should be: the horizon before `now`, but never past the
+/// live frontier. `works`: the stream's rows. `None`: the stream has no horizon, or was never begun.
+#[must_use]
+pub fn settling(plan: &StreamPlan, works: &[&Work], now: DateTime<Utc>) -> Option<Settling> {
+    let horizon = delta(*plan.settle.last()?);
+    let live = works.iter().find(|work| work.lane == Lane::Live)?;
+    let sweep = works.iter().find(|work| {
+        work.lane == Lane::Sweep
+            && work.to.is_none()
+            && Window::new(work).memo.horizon == horizon.num_seconds()
+    })?;
+    let (reached, batch) = (back(now, horizon), batch(horizon));
+    Some(Settling {
+        due: back(reached, batch).min(sweep.from),
+        behind: reached.min(live.from) - sweep.from > batch * 2,
+    })
 }
 
 /// Up to where the fast lane may read.
@@ -327,6 +377,9 @@ impl Job {
     pub(super) fn conclude(&mut self, memo: &mut Memo, window: InHand, asked: DateTime<Utc>) -> Concluded {
         let (unit, widest) = bounds(&self.plan);
         let read = window.read.unwrap_or(asked);
+        if self.work.lane == Lane::Backfill {
+            memo.began.get_or_insert(read);
+        }
         match self.work.lane {
             Lane::Live => memo.widen_again(&window),
             Lane::Sweep | Lane::Backfill => memo.resize(&window, unit, widest),
@@ -336,7 +389,7 @@ impl Job {
             Lane::Sweep => window.to.min(floor(back(read, TimeDelta::seconds(memo.horizon)), unit)),
             Lane::Live | Lane::Backfill => window.to.min(edge(&self.plan, read)),
         };
-        let mut out = Concluded { covered: None, sweeps: Vec::new() };
+        let mut out = Concluded { covered: Vec::new(), sweeps: Vec::new() };
         self.work.cursor = None;
         if to <= from || (memo.descending && to < window.to) {
             return out;
@@ -347,13 +400,17 @@ impl Job {
             self.work.from = to;
         }
         let last = self.plan.settle.last().map(|horizon| delta(*horizon));
+        // Up to here the window was read at its last horizon or later.
         let settled = match self.work.lane {
-            Lane::Live => false,
+            Lane::Live => from,
             Lane::Backfill => {
-                let due = |horizon: &&Duration| read < forth(to, delta(**horizon));
-                let horizons = self.plan.settle.iter().filter(due);
-                out.sweeps = horizons.map(|horizon| self.again(delta(*horizon), from, to)).collect();
-                last.is_some_and(|last| read >= forth(to, last))
+                let old = |horizon: TimeDelta| floor(back(read, horizon), unit).clamp(from, to);
+                for horizon in self.plan.settle.iter().map(|horizon| delta(*horizon)) {
+                    if old(horizon) < to {
+                        out.sweeps.push(self.again(horizon, old(horizon), to));
+                    }
+                }
+                last.map_or(from, old)
             }
             Lane::Sweep => {
                 let horizon = TimeDelta::seconds(memo.horizon);
@@ -362,15 +419,28 @@ impl Job {
                 if go_on {
                     out.sweeps = vec![self.again((horizon * 2).min(LAST_HORIZON), from, to)];
                 }
-                at_last && !go_on
+                if at_last && !go_on { to } else { from }
             }
         };
-        let grade = if settled { Grade::Settled } else { Grade::Fetched };
-        let (count, oldest, newest) = (window.count, window.oldest, window.newest);
-        out.covered = Some(Interval { count, oldest, newest, ..self.interval(grade, from, to, asked) });
-        // Only the last reading says more than the first one did.
-        if self.work.lane == Lane::Sweep && !settled {
-            out.covered = None;
+        // Of a sweep only the last reading says more than the first one did.
+        if self.work.lane == Lane::Sweep && settled == from {
+            return out;
+        }
+        let mut cuts = window.unread;
+        cuts.push((settled, settled));
+        cuts.sort_unstable();
+        let mut at = from;
+        for (start, end) in cuts.into_iter().chain([(to, to)]) {
+            let (start, end) = (start.clamp(at, to), end.clamp(at, to));
+            let grade = if start <= settled { Grade::Settled } else { Grade::Fetched };
+            out.covered.push(self.interval(grade, at, start, asked));
+            out.covered.push(self.hole(start, end, "burst", None, asked));
+            at = end;
+        }
+        out.covered.retain(|row| row.from < row.to);
+        if let Some(row) = out.covered.iter_mut().rev().find(|row| row.grade != Grade::Hole) {
+            // The ledger's counts are a rough guide; the tally is exact.
+            (row.count, row.oldest, row.newest) = (window.count, window.oldest, window.newest);
         }
         out
     }
@@ -395,8 +465,15 @@ impl Job {
             return None;
         }
         self.work.to = Some(middle);
-        let inherited =
-            Memo { span: memo.span, family: memo.family.clone(), again: memo.again, ..Memo::default() };
+        // What is said of the whole must not go with the part that ends first.
+        let inherited = Memo {
+            span: memo.span,
+            family: memo.family.clone(),
+            again: memo.again,
+            whole: memo.whole,
+            began: memo.began,
+            ..Memo::default()
+        };
         let name = format!("{}@{}", memo.family, middle.timestamp_millis());
         Some(row(&self.work.source, &self.work.stream, Lane::Backfill, name, (middle, Some(end)), &inherited))
     }
@@ -407,6 +484,7 @@ impl Job {
         let (unit, _) = bounds(&self.plan);
         self.work.cursor = None;
         let Some(window) = memo.window.take() else { return true };
+        memo.suspect = (window.found > 0).then_some(window.to).max(memo.suspect);
         let half = floor(DateTime::UNIX_EPOCH + (window.to - window.from) / 2, unit) - DateTime::UNIX_EPOCH;
         let could = half >= unit;
         memo.span = half.max(unit).num_milliseconds().max(1);
@@ -444,19 +522,33 @@ impl Job {
 
 /// What a whole window says.
 pub(super) struct Concluded {
-    /// For the ledger.
-    pub(super) covered: Option<Interval>,
+    /// For the ledger, by time.
+    pub(super) covered: Vec<Interval>,
     /// Sweeps that follow from it.
     pub(super) sweeps: Vec<Work>,
 }
 
 impl InHand {
-    pub(super) fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
-        Self { from, to, read: None, pages: 0, found: 0, count: 0, oldest: None, newest: None }
+    fn new(from: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        let unread = Vec::new();
+        Self { from, to, read: None, pages: 0, found: 0, count: 0, oldest: None, newest: None, unread }
     }
 }
 
 impl Memo {
+    /// Takes a window up.
+    pub(super) fn begin(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let found = u64::from(self.suspect.is_some_and(|until| from < until));
+        self.suspect = self.suspect.filter(|until| to < *until);
+        self.window = Some(InHand { found, ..InHand::new(from, to) });
+    }
+
+    /// A window that has not begun yet begins no earlier than this.
+    pub(super) fn not_before(&mut self, from: DateTime<Utc>) {
+        let window = self.window.take().map(|window| InHand { from: window.from.max(from), ..window });
+        self.window = window.filter(|window| window.from < window.to);
+    }
+
     /// A live window that had to be narrowed becomes wider again, until it knows no bound.
     fn widen_again(&mut self, window: &InHand) {
         if window.pages <= PAGES / 10 {
@@ -490,7 +582,12 @@ pub(super) fn join(jobs: &mut [Job], sweep: &Work) -> Option<Change> {
         let touches =
             job.work.to == Some(sweep.from) || (job.work.to.is_some() && job.work.from == sweep.from);
         let alike = job.work.lane == Lane::Sweep && job.work.stream == sweep.stream;
-        alike && touches && !job.busy && window.memo.window.is_none() && window.memo.horizon == horizon
+        alike
+            && touches
+            && !job.busy
+            && !job.finished
+            && window.memo.window.is_none()
+            && window.memo.horizon == horizon
     })?;
     touching.work.to = touching.work.to.max(sweep.to);
     touching.due = Instant::now();
@@ -519,17 +616,17 @@ pub(super) fn wanted(plan: &StreamPlan, work: &Work, state: &State) -> Vec<(Date
         let unit = bounds(plan).0;
         return if to - work.from >= unit { vec![(work.from, to)] } else { Vec::new() };
     }
-    missing(ours(), work.from, to)
+    let read = ours().filter(|row| row.grade != Grade::Hole).map(|row| (row.from, row.to));
+    missing(read, work.from, to)
 }
 
-/// What the ledger lacks of `[from, to)`.
-fn missing<'r>(
-    rows: impl Iterator<Item = &'r Interval>,
+/// What these ranges, in any order, leave out of `[from, to)`.
+pub fn missing(
+    ranges: impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)>,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
 ) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
-    let mut covered: Vec<_> =
-        rows.filter(|row| row.grade != Grade::Hole).map(|row| (row.from, row.to)).collect();
+    let mut covered: Vec<_> = ranges.collect();
     covered.sort_unstable();
     let (mut out, mut at) = (Vec::new(), from);
     for (start, end) in covered {
@@ -575,4 +672,108 @@ pub(super) fn first_contact(
         }
     }
     (new, old)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::source::Stream;
+    use crate::testkit::sink::NAMES;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    static LOG: Stream = Stream {
+        name: "log",
+        kind: StreamKind::Windowed {
+            settle: &[Duration::from_secs(900), Duration::from_secs(86_400)],
+            visible_after: Duration::from_secs(125),
+            unit: Duration::from_secs(1),
+            widest: Duration::from_secs(86_400),
+        },
+        default: true,
+        immutable: true,
+        retention: Duration::from_secs(30 * 86_400),
+        poll: Duration::from_secs(60),
+        names: &NAMES,
+    };
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(1_780_000_000_000 + millis).unwrap()
+    }
+
+    fn job(work: Work) -> Job {
+        Job::new(1, &Arc::new(StreamPlan::of(&LOG)), work, Duration::ZERO)
+    }
+
+    /// Plans and concludes once; the window, if there was one.
+    fn step(
+        job: &mut Job,
+        vendor: DateTime<Utc>,
+        frontier: DateTime<Utc>,
+        pages: u32,
+    ) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        job.windowed(|job, memo| {
+            let Next::Read(from, to) = job.next(memo, vendor, frontier, true) else { return None };
+            memo.begin(from, to);
+            let mut window = memo.window.take().unwrap();
+            (window.read, window.pages) = (Some(vendor), pages);
+            job.conclude(memo, window, vendor);
+            Some((from, to))
+        })
+        .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn live_windows_and_sweeps_follow_each_other_without_gap_and_never_pass_their_edge(
+            steps in proptest::collection::vec((1i64..4_000_000, 0u32..60), 1..80)
+        ) {
+            let plan = StreamPlan::of(&LOG);
+            let mut live = job(live("acme", &plan, at(0)));
+            let mut sweep = job(sweep("acme", &plan, TimeDelta::seconds(900), at(0)));
+            let (mut now, mut read, mut swept) = (at(0), live.work.from, live.work.from);
+            for (passed, pages) in steps {
+                now += TimeDelta::milliseconds(passed);
+                if let Some((from, to)) = step(&mut live, now, now, pages) {
+                    prop_assert_eq!(from, read);
+                    prop_assert!(from < to && to <= edge(&plan, now) && to.timestamp_subsec_millis() == 0);
+                    read = to;
+                }
+                if let Some((from, to)) = step(&mut sweep, now, live.work.from, pages) {
+                    prop_assert_eq!(from, swept);
+                    prop_assert!(from < to && to <= now - TimeDelta::seconds(900) && to <= live.work.from);
+                    swept = to;
+                }
+            }
+        }
+
+        #[test]
+        fn a_divided_backfill_reads_every_instant_once(
+            length in 1i64..400, cuts in proptest::collection::vec(0usize..6, 0..12), pages in 0u32..21
+        ) {
+            let plan = StreamPlan::of(&LOG);
+            let (from, to, now) = (at(0), at(length * 3_600_000 + 1), at(20 * 86_400_000));
+            let mut jobs = vec![job(backfill("acme", &plan, "backfill-1".to_owned(), (from, to), false))];
+            for cut in cuts {
+                let at = cut % jobs.len();
+                let job_at = jobs.get_mut(at).unwrap();
+                if let Some(Some(work)) = job_at.windowed(|job, memo| job.divide(memo)) {
+                    jobs.push(job(work));
+                }
+            }
+            let mut windows = Vec::new();
+            for job in &mut jobs {
+                while let Some(window) = step(job, now, now, pages) {
+                    windows.push(window);
+                }
+            }
+            windows.sort_unstable();
+            prop_assert_eq!(windows.first().unwrap().0, floor(from, TimeDelta::seconds(1)));
+            prop_assert_eq!(windows.last().unwrap().1, ceil(to, TimeDelta::seconds(1)));
+            for pair in windows.windows(2) {
+                prop_assert_eq!(pair.first().unwrap().1, pair.last().unwrap().0);
+            }
+        }
+    }
 }

@@ -149,6 +149,8 @@ pub struct Client {
     settings: Arc<HttpSettings>,
     quota: Option<Quota>,
     buckets: Buckets,
+    /// One source reads one body at a time, so that it cannot take all page slots.
+    alone: Option<Arc<Semaphore>>,
     skew: Arc<Mutex<Option<TimeDelta>>>,
 }
 
@@ -171,6 +173,7 @@ impl Client {
             settings: Arc::new(settings),
             quota: None,
             buckets: Buckets::default(),
+            alone: None,
             skew: Arc::default(),
         }
     }
@@ -184,7 +187,8 @@ impl Client {
     /// The same for one source: its vendor's budgets, its own measure of the clock.
     #[must_use]
     pub fn with_buckets(&self, buckets: Buckets) -> Self {
-        Self { quota: buckets.first(), buckets, skew: Arc::default(), ..self.clone() }
+        let alone = self.settings.slots.is_some().then(|| Arc::new(Semaphore::new(1)));
+        Self { quota: buckets.first(), buckets, alone, skew: Arc::default(), ..self.clone() }
     }
 
     /// The same as a stream uses it: what it asks and learns concerns the budgets that this stream spends from.
@@ -264,8 +268,8 @@ impl Client {
             .await
             .map_err(|_| HttpError::Timeout("the body did not end"))??;
         let body = match slot {
-            Some(slot) => Bytes::from_owner(Held { body, _slot: slot }),
-            None => Bytes::from(body),
+            (None, None) => Bytes::from(body),
+            slot => Bytes::from_owner(Held { body, _slot: slot }),
         };
         Ok(Response { status: head.status, headers: head.headers, body, date })
     }
@@ -293,13 +297,16 @@ impl Client {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = Some(skew);
     }
 
-    async fn slot(&self) -> Result<Option<OwnedSemaphorePermit>, HttpError> {
-        let Some(slots) = &self.settings.slots else { return Ok(None) };
+    async fn slot(&self) -> Result<Slot, HttpError> {
         let wait = self.settings.slot;
-        match timeout(wait, Arc::clone(slots).acquire_owned()).await {
-            Ok(Ok(slot)) => Ok(Some(slot)),
-            Ok(Err(_)) | Err(_) => Err(HttpError::NoSlot(wait)),
-        }
+        let take = async |slots: &Option<Arc<Semaphore>>| match slots {
+            None => Ok(None),
+            Some(slots) => {
+                Arc::clone(slots).acquire_owned().await.map(Some).map_err(|_| HttpError::NoSlot(wait))
+            }
+        };
+        let both = async { Ok((take(&self.alone).await?, take(&self.settings.slots).await?)) };
+        timeout(wait, both).await.unwrap_or(Err(HttpError::NoSlot(wait)))
     }
 
     /// `expected` is what the other side promised, under `max_body`: room that is not written to costs nothing.
@@ -340,8 +347,11 @@ fn length(headers: &HeaderMap) -> Option<usize> {
 /// A body that keeps its page slot.
 struct Held {
     body: Vec<u8>,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
+
+/// The source's own place and the process's.
+type Slot = (Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>);
 
 impl Drop for Held {
     fn drop(&mut self) {

@@ -259,7 +259,7 @@ impl Entra {
             .and_then(|store| store.get(id, oldest, nanos(call.now)))
             .filter(|(stream, _)| !reading.view.v1 || stream.kind.is_none_or(|kind| kind == INTERACTIVE));
         let (_, seen) = found.ok_or_else(Problem::not_found)?;
-        let row = reading.view.show(reading.resource, seen);
+        let row = reading.view.show(reading.resource, &seen.raw);
         inner.served += 1;
         let mut body = BytesMut::from(
             format!("{{\"@odata.context\":{}", json!(reading.context(base, "/$entity"))).as_bytes(),
@@ -324,7 +324,8 @@ impl Entra {
             now: nanos(now),
             matches: &matches,
         };
-        let shown = |found: &[&Seen]| found.iter().map(|seen| reading.view.show(resource, seen)).collect();
+        let shown =
+            |found: &[&Seen]| found.iter().map(|seen| reading.view.show(resource, &seen.raw)).collect();
         let empty = call.is(&Fault::EmptyPage) || self.happens(inner, 0x656d, config.quirks.empty_pages);
         let (rows, next): (Vec<Bytes>, _) = match query.token {
             _ if empty => (Vec::new(), Some(start)),

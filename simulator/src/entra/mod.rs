@@ -209,6 +209,19 @@ impl Entra {
         inner.stores.iter().flat_map(|(_, stores)| stores.iter().flat_map(Store::known)).collect()
     }
 
+    /// A record as v1.0 sends it: without the members that only beta has. Sign-ins other than interactive ones are not
+    /// in v1.0 at all.
+    #[must_use]
+    pub fn in_v1(mut known: Known) -> Known {
+        if let Some(stream) = stream(&known.stream) {
+            let view = view::View { v1: true, ..view::View::default() };
+            for version in &mut known.versions {
+                version.raw = view.show(stream.resource, &version.raw);
+            }
+        }
+        known
+    }
+
     /// As [`Entra::known`], of one tenant.
     pub fn known_of(&self, tenant: &str) -> Vec<Known> {
         let inner = lock(&self.shared.inner);

@@ -6,7 +6,6 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::store::Seen;
 use super::streams::Resource;
 
 /// How a request looks at records. The whole record is seen by beta, with `Prefer`, policy permission and P2.
@@ -67,14 +66,14 @@ fn newer(name: &str, value: &str) -> bool {
 
 impl View {
     /// The record as this request sees it; byte for byte where nothing is taken from it.
-    pub(crate) fn show(&self, resource: Resource, seen: &Seen) -> Bytes {
+    pub(crate) fn show(&self, resource: Resource, raw: &Bytes) -> Bytes {
         let touched = self.v1
             || self.hidden_risk
             || self.select.is_some()
             || (self.without_policies && resource == Resource::SignIns)
             || (self.old_enums && (resource == Resource::SignIns || resource.is_risk()));
-        let Some(members) = touched.then(|| members(&seen.raw)).flatten() else { return seen.raw.clone() };
-        let mut out = BytesMut::with_capacity(seen.raw.len());
+        let Some(members) = touched.then(|| members(raw)).flatten() else { return raw.clone() };
+        let mut out = BytesMut::with_capacity(raw.len());
         let mut separator: &[u8] = b"{";
         for (name, value) in members {
             let selected = self.select.as_ref().is_none_or(|select| select.contains(&name));

@@ -1,0 +1,425 @@
+//! What an answer brings: its page is committed with whatever it proves, or its trouble decides what happens next.
+
+use super::identity::{Keyed, keyed};
+use super::job::{Job, Part, same_row};
+use super::launch::defect;
+use super::{
+    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier, feed, hash,
+    window,
+};
+use crate::fault::{Fault, FaultKind};
+use crate::journal::{Action, Appended, Change, JournalError, Lane, Outcome, QuotaRow};
+use crate::source::{Page, PollError};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl Reading {
+    /// One answer: its page is committed, or its trouble decides what happens next.
+    pub(super) async fn land(
+        &mut self,
+        landed: Result<Landed, tokio::task::JoinError>,
+    ) -> Result<(), JournalError> {
+        let Ok(Landed { id, asked, answer }) = landed else { return Ok(()) };
+        let Some(at) = self.jobs.iter().position(|job| job.id == id) else { return Ok(()) };
+        let mut job = self.jobs.swap_remove(at);
+        job.busy = false;
+        let outcome = self.digest(&mut job, asked, answer).await;
+        if !job.finished {
+            self.jobs.push(job);
+        }
+        feed::settle_backfills(&mut self.jobs);
+        outcome
+    }
+
+    pub(super) async fn digest(
+        &mut self,
+        job: &mut Job,
+        asked: DateTime<Utc>,
+        answer: Result<Page, PollError>,
+    ) -> Result<(), JournalError> {
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => return self.trouble(job, error, asked).await,
+        };
+        self.ahead = Some(page.date.map_or(TimeDelta::zero(), |date| asked - date));
+        if std::mem::take(&mut self.refused) {
+            for other in &mut self.jobs {
+                other.halted = false;
+            }
+        }
+        let keyed = if page.records.is_empty() {
+            Keyed::default()
+        } else {
+            let (connector, stream, page) = (self.c.connector, job.plan.stream, page.clone());
+            let late = job.late_before(asked);
+            match tokio::task::spawn_blocking(move || keyed(connector, stream, &page, late)).await {
+                Ok(keyed) => keyed,
+                // Nothing is committed: it will be asked again.
+                Err(_) => return self.trouble(job, defect(), asked).await,
+            }
+        };
+        match &job.part {
+            Part::Chain(_) => self.follow(job, page, keyed, asked).await,
+            Part::Window(_) => self.take(job, page, keyed, asked).await,
+        }
+    }
+
+    /// Commits a page of a window; with the last one, what the window has proven.
+    pub(super) async fn take(
+        &mut self,
+        job: &mut Job,
+        page: Page,
+        keyed: Keyed,
+        asked: DateTime<Utc>,
+    ) -> Result<(), JournalError> {
+        let lane = job.work.lane;
+        let (count, date) = (page.records.len(), page.date.unwrap_or(asked));
+        let first = !job.drained;
+        job.answered();
+        let (heard, last, certain) = job
+            .windowed(|job, memo| {
+                if count > 0 || memo.heard.is_none() {
+                    memo.heard = Some(asked);
+                }
+                let stood_still = count > 0
+                    && page.next.is_some()
+                    && page.next.as_ref().map(|c| &c.0) == job.work.cursor.as_ref();
+                memo.read = Some(date);
+                let Some(window) = &mut memo.window else { return (memo.heard, false, true) };
+                window.read.get_or_insert(date);
+                window.pages = window.pages.saturating_add(1);
+                window.unread.extend(page.unread.map(|part| (part.start, part.end)));
+                window.count += count as u64;
+                window.oldest = earlier(window.oldest, keyed.oldest);
+                window.newest = window.newest.max(keyed.newest);
+                if stood_still {
+                    return (memo.heard, false, false);
+                }
+                job.work.cursor = page.next.map(|cursor| cursor.0);
+                (memo.heard, job.work.cursor.is_none(), true)
+            })
+            .unwrap_or((None, false, true));
+        if !certain {
+            let message =
+                "the vendor's page token leads to the page that it came with, although records came";
+            let cause = Fault::new(FaultKind::Cursor, message);
+            return self.trouble(job, PollError::Restart { cause }, asked).await;
+        }
+        let mut changes = Vec::new();
+        if count > 0 {
+            changes.push(job.page(keyed.records, asked));
+        }
+        // What a sweep found decides about its grade, and only the commit knows what was new.
+        let mut appended = Appended::default();
+        if count > 0 && (lane == Lane::Sweep || !last) {
+            changes.push(job.row());
+            appended = self.write(std::mem::take(&mut changes), true).await?;
+            let found = (appended.new + appended.revisions) as u64;
+            job.windowed(|_, memo| {
+                if let Some(window) = &mut memo.window {
+                    window.found += found;
+                }
+            });
+        }
+        let (mut covered, before) = (None, (job.work.from, job.work.to));
+        if last {
+            let concluded = job.windowed(|job, memo| {
+                let window = memo.window.take()?;
+                Some(job.conclude(memo, window, asked))
+            });
+            if let Some(concluded) = concluded.flatten() {
+                covered = concluded.covered.last().map(|row| row.to);
+                changes.extend(concluded.covered.into_iter().map(Change::Cover));
+                for sweep in concluded.sweeps {
+                    match window::join(&mut self.jobs, &sweep) {
+                        Some(row) => changes.push(row),
+                        None => {
+                            changes.push(Change::Work(sweep.clone()));
+                            let plan = Arc::clone(&job.plan);
+                            self.push(&plan, sweep, Duration::ZERO);
+                        }
+                    }
+                }
+            }
+        }
+        changes.push(job.row());
+        let page = changes.iter().any(|change| matches!(change, Change::Page(_)));
+        let now = page || (first && lane == Lane::Live);
+        let more = self.write(changes, now).await?;
+        appended = if appended.page.is_some() || appended.duplicates > 0 { appended } else { more };
+        self.note(job, appended, asked, covered);
+        job.due = Instant::now();
+        if last && before == (job.work.from, job.work.to) {
+            // Planned by a clock of ours that is ahead: the vendor's has not come there yet.
+            job.due += job.plan.poll;
+        }
+        if last && lane == Lane::Live {
+            let edge = window::edge(&job.plan, self.vendor());
+            let behind = covered.is_some()
+                && job.work.from < edge - TimeDelta::from_std(job.plan.poll).unwrap_or_default();
+            // It began at our clock, which may be wrong: what counts is that this window reached what was visible then.
+            job.drained |= !behind;
+            if !behind {
+                self.say_drained(job);
+                job.due = Instant::now() + self.interval(job, heard, asked, first);
+            }
+        }
+        Ok(())
+    }
+
+    /// A source has caught up when all of its streams have.
+    pub(super) fn say_drained(&self, job: &Job) {
+        self.c.board.source(&self.c.source, |state| {
+            state.streams.entry(job.work.stream.clone()).or_default().drained = true;
+            state.drained = state.streams.values().all(|stream| stream.drained);
+        });
+    }
+
+    /// What happens next after an error: the variant says it.
+    pub(super) async fn trouble(
+        &mut self,
+        job: &mut Job,
+        error: PollError,
+        asked: DateTime<Utc>,
+    ) -> Result<(), JournalError> {
+        let cause = error.cause().clone();
+        if cause.kind != FaultKind::Network {
+            // An answer, though no page: our client has seen the vendor's clock, if it tells it.
+            self.ahead.get_or_insert(TimeDelta::zero());
+        }
+        let refused = matches!(cause.kind, FaultKind::RateLimit | FaultKind::Concurrency);
+        let since = job.failing_since(asked);
+        let mut told = Vec::new();
+        let wait = match &error {
+            PollError::Retry { after, .. } => after.unwrap_or_else(|| job.backoff.wait()),
+            PollError::Restart { .. } | PollError::Narrow { .. } | PollError::TooOld { .. } => {
+                self.again(job, &error, asked, &mut told)
+            }
+            PollError::Halt { cause } => self.halt(job, cause, asked, &mut told),
+        };
+        tracing::warn!(source = %self.c.source, stream = job.stream(), lane = ?job.work.lane, error = %cause,
+            wait_s = wait.as_secs(), "poll failed");
+        let stream = job.stream();
+        self.c.board.source(&self.c.source, |state| {
+            let ours = state.streams.entry(stream.to_owned()).or_default();
+            if refused {
+                ours.refused += 1;
+                state.refused += 1;
+                let until = asked + wait;
+                ours.wait = Some((until, cause.to_string()));
+                state.wait = Some((until, cause.to_string()));
+            } else {
+                ours.fault = Some((cause.clone(), since));
+                state.fault = Some((cause.clone(), since));
+            }
+        });
+        job.due = Instant::now() + wait;
+        // Whoever reads the journal beside us finds what a person can do in the lines behind the first.
+        let remedy = cause.remedy.iter().map(|remedy| format!("\n{remedy}"));
+        job.work.reason = Some(std::iter::once(cause.to_string()).chain(remedy).collect());
+        job.work.wait_until = Some(asked + wait);
+        told.push(job.row());
+        self.write(told, true).await?;
+        Ok(())
+    }
+
+    /// The place was refused, or the window is too much or too old.
+    pub(super) fn again(
+        &mut self,
+        job: &mut Job,
+        error: &PollError,
+        asked: DateTime<Utc>,
+        told: &mut Vec<Change>,
+    ) -> Duration {
+        if let Part::Chain(chain) = &mut job.part {
+            return match chain.restart(&mut job.work, asked) {
+                Ok(()) => {
+                    told.push(feed::bridge_action(&job.work, asked, error.cause()));
+                    Duration::ZERO
+                }
+                Err(wait) => wait,
+            };
+        }
+        if matches!(error, PollError::TooOld { .. }) {
+            if let Some(Some((from, to))) = job.windowed(|job, memo| job.forgotten(memo)) {
+                told.push(Change::Cover(job.hole(from, to, "retention", None, asked)));
+            }
+            // A live row that is far behind becomes a backfill; otherwise the vendor contradicts itself.
+            return if job.work.lane == Lane::Live { job.backoff.wait() } else { Duration::ZERO };
+        }
+        let could = job.windowed(|job, memo| job.narrow(memo)).unwrap_or(false);
+        // The first time at once; a vendor that refuses everything is not asked in a circle.
+        let wait = job.backoff.wait();
+        if could && job.backoff.failures() == 1 { Duration::ZERO } else { wait }
+    }
+
+    /// Only a person can help. A refused credential concerns all streams, everything else this one.
+    pub(super) fn halt(
+        &mut self,
+        job: &mut Job,
+        cause: &Fault,
+        asked: DateTime<Utc>,
+        told: &mut Vec<Change>,
+    ) -> Duration {
+        let why = match cause.kind {
+            FaultKind::Credential => Some("credential"),
+            FaultKind::Permission => Some("permission"),
+            FaultKind::Licence => Some("licence"),
+            _ => None,
+        };
+        let all = cause.kind == FaultKind::Credential;
+        let wait = if all {
+            let _counted = job.backoff.wait();
+            let doubled =
+                CREDENTIAL_RETRY.saturating_mul(2u32.saturating_pow(job.backoff.failures().min(8) - 1));
+            doubled.min(HALT_RETRY)
+        } else {
+            HALT_RETRY
+        };
+        job.halted = true;
+        self.refused |= all;
+        let due = Instant::now() + wait;
+        told.extend(why.and_then(|why| job.unread(why, asked)).map(Change::Cover));
+        for other in self.jobs.iter_mut().filter(|other| all || other.stream() == job.stream()) {
+            other.halted = true;
+            other.due = other.due.max(due);
+            told.extend(why.and_then(|why| other.unread(why, asked)).map(Change::Cover));
+        }
+        wait
+    }
+
+    /// The changes that end a row. A backfill that was divided has ended with its last part.
+    pub(super) fn finished(&self, job: &Job, asked: DateTime<Utc>) -> Vec<Change> {
+        let Change::Work(row) = job.row() else { return Vec::new() };
+        let mut changes = vec![Change::WorkDone(row)];
+        let family = |job: &Job| match &job.part {
+            Part::Chain(_) => job.work.name.clone(),
+            Part::Window(window) => window.memo.family.clone(),
+        };
+        let (ours, stream) = (family(job), job.stream());
+        let part = |other: &Job| {
+            other.id != job.id
+                && !other.finished
+                && other.work.lane == Lane::Backfill
+                && other.stream() == stream
+                && family(other) == ours
+        };
+        if job.work.lane == Lane::Backfill && !self.jobs.iter().any(part) {
+            let from = match job.part {
+                Part::Chain(_) => format!(" from {}", job.work.from.format("%Y-%m-%dT%H:%M:%SZ")),
+                Part::Window(_) => String::new(),
+            };
+            let detail = format!("{}/{stream}: backfill{from} finished ({ours})", self.c.source);
+            changes.push(Change::Action(Action { at: asked, what: "backfill".to_owned(), detail }));
+        }
+        changes
+    }
+
+    /// The time until the next poll of a stream that has caught up. A silent one is asked less often. The first is
+    /// shortened by a hash, so that many sources that began together do not go on together.
+    pub(super) fn interval(
+        &self,
+        job: &Job,
+        heard: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+        first: bool,
+    ) -> Duration {
+        let poll = job.plan.poll;
+        let silent = heard.map_or(TimeDelta::zero(), |heard| now - heard);
+        let doublings = u32::try_from(silent.num_minutes() / SILENCE.num_minutes()).unwrap_or(0).min(8);
+        let wait = poll.saturating_mul(1 << doublings).min(SLOWEST.max(poll)).max(self.room(job));
+        if first { wait.mul_f64(phase(&self.c.source, &job.work.stream)) } else { wait }
+    }
+
+    /// Live reading that has caught up takes half of our share at most, however often it is told to ask: sweeps need the
+    /// rest. A chain has no sweeps.
+    pub(super) fn room(&self, job: &Job) -> Duration {
+        let budget = |stream: &str| self.c.http.of(stream).quota().cloned();
+        let Some(ours) = budget(job.stream()).filter(|_| matches!(job.part, Part::Window(_))) else {
+            return Duration::ZERO;
+        };
+        let same = |plan: &&StreamPlan| budget(plan.stream.name).is_some_and(|other| other.id() == ours.id());
+        let sharing = u32::try_from(self.c.streams.iter().filter(same).count()).unwrap_or(u32::MAX);
+        ours.period().saturating_mul(2).saturating_mul(sharing)
+    }
+
+    /// Puts changes aside for the next commit.
+    pub(super) fn later(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.pending.retain(|old| !same_row(old, &change));
+            self.pending.push(change);
+        }
+        if !self.pending.is_empty() {
+            self.flush.get_or_insert_with(|| Instant::now() + FLUSH);
+        }
+    }
+
+    /// Commits at once; or, where nothing would be lost but the progress of empty polls, with the next commit.
+    pub(super) async fn write(&mut self, changes: Vec<Change>, now: bool) -> Result<Appended, JournalError> {
+        self.later(changes);
+        let due = self.flush.is_some_and(|flush| flush <= Instant::now());
+        if self.pending.is_empty() || !(now || due) {
+            return Ok(Appended::default());
+        }
+        self.flush = None;
+        let mut all = std::mem::take(&mut self.pending);
+        all.extend(self.quota());
+        let outcomes = self.c.journal.commit(all).await?;
+        let appended = outcomes.into_iter().find_map(|outcome| match outcome {
+            Outcome::Appended(appended) => Some(appended),
+            _ => None,
+        });
+        Ok(appended.unwrap_or_default())
+    }
+
+    pub(super) fn quota(&self) -> Option<Change> {
+        let now = self.c.clock.now();
+        let buckets = self.c.http.buckets();
+        let (not_before, state) = (buckets.not_before(now), buckets.state(now));
+        Some(Change::Quota(QuotaRow { source: self.c.source.clone(), not_before, state }))
+    }
+
+    pub(super) fn note(
+        &self,
+        job: &Job,
+        appended: Appended,
+        asked: DateTime<Utc>,
+        covered: Option<DateTime<Utc>>,
+    ) {
+        let new = (appended.new + appended.revisions) as u64;
+        let live = job.work.lane == Lane::Live;
+        self.c.board.source(&self.c.source, |state| {
+            state.polls += 1;
+            state.fetched += new;
+            state.duplicates += appended.duplicates as u64;
+            state.revisions += appended.revisions as u64;
+            state.last_page = Some(asked);
+            state.wait = None;
+            let ours = state.streams.entry(job.work.stream.clone()).or_default();
+            ours.polls += 1;
+            ours.fetched += new;
+            ours.duplicates += appended.duplicates as u64;
+            ours.revisions += appended.revisions as u64;
+            ours.last_page = Some(asked);
+            ours.last_record = if new > 0 { Some(asked) } else { ours.last_record };
+            ours.fault = None;
+            ours.wait = None;
+            if live {
+                ours.covered_to = ours.covered_to.max(covered);
+                state.covered_to = covered.or(state.covered_to);
+            }
+            state.fault = state.streams.values().find_map(|stream| stream.fault.clone());
+        });
+        if appended.reused > 0 {
+            tracing::error!(source = %self.c.source, stream = job.stream(), records = appended.reused,
+                "id reused: a record that the vendor declares immutable came with other content; both are kept");
+        }
+    }
+}
+
+/// A part of the first interval: from a half to the whole.
+fn phase(source: &str, stream: &str) -> f64 {
+    0.5 + (hash(source, stream) % 1000) as f64 / 2000.0
+}

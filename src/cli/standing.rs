@@ -1,0 +1,390 @@
+//! How each stream is doing, as the journal alone tells it: pure. A running process keeps its journal up to date, so the
+//! same is true beside it.
+
+use super::text::{moment, span};
+use crate::config::Tenant;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_core::collect::{StreamPlan, feed, window};
+use tidegate_core::journal::{Grade, Interval, Lane, State, Work};
+use tidegate_core::source::StreamKind;
+
+/// Nothing new for so long is worth a word; the collector begins to ask less often then.
+const QUIET: TimeDelta = TimeDelta::minutes(30);
+/// A silent stream is asked at least this often, and its progress is written within a minute after it: later than that it
+/// is behind.
+const SLOWEST: TimeDelta = TimeDelta::minutes(11);
+/// The causes of holes that only a person can end.
+const HALTED: [&str; 3] = ["credential", "permission", "licence"];
+
+/// What the rows of both kinds of streams remember alike.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Memo {
+    heard: Option<DateTime<Utc>>,
+    failing: Option<DateTime<Utc>>,
+}
+
+fn memo<M: Default + for<'de> Deserialize<'de>>(work: &Work) -> M {
+    serde_json::from_str(&work.memo).unwrap_or_default()
+}
+
+/// Older history that is being read: one chain, or all the parts of a range.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Backfill {
+    /// Where the unread begins.
+    pub from: DateTime<Utc>,
+    /// Where it ends; `None`: where the live chain will have begun.
+    pub to: Option<DateTime<Utc>>,
+    /// How much time is unread.
+    pub rest: TimeDelta,
+    whole: TimeDelta,
+    began: Option<DateTime<Utc>>,
+    family: String,
+}
+
+impl Backfill {
+    /// How much of it is read, in percent; `None` as long as nobody knows where it ends.
+    #[must_use]
+    pub fn done(&self) -> Option<i64> {
+        let whole = self.whole.num_milliseconds();
+        (whole > 0).then(|| ((whole - self.rest.num_milliseconds()) * 100 / whole).clamp(0, 100))
+    }
+
+    /// How long the rest will take, if it goes on as it went so far.
+    #[must_use]
+    pub fn left(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        estimate(now - self.began?, self.whole - self.rest, self.rest)
+    }
+
+    /// Such as `backfill 37 %, about 2 h left`.
+    fn text(&self, now: DateTime<Utc>) -> String {
+        let done = self.done().map_or_else(String::new, |done| format!(" {done} %"));
+        let left = self.left(now).map_or_else(String::new, |left| format!(", about {} left", span(left)));
+        format!("backfill{done}{left}")
+    }
+}
+
+/// How long `rest` will take, when `done` took so long; nothing is said of what has hardly begun.
+#[must_use]
+pub fn estimate(took: TimeDelta, done: TimeDelta, rest: TimeDelta) -> Option<TimeDelta> {
+    let (took, done, rest) = (took.num_seconds(), done.num_seconds(), rest.num_seconds());
+    let left = i128::from(took) * i128::from(rest) / i128::from(Some(done).filter(|done| *done > 0)?);
+    (took > 0).then(|| i64::try_from(left).ok().and_then(TimeDelta::try_seconds)).flatten()
+}
+
+/// The rows of a stream.
+#[must_use]
+pub fn works<'s>(state: &'s State, source: &str, stream: &str) -> Vec<&'s Work> {
+    state.works.iter().filter(|work| work.source == source && work.stream == stream).collect()
+}
+
+/// What the ledger says of a stream, by time.
+#[must_use]
+pub fn ledger<'s>(state: &'s State, source: &str, stream: &str) -> Vec<&'s Interval> {
+    state.coverage.iter().filter(|row| row.source == source && row.stream == stream).collect()
+}
+
+/// The backfills among a stream's rows.
+#[must_use]
+pub fn backfills(works: &[&Work]) -> Vec<Backfill> {
+    let mut out: Vec<Backfill> = Vec::new();
+    for work in works.iter().filter(|work| work.lane == Lane::Backfill) {
+        let part = part(work);
+        match out.iter_mut().find(|known| known.family == part.family) {
+            Some(known) => {
+                known.from = known.from.min(part.from);
+                known.to = known.to.max(part.to);
+                known.rest += part.rest;
+                known.whole = known.whole.max(part.whole);
+                known.began = [known.began, part.began].into_iter().flatten().min();
+            }
+            None => out.push(part),
+        }
+    }
+    out.sort_by_key(|backfill| backfill.from);
+    out
+}
+
+fn part(work: &Work) -> Backfill {
+    let windows: window::Memo = memo(work);
+    if !windows.family.is_empty() {
+        let rest = work.to.map_or(TimeDelta::zero(), |to| (to - work.from).max(TimeDelta::zero()));
+        let whole = TimeDelta::try_milliseconds(windows.whole).unwrap_or_default();
+        let (began, family) = (windows.began, windows.family);
+        return Backfill { from: work.from, to: work.to, rest, whole, began, family };
+    }
+    let chain: feed::Memo = memo(work);
+    let reached = chain.newest.map_or(work.from, |newest| newest.max(work.from));
+    let until =
+        |from: DateTime<Utc>| work.to.map_or(TimeDelta::zero(), |to| (to - from).max(TimeDelta::zero()));
+    Backfill {
+        from: reached,
+        to: work.to,
+        rest: until(reached),
+        whole: until(work.from),
+        began: chain.first,
+        family: work.name.clone(),
+    }
+}
+
+/// Up to where a stream is settled.
+#[must_use]
+pub fn settled_to(ledger: &[&Interval]) -> Option<DateTime<Utc>> {
+    ledger.iter().filter(|row| row.grade == Grade::Settled).map(|row| row.to).max()
+}
+
+/// Up to where a stream was read.
+#[must_use]
+pub fn covered_to(ledger: &[&Interval]) -> Option<DateTime<Utc>> {
+    ledger.iter().filter(|row| row.grade != Grade::Hole).map(|row| row.to).max()
+}
+
+/// What keeps a stream from being read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What happened.
+    pub fault: String,
+    /// What a person can do, where we know; may have several lines.
+    pub remedy: Option<String>,
+    /// When it is tried again.
+    pub next: Option<DateTime<Utc>>,
+}
+
+/// What live reading does.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It is declared off, with this reason.
+    Off(String),
+    /// The journal has it, the configuration does not.
+    Gone,
+    /// It has never been read.
+    NotBegun,
+    /// It cannot be read.
+    Broken(Broken),
+    /// It is behind, because the vendor's limit makes us wait.
+    Waiting(String),
+    /// It is behind.
+    Behind(TimeDelta),
+    /// Pages come and bring nothing; since when.
+    Quiet(DateTime<Utc>),
+    /// It has everything that there is.
+    CaughtUp,
+}
+
+/// One stream of a tenant.
+#[derive(Debug)]
+pub struct Standing {
+    /// The source's key.
+    pub source: String,
+    /// The stream; `*` where a whole source is off.
+    pub stream: String,
+    /// What live reading does.
+    pub doing: Doing,
+    /// Up to where it was read.
+    pub covered_to: Option<DateTime<Utc>>,
+    /// Up to where it is settled.
+    pub settled_to: Option<DateTime<Utc>>,
+    /// A range is being read again.
+    pub sweeping: bool,
+    /// The last horizon does not keep up.
+    pub settling_behind: bool,
+    /// Older history that is being read.
+    pub backfills: Vec<Backfill>,
+}
+
+/// All streams of a tenant that are configured or that the journal is reading.
+#[must_use]
+pub fn standings(tenant: &Tenant, state: &State, now: DateTime<Utc>) -> Vec<Standing> {
+    let mut out: Vec<Standing> = Vec::new();
+    for (key, source) in &tenant.sources {
+        if let Some(reason) = &source.off {
+            out.push(standing(state, key, "*", Doing::Off(reason.clone()), None, now));
+            continue;
+        }
+        for plan in &source.streams {
+            let doing = doing(key, plan, state, now);
+            out.push(standing(state, key, plan.stream.name, doing, Some(plan), now));
+        }
+        for (stream, reason) in &source.off_streams {
+            out.push(standing(state, key, stream, Doing::Off(reason.clone()), None, now));
+        }
+    }
+    for work in &state.works {
+        let known = |line: &Standing| {
+            line.source == work.source && (line.stream == work.stream || line.stream == "*")
+        };
+        if !out.iter().any(known) {
+            out.push(standing(state, &work.source, &work.stream, Doing::Gone, None, now));
+        }
+    }
+    out
+}
+
+fn standing(
+    state: &State,
+    source: &str,
+    stream: &str,
+    doing: Doing,
+    plan: Option<&StreamPlan>,
+    now: DateTime<Utc>,
+) -> Standing {
+    let (works, ledger) = (works(state, source, stream), ledger(state, source, stream));
+    let settling = plan.and_then(|plan| window::settling(plan, &works, now));
+    let in_hand = |work: &&&Work| work.lane == Lane::Sweep && memo::<window::Memo>(work).window.is_some();
+    Standing {
+        source: source.to_owned(),
+        stream: stream.to_owned(),
+        covered_to: covered_to(&ledger),
+        settled_to: settled_to(&ledger),
+        sweeping: works.iter().any(|work| in_hand(&work)),
+        settling_behind: settling.is_some_and(|settling| settling.behind),
+        // What nobody runs is not going on.
+        backfills: if plan.is_some() { backfills(&works) } else { Vec::new() },
+        doing,
+    }
+}
+
+fn doing(key: &str, plan: &StreamPlan, state: &State, now: DateTime<Utc>) -> Doing {
+    let works = works(state, key, plan.stream.name);
+    let Some(live) = works.iter().find(|work| work.lane == Lane::Live) else { return Doing::NotBegun };
+    let ledger = ledger(state, key, plan.stream.name);
+    let halted = ledger.last().filter(|row| {
+        row.grade == Grade::Hole && row.cause.as_deref().is_some_and(|why| HALTED.contains(&why))
+    });
+    if let Some(hole) = halted {
+        // A refused credential concerns all streams of a source, and one of them says how it was refused.
+        let mut told = works.iter().copied().chain(state.works.iter().filter(|work| work.source == key));
+        let told = told.find(|work| work.reason.is_some()).unwrap_or(live);
+        return Doing::Broken(broken(told, hole.from, hole.cause.as_deref().unwrap_or_default()));
+    }
+    let reached = match plan.stream.kind {
+        StreamKind::Windowed { .. } => Some(live.from),
+        StreamKind::Feed => memo::<feed::Memo>(live).drained,
+    };
+    let poll = TimeDelta::from_std(plan.poll).unwrap_or(TimeDelta::MAX);
+    let usual = TimeDelta::from_std(plan.visible_after).unwrap_or_default() + poll.max(SLOWEST);
+    let behind = now - reached.unwrap_or(live.from);
+    let late = reached.is_none() || behind > usual;
+    let failing = works.iter().copied().find(|work| work.reason.is_some());
+    if let Some(waiting) = quota_wait(state, key, now)
+        && (late || failing.is_some())
+    {
+        return Doing::Waiting(waiting);
+    }
+    let Memo { heard, failing: since } = memo(failing.unwrap_or(live));
+    match (failing, heard) {
+        (Some(work), _) => Doing::Broken(broken(work, since.unwrap_or(now), "")),
+        (None, _) if late => Doing::Behind(behind),
+        (None, Some(heard)) if now - heard > QUIET => Doing::Quiet(heard),
+        (None, _) => Doing::CaughtUp,
+    }
+}
+
+fn broken(work: &Work, since: DateTime<Utc>, cause: &str) -> Broken {
+    let reason = work.reason.as_deref().unwrap_or_default();
+    let (fault, remedy) =
+        reason.split_once('\n').map_or((reason, None), |(fault, remedy)| (fault, Some(remedy)));
+    Broken {
+        since,
+        fault: if fault.is_empty() { cause } else { fault }.to_owned(),
+        remedy: remedy.map(str::to_owned),
+        next: work.wait_until,
+    }
+}
+
+/// Such as `waiting 41 s: 60/60 used, 12 ours`, while the vendor's limit makes the source wait.
+#[must_use]
+pub fn quota_wait(state: &State, source: &str, now: DateTime<Utc>) -> Option<String> {
+    let row = state.quotas.iter().find(|row| row.source == source)?;
+    tidegate_core::quota::reason(&row.state, now)
+}
+
+impl Standing {
+    /// The stream's line, and what a person can do about it.
+    #[must_use]
+    pub fn text(&self, now: DateTime<Utc>) -> (String, Option<&str>) {
+        let mut remedy = None;
+        let mut line = match &self.doing {
+            Doing::Off(reason) => format!("off: {reason}"),
+            Doing::Gone => "not in the configuration: nobody reads it".to_owned(),
+            Doing::NotBegun => "not read yet".to_owned(),
+            Doing::Waiting(why) => why.clone(),
+            Doing::Behind(by) => format!("behind by {}", span(*by)),
+            Doing::Quiet(since) => format!(
+                "quiet since {} ({}): pages come, no records",
+                moment(*since, now),
+                span(now - *since)
+            ),
+            Doing::CaughtUp => match self.covered_to {
+                Some(to) => format!("caught up, complete up to {} ago", span(now - to)),
+                None => "caught up".to_owned(),
+            },
+            Doing::Broken(Broken { since, fault, remedy: known, next }) => {
+                remedy = known.as_deref();
+                let next = next.filter(|next| *next > now);
+                let next =
+                    next.map_or_else(String::new, |next| format!("; next try in {}", span(next - now)));
+                format!("BROKEN since {}: {fault}{next}", moment(*since, now))
+            }
+        };
+        if self.sweeping {
+            line.push_str(" · sweeping");
+        }
+        if self.settling_behind {
+            line.push_str(" · settling behind");
+        }
+        for backfill in &self.backfills {
+            line.push_str(" · ");
+            line.push_str(&backfill.text(now));
+        }
+        (line, remedy)
+    }
+
+    /// The same for machines.
+    #[must_use]
+    pub fn json(&self, now: DateTime<Utc>) -> Value {
+        let word = match &self.doing {
+            Doing::Off(_) => "off",
+            Doing::Gone => "gone",
+            Doing::NotBegun => "not_begun",
+            Doing::Broken(_) => "broken",
+            Doing::Waiting(_) => "waiting",
+            Doing::Behind(_) => "behind",
+            Doing::Quiet(_) => "quiet",
+            Doing::CaughtUp => "caught_up",
+        };
+        let backfills: Vec<Value> = self
+            .backfills
+            .iter()
+            .map(|b| {
+                json!({
+                    "from": b.from, "to": b.to, "percent": b.done(), "remaining_s": b.rest.num_seconds(),
+                    "left_s": b.left(now).map(|left| left.num_seconds()),
+                })
+            })
+            .collect();
+        let mut object = json!({
+            "source": self.source, "stream": self.stream, "doing": word, "covered_to": self.covered_to,
+            "settled_to": self.settled_to, "sweeping": self.sweeping, "settling_behind": self.settling_behind,
+            "backfills": backfills,
+        });
+        let more = match &self.doing {
+            Doing::Off(reason) => json!({ "off": reason }),
+            Doing::Broken(Broken { since, fault, remedy, next }) => {
+                json!({ "since": since, "fault": fault, "remedy": remedy, "next_try": next })
+            }
+            Doing::Waiting(why) => json!({ "waiting": why }),
+            Doing::Behind(by) => json!({ "behind_s": by.num_seconds() }),
+            Doing::Quiet(since) => json!({ "since": since }),
+            Doing::Gone | Doing::NotBegun | Doing::CaughtUp => json!({}),
+        };
+        if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+            object.extend(more);
+        }
+        object
+    }
+}

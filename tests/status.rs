@@ -1,0 +1,243 @@
+//! `tidegate status`: what an operator reads beside a running process, of journals that are written here; and the same as
+//! metrics.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+#[path = "common/books.rs"]
+mod books;
+#[allow(dead_code, reason = "shared with the tests of the configuration")]
+#[path = "config/fakes.rs"]
+mod fakes;
+
+use books::{Books, at, now, part, rows};
+use chrono::TimeDelta;
+use serde_json::Value;
+use tidegate::cli::status::{Args, lines};
+use tidegate::serve::{Boards, metrics};
+use tidegate_core::board::Board;
+use tidegate_core::collect::feed;
+use tidegate_core::collect::window::Memo;
+use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::journal::{Change, Grade, Interval, Lane, QuotaRow, Work};
+
+const TENANT: &str = r#"
+[tenant.acme.source.okta]
+connector = "okta"
+url = "https://acme.okta.com"
+auth = { token = "env:T" }
+
+[tenant.acme.source.work]
+connector = "google_workspace"
+url = "https://work.example.com"
+auth = { token = "env:T" }
+streams = ["*"]
+stream.drive.off = "too much of it"
+
+[tenant.acme.source.lab]
+connector = "google_workspace"
+url = "https://lab.example.com"
+auth = { token = "env:T" }
+off = "no Workspace licence"
+
+[sink.files]
+kind = "file"
+dir = "out"
+"#;
+
+fn status(changes: Vec<Change>) -> (String, Value) {
+    let books = Books::new(TENANT, changes);
+    let shown = |json| {
+        let (code, lines) = lines(&books.world, &books.config, &Args { tenant: Vec::new(), json });
+        assert_eq!(code, 0);
+        lines.join("\n")
+    };
+    let object: Value = serde_json::from_str(&shown(true)).unwrap();
+    // The size of a journal is none of these tests' business.
+    let text = shown(false);
+    let (head, rest) = text.split_once('\n').unwrap();
+    let head = head.split_once("  journal").unwrap().0;
+    (format!("{head}\n{rest}"), object["acme"].clone())
+}
+
+fn line<'t>(text: &'t str, stream: &str) -> &'t str {
+    text.lines().find(|line| line.trim_start().starts_with(stream)).unwrap_or_else(|| panic!("{text}"))
+}
+
+fn of<'v>(status: &'v Value, stream: &str) -> &'v Value {
+    let find = |line: &&Value| line["stream"] == stream;
+    status["streams"].as_array().unwrap().iter().find(find).unwrap()
+}
+
+/// Okta's live chain, whose last page is so many minutes old and whose last record so many.
+fn chain(page: i64, record: i64) -> Work {
+    let memo = feed::Memo {
+        drained: Some(now() - TimeDelta::minutes(page)),
+        heard: Some(now() - TimeDelta::minutes(record)),
+        ..feed::Memo::default()
+    };
+    let memo = serde_json::to_string(&memo).unwrap();
+    Work { memo, ..books::work("okta", "system_log", Lane::Live, "live", 99, None, &Memo::default()) }
+}
+
+fn cover(source: &str, stream: &str, (from, to): (i64, i64), grade: Grade, cause: Option<&str>) -> Change {
+    Change::Cover(Interval {
+        id: 0,
+        source: source.to_owned(),
+        stream: stream.to_owned(),
+        from: at(from),
+        to: at(to),
+        grade,
+        cause: cause.map(str::to_owned),
+        repairable_until: None,
+        count: 0,
+        oldest: None,
+        newest: None,
+        read_at: at(to),
+    })
+}
+
+#[test]
+fn every_stream_has_one_line_and_what_is_off_its_reason() {
+    let mut changes =
+        vec![Change::Work(chain(1, 2)), cover("okta", "system_log", (99, 0), Grade::Chain, None)];
+    changes.extend(rows("work", "login", 0, 25));
+    changes.push(cover("work", "login", (99, 25), Grade::Settled, None));
+    changes.push(cover("work", "login", (25, 0), Grade::Fetched, None));
+    // Of forty hours ten are left, after three hours.
+    changes.push(part("work", "login", "gap-1", (150, 144), 40, Some(3)));
+    changes.push(part("work", "login", "gap-1", (130, 126), 40, Some(3)));
+    changes.extend(rows("work", "admin", 3, 40));
+    let (text, object) = status(changes);
+    insta::assert_snapshot!(text);
+    let login = of(&object, "login");
+    assert_eq!(
+        (&login["doing"], &login["settled_to"]),
+        (&"caught_up".into(), &"2026-05-30T23:00:00Z".into())
+    );
+    assert_eq!(
+        (&login["backfills"][0]["percent"], &login["backfills"][0]["left_s"]),
+        (&75.into(), &3600.into())
+    );
+    assert_eq!(
+        (&of(&object, "admin")["doing"], &of(&object, "alerts")["doing"]),
+        (&"behind".into(), &"not_begun".into())
+    );
+    assert_eq!(of(&object, "drive")["off"], "too much of it");
+    assert!(object["works"][0]["lane"].is_string(), "{object}");
+}
+
+#[test]
+fn quiet_and_broken_look_different() {
+    let (text, object) = status(vec![Change::Work(chain(1, 240))]);
+    assert!(
+        line(&text, "okta/system_log").contains("quiet since 05-31 20:00Z (4 h): pages come, no records"),
+        "{text}"
+    );
+    assert_eq!(of(&object, "system_log")["doing"], "quiet");
+
+    let mut broken = chain(240, 240);
+    let mut memo: feed::Memo = serde_json::from_str(&broken.memo).unwrap();
+    memo.failing = Some(at(4));
+    broken.memo = serde_json::to_string(&memo).unwrap();
+    broken.reason = Some("okta: the server failed (503)\nask Okta's status page".to_owned());
+    broken.wait_until = Some(now() + TimeDelta::seconds(725));
+    let (text, object) = status(vec![Change::Work(broken)]);
+    let said = line(&text, "okta/system_log");
+    assert!(
+        said.contains("BROKEN since 05-31 20:00Z: okta: the server failed (503); next try in 12 min"),
+        "{text}"
+    );
+    assert!(text.contains("Fix: ask Okta's status page"), "{text}");
+    let object = of(&object, "system_log");
+    assert_eq!(
+        (&object["doing"], &object["fault"]),
+        (&"broken".into(), &"okta: the server failed (503)".into())
+    );
+    assert_eq!(
+        (&object["remedy"], &object["since"]),
+        (&"ask Okta's status page".into(), &"2026-05-31T20:00:00Z".into())
+    );
+}
+
+#[test]
+fn a_refused_credential_breaks_every_stream_of_its_source_although_one_of_them_was_refused() {
+    let mut changes = rows("work", "login", 5, 29);
+    changes.extend(rows("work", "admin", 5, 29));
+    if let Change::Work(live) = &mut changes[0] {
+        live.reason = Some("the credential was refused (401)\nmake a new key".to_owned());
+    }
+    changes.push(cover("work", "login", (5, 0), Grade::Hole, Some("credential")));
+    changes.push(cover("work", "admin", (5, 0), Grade::Hole, Some("credential")));
+    let (text, _) = status(changes);
+    for stream in ["work/login", "work/admin"] {
+        let said = line(&text, stream);
+        assert!(said.contains("BROKEN since 05-31 19:00Z: the credential was refused (401)"), "{text}");
+    }
+}
+
+#[test]
+fn a_source_that_is_behind_because_of_the_vendors_limit_waits_and_is_not_broken() {
+    let until = (now() + TimeDelta::seconds(41)).to_rfc3339();
+    let state = format!(
+        "{{\"requests\": {{\"limit\": 60, \"remaining\": 0, \"ours\": 12, \"not_before\": \"{until}\", \
+         \"counters\": {{\"requests\": 1, \"refused_429\": 1, \"concurrency_refusals\": 0}}}}}}"
+    );
+    let quota = Change::Quota(QuotaRow { source: "okta".to_owned(), not_before: None, state });
+    let mut behind = chain(90, 90);
+    behind.reason = Some("the rate limit is used up (429)".to_owned());
+    let (text, object) = status(vec![Change::Work(behind), quota.clone()]);
+    assert!(line(&text, "okta/system_log").ends_with("waiting 41 s: 60/60 used, 12 ours"), "{text}");
+    assert_eq!(of(&object, "system_log")["doing"], "waiting");
+    let (text, _) = status(vec![Change::Work(chain(1, 1)), quota]);
+    assert!(
+        line(&text, "okta/system_log").contains("caught up"),
+        "who has everything waits for nothing: {text}"
+    );
+}
+
+#[test]
+fn sweeps_are_seen_and_so_is_that_they_do_not_keep_up() {
+    let mut changes = rows("work", "login", 0, 60);
+    if let Change::Work(sweep) = &mut changes[1] {
+        let window = books::in_hand(2, 1);
+        let memo = Memo { horizon: 1_800, window: Some(window), ..Memo::default() };
+        sweep.memo = serde_json::to_string(&memo).unwrap();
+    }
+    let (text, object) = status(changes);
+    assert!(line(&text, "work/login").ends_with("caught up · sweeping · settling behind"), "{text}");
+    assert_eq!(
+        (&of(&object, "login")["sweeping"], &of(&object, "login")["settling_behind"]),
+        (&true.into(), &true.into())
+    );
+}
+
+#[tokio::test]
+async fn metrics_tell_a_quiet_stream_from_a_broken_one() {
+    let mut changes = vec![cover("work", "login", (99, 25), Grade::Settled, None)];
+    changes.push(part("work", "login", "gap-1", (30, 20), 40, None));
+    let books = Books::new(TENANT, changes);
+    let board = Board::default();
+    board.source("work", |source| {
+        let login = source.streams.entry("login".to_owned()).or_default();
+        (login.last_page, login.last_record, login.covered_to) = (Some(now()), Some(at(4)), Some(at(1)));
+        let admin = source.streams.entry("admin".to_owned()).or_default();
+        admin.last_page = Some(at(4));
+        admin.fault = Some((Fault::new(FaultKind::Permission, "no"), at(4)));
+    });
+    let boards = Boards::default();
+    boards.put("acme", board, books.dir.path().join("journal/acme"));
+    let said = metrics(&boards).await;
+    let value = |name: &str, stream: &str| {
+        let labels = format!("tidegate_stream_{name}{{tenant=\"acme\",source=\"work\",stream=\"{stream}\"");
+        let line = said.lines().find(|line| line.starts_with(&labels));
+        line.map(|line| line.split_once('}').unwrap().1.trim().parse::<i64>().unwrap())
+    };
+    assert_eq!(value("last_page_seconds", "login"), Some(now().timestamp()), "{said}");
+    assert_eq!(value("last_record_seconds", "login"), Some(at(4).timestamp()));
+    assert_eq!(value("covered_to_seconds", "login"), Some(at(1).timestamp()));
+    assert_eq!(value("settled_to_seconds", "login"), Some(at(25).timestamp()));
+    assert_eq!(value("backfill_remaining_seconds", "login"), Some(36_000));
+    assert_eq!((value("fault", "login"), value("fault", "admin")), (None, Some(1)), "{said}");
+    assert!(said.contains("stream=\"admin\",kind=\"permission\"} 1"), "{said}");
+    assert!(said.contains("# TYPE tidegate_stream_last_page_seconds gauge"), "{said}");
+}
