@@ -19,6 +19,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// A refusal that does not say for how long lets the whole budget rest for this part of the vendor's span: what is
+/// refused to one stream is refused to all, and each would find out for itself.
+const UNSAID: u32 = 4;
+
 /// No answer makes us wait longer.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -451,7 +455,8 @@ impl Quota {
     }
 
     /// Learns from a refusal. Returns how long to wait: the vendor's word for a full span; for concurrency a second,
-    /// doubled at each refusal in a row, but never longer than the vendor's hint (which is an estimate).
+    /// doubled at each refusal in a row, but never longer than the vendor's hint (which is an estimate). Where the vendor
+    /// says nothing of a full span, the caller's own patience decides, and meanwhile nobody's request goes for a quarter of it.
     pub fn refused(&self, kind: FaultKind, hint: Option<Duration>, now: DateTime<Utc>) -> Option<Duration> {
         let mut inner = self.inner();
         inner.tick(now);
@@ -464,6 +469,10 @@ impl Quota {
             }
             FaultKind::RateLimit => {
                 inner.counters.refused_429 += 1;
+                if hint.is_none() {
+                    let rest = inner.budget.span / UNSAID;
+                    inner.hold(rest);
+                }
                 hint
             }
             _ => hint,
@@ -748,6 +757,16 @@ mod tests {
         assert_eq!(reason(&state, at(24_000)).unwrap(), "waiting 41 s: 60/60 used, 12 ours");
         assert_eq!(reason(&state, at(34_000)).unwrap(), "waiting 31 s: 60/60 used, 12 ours");
         assert_eq!((reason(&state, at(66_000)), reason("{", at(0))), (None, None));
+    }
+
+    #[test]
+    fn a_refusal_that_says_nothing_lets_the_whole_budget_rest_for_a_quarter_of_the_span() {
+        let quota = Quota::default();
+        quota.configure(Budget { limit: 2400, span: S(60) }, None);
+        assert_eq!(quota.take(at(0)), None);
+        assert_eq!(quota.refused(FaultKind::RateLimit, None, at(0)), None, "the caller has its own patience");
+        assert_eq!(quota.take(at(14_000)), Some(S(1)));
+        assert_eq!(quota.take(at(15_000)), None);
     }
 
     #[test]

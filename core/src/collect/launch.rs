@@ -18,8 +18,19 @@ impl Reading {
         self.plan().await?;
         let (now, wall) = (Instant::now(), self.c.clock.now());
         let vendor = self.vendor();
-        let mut order: Vec<usize> = (0..self.jobs.len()).collect();
-        order.sort_by_key(|at| {
+        let mut wake = now + FAR;
+        // Of hundreds of rows a few are due: only those need an order.
+        let mut order: Vec<usize> = Vec::new();
+        for (at, job) in self.jobs.iter().enumerate().filter(|(_, job)| !job.busy) {
+            let asks = job.place().is_some();
+            if asks && job.due <= now {
+                order.push(at);
+            } else if asks || matches!(job.part, Part::Window(_)) {
+                // A backfill chain without a place waits for its live chain, not for a time.
+                wake = wake.min(job.due);
+            }
+        }
+        order.sort_by_cached_key(|at| {
             self.jobs.get(*at).map(|job| {
                 let begin = if job.rank(vendor) == 3 && matches!(job.part, Part::Window(_)) {
                     Some(job.work.from)
@@ -29,24 +40,10 @@ impl Reading {
                 (job.rank(vendor), begin, job.due)
             })
         });
-        let mut wake = now + FAR;
         let mut waiting: HashMap<&'static str, (Duration, String)> = HashMap::new();
         for at in order {
             let Some(job) = self.jobs.get(at) else { continue };
-            if job.busy {
-                continue;
-            }
-            let Some(place) = job.place() else {
-                // A window that is not due yet; a backfill chain waits for its live chain, not for a time.
-                if matches!(job.part, Part::Window(_)) {
-                    wake = wake.min(job.due);
-                }
-                continue;
-            };
-            if job.due > now {
-                wake = wake.min(job.due);
-                continue;
-            }
+            let Some(place) = job.place() else { continue };
             // The first request tells the vendor's clock, by which all others are planned.
             let unmet = self.ahead.is_none();
             let single = self.refused || unmet || matches!(job.part, Part::Chain(_));
@@ -162,11 +159,7 @@ impl Reading {
             }
             at += 1;
         }
-        let finished: Vec<Job> = {
-            let (finished, jobs) = std::mem::take(&mut self.jobs).into_iter().partition(|job| job.finished);
-            self.jobs = jobs;
-            finished
-        };
+        let finished: Vec<Job> = self.jobs.extract_if(.., |job| job.finished).collect();
         for job in &finished {
             changes.extend(self.finished(job, wall));
         }
