@@ -131,6 +131,7 @@ impl Tenant {
             apis.insert(source.key.clone(), Arc::clone(&source.api));
             board.source(&source.key, |_| {});
             let collector = Collector {
+                tenant: tenant.to_owned(),
                 source: source.key,
                 connector: source.connector,
                 api: source.api,

@@ -3,9 +3,7 @@
 use super::identity::{Keyed, keyed};
 use super::job::{Job, Part, same_row};
 use super::launch::defect;
-use super::{
-    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, earlier, feed, hash, window,
-};
+use super::{CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, earlier, feed, window};
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Action, Appended, Change, JournalError, Lane, Outcome, QuotaRow};
 use crate::source::{Page, PollError};
@@ -328,7 +326,12 @@ impl Reading {
         let silent = heard.map_or(TimeDelta::zero(), |heard| now - heard);
         let doublings = u32::try_from(silent.num_minutes() / SILENCE.num_minutes()).unwrap_or(0).min(8);
         let wait = poll.saturating_mul(1 << doublings).min(SLOWEST.max(poll));
-        if first { wait.mul_f64(phase(&self.c.source, &job.work.stream)) } else { wait }
+        if first { wait.mul_f64(self.phase(&job.work.stream)) } else { wait }
+    }
+
+    /// A part of the first interval: from a half to the whole.
+    fn phase(&self, stream: &str) -> f64 {
+        0.5 + (self.hash(stream) % 1000) as f64 / 2000.0
     }
 
     /// Puts changes aside for the next commit.
@@ -338,7 +341,7 @@ impl Reading {
             self.pending.push(change);
         }
         if !self.pending.is_empty() {
-            self.flush.get_or_insert_with(|| Instant::now() + FLUSH);
+            self.flush.get_or_insert_with(|| self.c.journal.together(FLUSH));
         }
     }
 
@@ -403,9 +406,4 @@ impl Reading {
                 "id reused: a record that the vendor declares immutable came with other content; both are kept");
         }
     }
-}
-
-/// A part of the first interval: from a half to the whole.
-fn phase(source: &str, stream: &str) -> f64 {
-    0.5 + (hash(source, stream) % 1000) as f64 / 2000.0
 }

@@ -146,11 +146,7 @@ impl Reading {
             }
             at += 1;
         }
-        let finished: Vec<Job> = {
-            let (finished, jobs) = std::mem::take(&mut self.jobs).into_iter().partition(|job| job.finished);
-            self.jobs = jobs;
-            finished
-        };
+        let finished: Vec<Job> = self.jobs.extract_if(.., |job| job.finished).collect();
         for job in &finished {
             changes.extend(self.finished(job, wall));
         }
