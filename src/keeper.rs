@@ -55,6 +55,13 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// Until the next look. All tenants' keepers look at the same moment: one wake-up of the process for all.
+    fn rest(&self) -> Duration {
+        let every = self.every.as_millis().max(1);
+        let now = u128::try_from(self.clock.now().timestamp_millis()).unwrap_or(0);
+        Duration::from_millis(u64::try_from(every - now % every).unwrap_or(1))
+    }
+
     /// Works until told to stop.
     pub(crate) async fn run(mut self) -> Result<(), JournalError> {
         let (mut trimmed, mut forgotten) = (None, None);
@@ -79,7 +86,7 @@ impl Keeper {
                 let trim = self.journal.trim(self.keep, self.clock.now()).await?;
                 self.full.send_replace(trim.full);
             }
-            if self.stop.unless_stopped(tokio::time::sleep(self.every)).await.is_none() {
+            if self.stop.unless_stopped(tokio::time::sleep(self.rest())).await.is_none() {
                 return Ok(());
             }
         }

@@ -19,7 +19,18 @@ use tidegate_core::source::Connector;
 #[must_use]
 pub fn main(extra: &[&'static dyn Connector]) -> ExitCode {
     one_arena();
+    all_files();
     ExitCode::from(cli::main(extra))
+}
+
+/// Allows itself as many open files as it may: a tenant has four and its connections, and the usual 1,024 are a limit for
+/// programs that still use select(2).
+fn all_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where it fails, what there is may do; what does not open says so itself.
+    let _refused = setrlimit(Resource::Nofile, limit);
 }
 
 /// Starts the same program again, as the same process, with one arena of the C library's allocator, unless the

@@ -23,6 +23,10 @@ const REOPEN: Duration = Duration::from_secs(10);
 )]
 pub struct Args {}
 
+/// Tenants that start together begin one after the other, so far apart: hundreds at once would need connections,
+/// and memory, that they never need again.
+const APART: Duration = Duration::from_millis(40);
+
 struct Guarded {
     config: Arc<Config>,
     signal: Signal,
@@ -45,8 +49,8 @@ pub async fn run(world: &World, config: Arc<Config>, load: impl Fn() -> Result<C
     let mut tasks: JoinSet<(String, u8)> = JoinSet::new();
     let mut tenants: BTreeMap<String, Guarded> = BTreeMap::new();
     let mut code = 0;
-    for tenant in config.tenants.keys() {
-        guard(world, &config, tenant, None, &mut tenants, &mut tasks);
+    for (turn, tenant) in (0..).zip(config.tenants.keys()) {
+        guard(world, &config, (tenant, turn), None, &mut tenants, &mut tasks);
     }
     if let Some(address) = config.listen
         && let Err(error) = crate::serve::serve(address, world.boards.clone()).await
@@ -113,20 +117,24 @@ fn held(config: &Config) -> Option<(String, Holder)> {
 fn guard(
     world: &World,
     config: &Arc<Config>,
-    tenant: &str,
+    (tenant, turn): (&str, u32),
     before: Option<watch::Receiver<()>>,
     tenants: &mut BTreeMap<String, Guarded>,
     tasks: &mut JoinSet<(String, u8)>,
 ) {
     let signal = Signal::default();
     let (working, over) = watch::channel(());
-    let (world, ours, name, stop) = (world.clone(), Arc::clone(config), tenant.to_owned(), signal.watch());
+    let (world, ours, name, mut stop) =
+        (world.clone(), Arc::clone(config), tenant.to_owned(), signal.watch());
     tasks.spawn(async move {
         if let Some(mut before) = before {
             // What it was before the reload finishes what is in hand, and holds the journal until then.
             while before.changed().await.is_ok() {}
         }
-        let code = keep_going(&world, &ours, &name, stop).await;
+        let code = match stop.unless_stopped(tokio::time::sleep(APART * turn)).await {
+            Some(()) => keep_going(&world, &ours, &name, stop).await,
+            None => 0,
+        };
         drop(working);
         (name, code)
     });
@@ -197,14 +205,14 @@ fn restart(
     let mut started = 0;
     for tenant in new.tenants.keys() {
         if !tenants.contains_key(tenant) {
+            guard(world, new, (tenant, started), ending.remove(tenant), tenants, tasks);
             started += 1;
-            guard(world, new, tenant, ending.remove(tenant), tenants, tasks);
         }
     }
     tracing::info!(
         stopped = gone.len(),
         started,
-        unchanged = tenants.len() - started,
+        unchanged = tenants.len() - started as usize,
         "configuration read again"
     );
 }

@@ -4,8 +4,7 @@ use super::identity::{Keyed, keyed};
 use super::job::{Job, Part, same_row};
 use super::launch::defect;
 use super::{
-    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier, feed, hash,
-    window,
+    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier, feed, window,
 };
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Action, Appended, Change, JournalError, Lane, Outcome, QuotaRow};
@@ -330,7 +329,12 @@ impl Reading {
         let silent = heard.map_or(TimeDelta::zero(), |heard| now - heard);
         let doublings = u32::try_from(silent.num_minutes() / SILENCE.num_minutes()).unwrap_or(0).min(8);
         let wait = poll.saturating_mul(1 << doublings).min(SLOWEST.max(poll)).max(self.room(job));
-        if first { wait.mul_f64(phase(&self.c.source, &job.work.stream)) } else { wait }
+        if first { wait.mul_f64(self.phase(&job.work.stream)) } else { wait }
+    }
+
+    /// A part of the first interval: from a half to the whole.
+    fn phase(&self, stream: &str) -> f64 {
+        0.5 + (self.hash(stream) % 1000) as f64 / 2000.0
     }
 
     /// Live reading that has caught up takes half of our share at most, however often it is told to ask: sweeps need the
@@ -352,7 +356,7 @@ impl Reading {
             self.pending.push(change);
         }
         if !self.pending.is_empty() {
-            self.flush.get_or_insert_with(|| Instant::now() + FLUSH);
+            self.flush.get_or_insert_with(|| self.c.journal.together(FLUSH));
         }
     }
 
@@ -417,9 +421,4 @@ impl Reading {
                 "id reused: a record that the vendor declares immutable came with other content; both are kept");
         }
     }
-}
-
-/// A part of the first interval: from a half to the whole.
-fn phase(source: &str, stream: &str) -> f64 {
-    0.5 + (hash(source, stream) % 1000) as f64 / 2000.0
 }

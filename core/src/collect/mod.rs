@@ -90,6 +90,8 @@ impl StreamPlan {
 
 /// One source's task: what it works with.
 pub struct Collector {
+    /// The tenant's key: tenants take turns, also where all name their sources alike.
+    pub tenant: String,
     /// The source's key.
     pub source: String,
     /// Its code.
@@ -198,7 +200,7 @@ impl Reading {
                 }
             }
             for work in works {
-                let delay = spread(&self.c.source, name);
+                let delay = self.spread(name);
                 self.push(&plan, work, delay);
             }
             let rows = state.coverage.iter().filter(|row| row.source == self.c.source && row.stream == name);
@@ -212,6 +214,17 @@ impl Reading {
         changes.extend(self.adopt(state));
         self.write(changes, true).await?;
         Ok(())
+    }
+
+    /// A number of this tenant's stream, always the same: what many of them do at the same time is spread by it.
+    fn hash(&self, stream: &str) -> u64 {
+        let name = [&self.c.tenant, &self.c.source, stream].join("/");
+        xxhash_rust::xxh3::xxh3_64(name.as_bytes())
+    }
+
+    /// Spreads the first polls of many sources.
+    fn spread(&self, stream: &str) -> Duration {
+        Duration::from_millis(self.hash(stream) % 50)
     }
 
     /// The vendor's time, as well as we know it.
@@ -340,13 +353,4 @@ fn earlier(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Option<DateTim
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     }
-}
-
-fn hash(source: &str, stream: &str) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(source.as_bytes(), xxhash_rust::xxh3::xxh3_64(stream.as_bytes()))
-}
-
-/// Spreads the first polls of many sources, always the same way.
-fn spread(source: &str, stream: &str) -> Duration {
-    Duration::from_millis(hash(source, stream) % 50)
 }

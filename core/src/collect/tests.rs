@@ -233,6 +233,7 @@ impl Bench {
             .with_buckets(Buckets::new(vec![("requests", |_| true, self.quota.clone())]))
             .with_clock(clock.clone());
         let collector = Collector {
+            tenant: "acme".to_owned(),
             source: "fake".to_owned(),
             connector: &Fake,
             api: Arc::clone(&self.vendor) as Arc<dyn Source>,

@@ -10,7 +10,9 @@ use super::{
 use chrono::{DateTime, Utc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 /// Record bytes that one commit may carry before others wait for the next.
 const GROUP: usize = 64 << 20;
@@ -27,6 +29,7 @@ struct Inner {
     journal: Arc<dyn Journal>,
     queue: Mutex<Queue>,
     appended: watch::Sender<PageId>,
+    made: Instant,
 }
 
 #[derive(Default)]
@@ -74,7 +77,8 @@ impl Handle {
     /// Shares a journal.
     #[must_use]
     pub fn new(journal: Arc<dyn Journal>) -> Self {
-        let inner = Inner { journal, queue: Mutex::default(), appended: watch::Sender::new(0) };
+        let (queue, appended, made) = (Mutex::default(), watch::Sender::new(0), Instant::now());
+        let inner = Inner { journal, queue, appended, made };
         Self { inner: Arc::new(inner) }
     }
 
@@ -95,6 +99,14 @@ impl Handle {
     #[must_use]
     pub fn appended(&self) -> watch::Receiver<PageId> {
         self.inner.appended.subscribe()
+    }
+
+    /// The next moment at which whatever can wait is written, at most `every` from now. It is the same for everybody who
+    /// shares the journal, so that what they put aside becomes one commit.
+    #[must_use]
+    pub fn together(&self, every: Duration) -> Instant {
+        let past = self.inner.made.elapsed().as_nanos() % every.as_nanos().max(1);
+        Instant::now() + every.saturating_sub(Duration::from_nanos(u64::try_from(past).unwrap_or(0)))
     }
 
     /// One commit, together with whatever else waits; all of it or none. Durable when it answers. Dropped while it waits,
@@ -148,6 +160,10 @@ impl Handle {
     /// # Errors
     /// See [`JournalError`].
     pub async fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
+        // Hundreds of quiet tenants ask several times a second: a blocking task costs more than the look.
+        if self.inner.journal.is_quiet(now) {
+            return Ok(Vec::new());
+        }
         self.blocking(move |j| j.heartbeat(now)).await
     }
 

@@ -4,15 +4,18 @@
 //! run that lives, or by one that hangs); it decides nothing.
 
 use super::{Holder, JournalError};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The text's length: always the same, so that one write replaces it.
 const TEXT: usize = 512;
+
+/// A sign of life is written at least this often. People and the exit code of `sync` count in minutes.
+const BEAT: TimeDelta = TimeDelta::seconds(10);
 
 /// A reader that asks whether the lock is held holds it for an instant; it is not a holder.
 const PATIENCE: (u32, Duration) = (20, Duration::from_millis(5));
@@ -59,6 +62,17 @@ impl Lock {
         let lock = Self { path, file, holder: Mutex::new(holder) };
         lock.beat(now)?;
         Ok(lock)
+    }
+
+    /// Whether the last sign of life is old, or in the future of a clock that was set back.
+    pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {
+        let last = self.holder.lock().unwrap_or_else(PoisonError::into_inner).heartbeat;
+        !(TimeDelta::zero()..BEAT).contains(&now.signed_duration_since(last))
+    }
+
+    /// The time that the file system gave to the last sign of life.
+    pub(super) fn written(&self) -> Option<SystemTime> {
+        self.file.metadata().and_then(|meta| meta.modified()).ok()
     }
 
     /// Writes a sign of life. It need not survive a power cut, so it is not synced.

@@ -639,6 +639,10 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn trim(&self, keep: Keep, now: DateTime<Utc>) -> Result<Trimmed, JournalError>;
+    /// Whether a heartbeat at this moment would do nothing and bring nothing. Must not wait for a disk.
+    fn is_quiet(&self, _now: DateTime<Utc>) -> bool {
+        false
+    }
     /// A sign of life; also brings requests of other processes.
     ///
     /// # Errors

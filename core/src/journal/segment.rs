@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use zstd::bulk::{Compressor, Decompressor};
 
 /// SHA-256 of a page.
@@ -48,6 +48,12 @@ pub(super) struct Parts<'a> {
     pub(super) records: &'a [Line<'a>],
 }
 
+/// Encoders that are kept for the next page, of whichever tenant: a zstd context and its buffers are a megabyte, which
+/// hundreds of tenants would each keep for a page now and then. More pages than this are seldom written at the same time.
+const ENCODERS: usize = 4;
+
+static SPARE: Mutex<Vec<Encoder>> = Mutex::new(Vec::new());
+
 /// Writes pages; keeps its zstd context and buffers.
 pub(super) struct Encoder {
     zstd: Compressor<'static>,
@@ -55,6 +61,19 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    /// Lends an encoder.
+    pub(super) fn with<T>(encode: impl FnOnce(&mut Self) -> std::io::Result<T>) -> std::io::Result<T> {
+        let spare = || SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = spare().pop();
+        let mut encoder = taken.map_or_else(Self::new, Ok)?;
+        let encoded = encode(&mut encoder)?;
+        let mut spare = spare();
+        if spare.len() < ENCODERS {
+            spare.push(encoder);
+        }
+        Ok(encoded)
+    }
+
     pub(super) fn new() -> std::io::Result<Self> {
         let mut zstd = Compressor::new(1)?;
         zstd.set_parameter(zstd::zstd_safe::CParameter::ChecksumFlag(true))?;

@@ -15,8 +15,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior, named_params, params,
 };
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
 pub(super) const VERSION: i64 = 2;
@@ -197,6 +198,13 @@ impl Db {
         self.db.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))
     }
 
+    /// Keeps so many bytes of the file's pages in memory.
+    pub(super) fn keep(&self, bytes: usize) -> Result<(), JournalError> {
+        // A negative number counts KiB.
+        let kib = i64::try_from(bytes >> 10).unwrap_or(i64::MAX).max(1);
+        self.db.pragma_update(None, "cache_size", -kib).map_err(self.fail())
+    }
+
     fn check(&mut self, fresh: bool) -> Result<(), JournalError> {
         let fail = |e| failed(&self.path, e);
         let tables: i64 =
@@ -270,6 +278,13 @@ impl Db {
         let sql = "SELECT p.id, s.source, s.name, p.seg, p.off, p.len, p.digest FROM page p
                    JOIN stream s ON s.id = p.stream ORDER BY p.id DESC LIMIT 1";
         Ok(self.all(sql, [], page)?.pop())
+    }
+
+    /// The last page of each lane that has any.
+    pub(super) fn last_pages(&self) -> Result<HashMap<Lane, PageId>, JournalError> {
+        let rows =
+            self.all("SELECT lane, max(id) FROM page GROUP BY lane", [], |r| Ok((r.get(0)?, number(r, 1)?)))?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Rows of a range's pages.
@@ -1052,6 +1067,12 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
     })
 }
 
+/// When anybody last wrote to the database, by the file system's clock: every transaction writes the WAL. Opens nothing:
+/// closing a file of the engine's would give up its locks.
+pub(super) fn changed(wal: &Path) -> Option<SystemTime> {
+    std::fs::metadata(wal).and_then(|meta| meta.modified()).ok()
+}
+
 fn requests(db: &Connection) -> rusqlite::Result<Vec<Request>> {
     all(db, "SELECT id, at, verb, arguments FROM request ORDER BY id", [], |r| {
         Ok(Request { id: number(r, 0)?, at: time(r, 1)?, verb: r.get(2)?, arguments: r.get(3)? })
@@ -1171,7 +1192,7 @@ fn broken_keys(path: &Path) -> JournalError {
     JournalError::damaged(path, "a row of keys is not whole")
 }
 
-fn wal(path: &Path) -> PathBuf {
+pub(super) fn wal(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()

@@ -5,16 +5,17 @@ use super::lock::{self, Lock};
 use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
 use super::state::{Db, Tx};
 use super::{
-    Appended, Change, DeadLetter, Journal, JournalError, Keep, NewPage, Outcome, PageId, Range, Request,
-    State, StoredPage, Tally, Trimmed, whole,
+    Appended, Change, DeadLetter, Journal, JournalError, Keep, Lane, NewPage, Outcome, PageId, Range,
+    Request, State, StoredPage, Tally, Trimmed, whole,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 /// Called at every named step (see [`STEPS`]), so that a test can take a crash image there. Where it answers with an
 /// error, the operation that would come next fails with that error.
@@ -43,6 +44,8 @@ const SEGMENT: u64 = 64 << 20;
 const SEGMENT_AGE: TimeDelta = TimeDelta::days(1);
 /// The length of a segment that was trimmed or never was: the next page begins another.
 const NONE: u64 = u64::MAX;
+/// Room for commits that a tenant keeps.
+const BUFFER: usize = 64 << 10;
 /// Rows that a reading takes at once.
 const ROWS: u32 = 64;
 
@@ -59,6 +62,8 @@ pub struct OpenOptions {
     pub page_cache: usize,
     /// Bytes of dedupe keys that stay in memory; a commit's own hours always do. Default: 16 MiB.
     pub key_cache: usize,
+    /// Bytes of the state's pages that stay in memory. Default: 2 MiB.
+    pub state_cache: usize,
     /// For tests.
     pub steps: Option<Steps>,
 }
@@ -67,7 +72,15 @@ impl OpenOptions {
     /// The defaults.
     #[must_use]
     pub fn new(verb: impl Into<String>, now: DateTime<Utc>) -> Self {
-        Self { verb: verb.into(), now, budget: None, page_cache: 16 << 20, key_cache: 16 << 20, steps: None }
+        Self {
+            verb: verb.into(),
+            now,
+            budget: None,
+            page_cache: 16 << 20,
+            key_cache: 16 << 20,
+            state_cache: 2 << 20,
+            steps: None,
+        }
     }
 }
 
@@ -78,6 +91,9 @@ pub struct FileJournal {
     writer: Mutex<Writer>,
     newest: Mutex<Newest>,
     reading: Mutex<Option<(Db, Files)>>,
+    wal: PathBuf,
+    /// The last change of the database, if no request was waiting after it.
+    looked: Mutex<Option<SystemTime>>,
     steps: Option<Steps>,
     // Last: it is given back when everything else is closed.
     lock: Lock,
@@ -87,7 +103,6 @@ pub struct FileJournal {
 struct Writer {
     db: Db,
     keys: Cache,
-    encoder: Encoder,
     buffer: Vec<u8>,
     tail: Tail,
     /// A sync failed: what the kernel calls written may not be.
@@ -117,6 +132,8 @@ struct Newest {
     limit: usize,
     /// All pages from this one on are here.
     from: PageId,
+    /// The last page of each lane: who has read that far need not look on the disk, which opens a connection more.
+    last: HashMap<Lane, PageId>,
 }
 
 impl FileJournal {
@@ -150,6 +167,7 @@ impl FileJournal {
         }
         // An empty directory gets a state; anything else must have one.
         let mut db = Db::write(&state, files.is_empty() || empty)?;
+        db.keep(options.state_cache)?;
         step(steps.as_ref(), &dir, "state made", "cannot raise the epoch")?;
         if files.is_empty() {
             segment::sync_dir(&dir)?;
@@ -166,21 +184,27 @@ impl FileJournal {
         tail.cut(&strays)?;
         step(steps.as_ref(), &dir, "tail cut", "cannot open")?;
 
-        let encoder = Encoder::new().map_err(JournalError::io(&dir, "cannot compress"))?;
-        let from = tail.next;
+        let (from, last) = (tail.next, db.last_pages()?);
         Ok(Self {
             dir,
             epoch,
             writer: Mutex::new(Writer {
                 db,
                 keys: Cache::new(options.key_cache),
-                encoder,
                 buffer: Vec::new(),
                 tail,
                 spoiled: false,
             }),
-            newest: Mutex::new(Newest { pages: VecDeque::new(), bytes: 0, limit: options.page_cache, from }),
+            newest: Mutex::new(Newest {
+                pages: VecDeque::new(),
+                bytes: 0,
+                limit: options.page_cache,
+                from,
+                last,
+            }),
             reading: Mutex::new(None),
+            wal: super::state::wal(&state),
+            looked: Mutex::new(None),
             steps,
             lock,
         })
@@ -228,14 +252,13 @@ impl FileJournal {
         writer: &mut Writer,
         changes: &[Change],
     ) -> Result<(Vec<Outcome>, Vec<StoredPage>), JournalError> {
-        let Writer { db, keys, encoder, buffer, tail, spoiled } = writer;
+        let Writer { db, keys, buffer, tail, spoiled } = writer;
         let tx = self.begin(db)?;
         self.step("begun", "cannot write")?;
         buffer.clear();
         let mut batch = Batch {
             tx: &tx,
             keys,
-            encoder,
             buffer,
             tail,
             next: tail.next,
@@ -478,7 +501,6 @@ impl Tail {
 struct Batch<'a, 'db> {
     tx: &'a Tx<'db>,
     keys: &'a mut Cache,
-    encoder: &'a mut Encoder,
     buffer: &'a mut Vec<u8>,
     tail: &'a Tail,
     next: PageId,
@@ -565,9 +587,7 @@ impl Batch<'_, '_> {
             previous: self.digest,
             records: &records,
         };
-        let (digest, records) = self
-            .encoder
-            .encode(&parts, self.buffer)
+        let (digest, records) = Encoder::with(|encoder| encoder.encode(&parts, self.buffer))
             .map_err(JournalError::io(&self.tail.dir, "cannot compress a page"))?;
         let place = Place {
             id: self.next,
@@ -616,6 +636,9 @@ impl Newest {
 
     /// The pages of a range, if all that there can be of them are here.
     fn read(&self, range: Range, bytes: usize) -> Option<Vec<StoredPage>> {
+        if self.last.get(&range.lane).is_none_or(|last| *last < range.from) {
+            return Some(Vec::new());
+        }
         if range.from < self.from {
             return None;
         }
@@ -666,10 +689,11 @@ impl Journal for FileJournal {
             }
         };
         writer.keys.shrink();
-        // A very large commit does not keep its buffer for ever.
+        // Hundreds of tenants would each keep room for their largest commit for ever.
         writer.buffer.clear();
-        writer.buffer.shrink_to(1 << 20);
+        writer.buffer.shrink_to(BUFFER);
         let mut newest = self.newest();
+        newest.last.extend(pages.iter().map(|page| (page.lane, page.id)));
         if changes.iter().any(|c| matches!(c, Change::RenameSource(..))) {
             newest.pages.clear();
             newest.bytes = 0;
@@ -727,10 +751,24 @@ impl Journal for FileJournal {
         Ok(Trimmed { pages: done.pages, bytes: done.bytes, full: done.bytes > keep.bytes })
     }
 
+    /// Nobody wrote to the database since it held no request, and the last sign of life is young.
+    fn is_quiet(&self, now: DateTime<Utc>) -> bool {
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.is_some() && looked == super::state::changed(&self.wal) && !self.lock.is_due(now)
+    }
+
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
         self.lock.beat(now)?;
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.db.requests()
+        // The file system's clock is coarse: this look counts where the lock's file, just written, is younger than the last
+        // change, because any later change will then have another time.
+        let changed = super::state::changed(&self.wal).filter(|at| self.lock.written() > Some(*at));
+        let requests = {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.db.requests()?
+        };
+        let looked = changed.filter(|_| requests.is_empty());
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = looked;
+        Ok(requests)
     }
 
     fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {

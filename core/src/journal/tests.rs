@@ -697,6 +697,21 @@ fn readers_and_requests_beside_a_writer() {
 }
 
 #[test]
+fn a_request_is_found_at_the_next_heartbeat_however_soon_it_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = FileJournal::open(dir.path(), OpenOptions::new("run", at(0))).unwrap();
+    for n in 0..100 {
+        assert_eq!(journal.heartbeat(at(n)).unwrap(), []);
+        assert_eq!(journal.heartbeat(at(n)).unwrap(), []);
+        let id = reader::request(dir.path(), "reload", "{}", at(n)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(journal.heartbeat(at(n)).unwrap().iter().map(|r| r.id).collect::<Vec<_>>(), [id]);
+        }
+        journal.commit(&[Change::RequestDone(id)]).unwrap();
+    }
+}
+
+#[test]
 fn a_reader_survives_a_trim() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path());
