@@ -150,7 +150,14 @@ impl Graph {
                     self.app.refused(&bearer, &response).await;
                     renewed = true;
                 }
-                _ => return Err(self.refusal(log, from, followed, &response, verdict, &bearer.secret)),
+                _ => {
+                    let error = self.refusal(log, from, followed, &response, verdict, &bearer.secret);
+                    if error.cause().kind == FaultKind::Permission {
+                        // A token knows the permissions of the moment when it was issued: the next try has a younger one.
+                        self.app.refused(&bearer, &response).await;
+                    }
+                    return Err(error);
+                }
             }
         }
     }

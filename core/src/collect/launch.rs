@@ -246,8 +246,8 @@ impl Reading {
                 Next::NotBefore(instant) => {
                     let wait = (instant - vendor).to_std().unwrap_or(Duration::ZERO);
                     // A sweep that waits for a live row that is behind has no instant of its own.
-                    let least =
-                        if job.work.lane == Lane::Live { Duration::from_millis(100) } else { job.plan.poll };
+                    let without = wait.is_zero() && job.work.lane != Lane::Live;
+                    let least = if without { job.plan.poll } else { Duration::from_millis(100) };
                     job.due = Instant::now() + wait.clamp(least.min(FAR), FAR);
                     job.drained |= job.work.lane == Lane::Live;
                 }

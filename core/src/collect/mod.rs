@@ -336,13 +336,15 @@ impl Reading {
     /// no backfill is left but those that wait for a live chain.
     fn caught_up(&self) -> bool {
         let now = Instant::now();
+        // Not due, for want of time and not of luck.
+        let later = |job: &Job| job.due > now && job.work.reason.is_none();
         self.jobs.iter().all(|job| {
             job.halted
                 || match (job.work.lane, &job.part) {
                     (Lane::Live, _) => job.drained,
-                    (Lane::Sweep, _) => job.due > now,
+                    (Lane::Sweep, _) => later(job),
                     (Lane::Backfill, Part::Chain(_)) => job.place().is_none(),
-                    (Lane::Backfill, Part::Window(_)) => job.place().is_none() && job.due > now,
+                    (Lane::Backfill, Part::Window(_)) => job.place().is_none() && later(job),
                 }
         })
     }

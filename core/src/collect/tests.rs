@@ -636,6 +636,50 @@ async fn never_more_than_half_of_the_limit_in_any_span_and_a_backfill_uses_all_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_drains_waits_for_a_backfill_that_fails_and_is_narrowed() {
+    let bench = Bench::new();
+    let bench = Bench { start: bench.now() - TimeDelta::days(2), ..bench };
+    for n in 0..2_000 {
+        bench.vendor.add(n, bench.now() - TimeDelta::minutes(i64::try_from(n).unwrap()), TimeDelta::zero());
+    }
+    // What is wider than ten minutes is too much for this vendor, as soon as it is older than an hour.
+    let begin = bench.now();
+    bench.vendor.twist(move |place, _| {
+        let Place::Window { from, to, .. } = place else { panic!("a feed") };
+        let narrow = *to - *from <= TimeDelta::minutes(10) || *from > begin - TimeDelta::hours(1);
+        let cause = Fault::new(FaultKind::Server, "too much");
+        (!narrow).then_some(PollError::Narrow { cause })
+    });
+    let (journal, signal) = (bench.journal(), Signal::default());
+    let (collector, _) = bench.collector(&journal, &signal);
+    signal.go(Phase::Drain);
+    tokio::time::timeout(24 * HOUR, collector.run()).await.unwrap().unwrap();
+    drop(journal);
+    bench.assert_all_once(begin - TimeDelta::minutes(3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_is_read_when_its_batch_is_due_and_not_a_poll_later() {
+    // The vendor's clock has no fractions, so that what is due by ours may not be by its.
+    let bench = Bench::new();
+    let bench = Bench { plan: StreamPlan { poll: 7 * MINUTE, ..bench.plan.clone() }, ..bench };
+    let begin = bench.now();
+    bench.run(6 * HOUR).await;
+    let horizon = TimeDelta::minutes(15);
+    let waited: Vec<_> = bench
+        .vendor
+        .asked()
+        .into_iter()
+        .filter(|(_, from, _)| *from > begin)
+        .map(|(at, _, to)| at - to)
+        .filter(|waited| *waited >= horizon && *waited < TimeDelta::hours(1))
+        .collect();
+    assert!(waited.len() > 60, "{}", waited.len());
+    let worst = *waited.iter().max().unwrap();
+    assert!(worst <= horizon + TimeDelta::seconds(5), "{worst}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn sweeps_leave_half_of_our_share_to_live_reading_and_a_middle_horizon_goes_first() {
     // One request a minute is ours: live takes one in two minutes, sweeps the others.
     let bench = Bench::with(Budget { limit: 2, span: MINUTE });
