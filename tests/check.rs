@@ -100,7 +100,7 @@ async fn a_share_that_is_too_small_is_warned_of() {
     );
     let (code, text) = said(&rig, &ONLINE).await;
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("warning: ") && text.contains("our share allows 1,440: raise `quota`"), "{text}");
+    assert!(text.contains("warning: ") && text.contains("our share allows 1,416: raise `quota`"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

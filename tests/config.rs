@@ -580,11 +580,12 @@ fn collect_references(value: &serde_json::Value, found: &mut Vec<String>) {
 
 #[test]
 fn the_pipeline_in_the_repository_loads() {
-    let config = read(Path::new("pipeline.toml"), &[]).unwrap();
-    let tenant = &config.tenants["demo"];
+    let config = tidegate::world::World::new(&[]).load(Path::new("pipeline.toml")).unwrap();
+    let tenant = &config.tenants["acme"];
     assert_eq!(tenant.sources["okta"].organisation, "http://127.0.0.1:4801");
+    assert_eq!(tenant.sources.keys().collect::<Vec<_>>(), ["duo", "entra", "google", "okta"]);
     assert_eq!(tenant.sinks.keys().collect::<Vec<_>>(), ["elastic", "files"]);
-    assert_eq!(tenant.sinks["elastic"].table["namespace"], "demo");
+    assert_eq!(tenant.sinks["elastic"].table["namespace"], "acme");
 }
 
 mod init {
