@@ -1,4 +1,24 @@
 //! Entra end to end: the stand-in of Login and Graph, the connector, the engine, a journal, Elasticsearch.
+//!
+//! What others fell into with these logs, and where it is proven that we do not (`collection_tests` are the connector's):
+//!
+//! | trap | test |
+//! |---|---|
+//! | windows up to "now", a look-back of minutes, rows that are late | `limits::records_arrive_within_a_poll…`, `week` |
+//! | the wrong time in a filter, quoted dates, `gt` and `lt`, the first run without a filter | `collection_tests::trap_02_06_09…` |
+//! | equal times at a window's edge or a page's end | `walks::c39_…` |
+//! | an empty page taken for the end | `walks::empty_pages…` |
+//! | order that is taken for granted | `walks::c39_equal_times_that_change_their_order…`, `collection_tests::trap_03_04_12…` |
+//! | hundreds of thousands of rows without resuming, gateway timeouts | `walks::a_window_of_too_many_rows…`, `walks::c33_killed…` |
+//! | v1.0, which has one kind of sign-in | `collection_tests::trap_02_06_09…`, `week` (all four kinds) |
+//! | a next link without a token, answers after 300 s | `bad_input::every_bad_answer…` |
+//! | skip tokens that are refused | `walks::skip_tokens_that_die_young…` |
+//! | a bound older than the log | `outages::a_directory_that_keeps_a_week_only…`, `outages::what_the_vendor_forgot…` |
+//! | rows equal to the bound that come back for ever | `revisions::a_detection_at_the_very_edge…` |
+//! | licences that are denied now and then, permissions that lack | `access` |
+//! | tokens that end inside a long walk | `walks::c33_…`, `walks::tokens_that_live_for_a_tenth…` |
+//! | the deprecation link of beta | `walks::the_deprecation_link…` |
+//! | several rows for one login | `walks::near_duplicates…` |
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 

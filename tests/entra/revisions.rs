@@ -135,3 +135,28 @@ async fn an_id_that_is_used_again_in_the_final_log_of_audits_reaches_the_sink() 
     assert_eq!(documents(&town.elastic).len(), 2);
     assert_arrived(&entra, &town);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_detection_at_the_very_edge_of_a_window_comes_back_and_is_neither_doubled_nor_read_for_ever() {
+    let entra = entra(EntraConfig::default());
+    // Whole seconds, one after the other: each window's edge falls on one of them.
+    for second in 0..600 {
+        let at = base() + TimeDelta::seconds(second);
+        let mut record = detection("atRisk", at);
+        record["id"] = format!("edge-{second}").into();
+        assert!(entra.add_record("risk_detections", ago(600), vec![version(at, &record)]));
+    }
+    let town = town(&entra, "streams = [\"risk_detections\"]\nlimit = 50");
+    let mut tenant = town.start().await;
+    tokio::time::sleep(31 * HOUR).await;
+    let source = tenant.board.sources()["entra"].clone();
+    tenant.drain().await;
+    tenant.stop().await;
+    assert_arrived(&entra, &town);
+    assert_eq!((source.fetched, source.revisions, town.elastic.conflicts()), (600, 0, 0));
+    // Once by the fast lane, once at each of three horizons, and a few on both sides of an edge.
+    assert!((1_801..2_000).contains(&source.duplicates), "{}", source.duplicates);
+    let rows = ledger(&town, "risk_detections");
+    let ours = rows.iter().filter(|row| row.from < base() + TimeDelta::minutes(10) && row.to > base());
+    assert!(ours.clone().count() > 0 && ours.clone().all(|row| row.grade == Grade::Settled), "{rows:#?}");
+}
