@@ -212,8 +212,12 @@ impl Reading {
                 ours.wait = Some((until, cause.to_string()));
                 state.wait = Some((until, cause.to_string()));
             } else {
-                ours.fault = Some((cause.clone(), since));
-                state.fault = Some((cause.clone(), since));
+                // Several rows of a stream fail one after the other: it is in trouble since the first of them.
+                let begun = |before: &Option<(Fault, DateTime<Utc>)>| {
+                    before.as_ref().map_or(since, |(_, before)| since.min(*before))
+                };
+                ours.fault = Some((cause.clone(), begun(&ours.fault)));
+                state.fault = Some((cause.clone(), begun(&state.fault)));
             }
         });
         job.due = Instant::now() + wait;
