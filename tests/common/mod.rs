@@ -97,6 +97,8 @@ pub async fn play(answer: Answer) -> Result<http::Response<Body>, TransportError
 
 /// One tenant `acme` in process: whatever vendors stand behind hosts' names, journal, Elasticsearch, virtual time.
 pub struct Town {
+    /// Whether our templates are put into the cluster first, as `assets install` does.
+    pub templates: bool,
     pub elastic: Elasticsearch,
     pub dir: TempDir,
     pub clock: Clock,
@@ -147,7 +149,7 @@ impl Rig {
              auth = {{ token = \"file:DIR/token\" }}\nstart = \"2d\"\n{more}\n",
         );
         let town = Town::new(&[(OKTA_HOST, answering(&okta))], elastic, &[("token", TOKEN)], "", &source);
-        Self { okta, town }
+        Self { okta, town: Town { templates: false, ..town } }
     }
 
     pub fn books(&self) -> Books {
@@ -187,7 +189,18 @@ impl Town {
         let path = dir.path().join("pipeline.toml");
         std::fs::write(&path, text).unwrap();
         let config = world.load(&path).unwrap();
-        Self { elastic, dir, clock, world, config, inside }
+        Self { templates: true, elastic, dir, clock, world, config, inside }
+    }
+
+    /// Puts our templates into the cluster, however often it fails.
+    async fn install(&self) {
+        for sink in &self.world.sinks(&self.config, "acme").unwrap() {
+            let mut tries = 0;
+            while let Err(fault) = sink.sink.install(false).await {
+                tries += 1;
+                assert!(tries < 50, "{fault}");
+            }
+        }
     }
 
     /// The next start is that of a new process: nothing is remembered but what the journal holds.
@@ -201,6 +214,9 @@ impl Town {
 
     /// Opens the tenant; a journal that an aborted task is still letting go of is waited for.
     pub async fn start(&self) -> Tenant {
+        if self.templates && !self.journal().exists() {
+            self.install().await;
+        }
         for _ in 0..1_000 {
             match Tenant::start(&self.world, &self.config, "acme", "test").await {
                 Ok(tenant) => return tenant,

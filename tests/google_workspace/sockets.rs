@@ -36,7 +36,7 @@ impl Street {
              urls = [\"{sink}\"]\nnamespace = \"{{tenant}}\"\nbatch_count = 50\noriginal = true\n\n\
              [tenant.acme.source.google]\nconnector = \"google_workspace\"\nurl = \"{vendor}\"\nalerts_url = \"{vendor}\"\n\
              token_url = \"{vendor}/token\"\nauth = {{ service_account = \"file:{dir}/google.json\", subject = \"{ADMIN}\" }}\n\
-             streams = [\"login\", \"admin\", \"{ALERTS}\"]\nstart = \"8h\"\nlimit = 100\npoll = \"1s\"\nsettle = [\"1m\"]\n{ca}\n",
+             streams = [\"login\", \"admin\", \"{ALERTS}\"]\nstart = \"2h\"\nlimit = 100\npoll = \"1s\"\nsettle = [\"1m\"]\n{ca}\n",
             dir = dir.path().display(),
             sink = sink.url,
             vendor = vendor.url,
@@ -78,8 +78,8 @@ fn notify(handler: &impl Handler, path: &str, after: u64, when: &str) {
 }
 
 fn records(seed: u64) -> GoogleConfig {
-    let (spread, start) = (TimeDelta::hours(7), Utc::now() - TimeDelta::minutes(450));
-    let generate = [("login", 1_200), ("admin", 600), (ALERTS, 200)].map(|(stream, records)| {
+    let (spread, start) = (TimeDelta::minutes(105), Utc::now() - TimeDelta::minutes(110));
+    let generate = [("login", 1_200), ("admin", 600), (ALERTS, 80)].map(|(stream, records)| {
         tidegate_simulator::google::Generate { seed, mutated: 0.0, ..prompt(stream, records, start, spread) }
     });
     GoogleConfig { seed, ..customer(generate.to_vec()) }

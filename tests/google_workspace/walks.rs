@@ -36,10 +36,11 @@ fn assert_proven(scene: &Scene) {
 async fn newest_first_pages_with_kills_between_them_never_advance_the_ledger_early() {
     let minutes = TimeDelta::minutes(25);
     let google = customer(vec![prompt("login", 600, base() - minutes, TimeDelta::minutes(20))]);
-    let scene = Scene::new(google, "streams = [\"login\"]\nstart = \"25m\"\nlimit = 10\n");
+    let mut scene = Scene::new(google, "streams = [\"login\"]\nstart = \"25m\"\nlimit = 10\n");
     slow(&scene, 2_000);
     let mut kills = 0;
     while !is_covered(&scene) {
+        scene.town.reborn();
         scene.run_and_kill(Duration::from_millis(3_000 + dice(17, kills) % 14_000)).await;
         assert_proven(&scene);
         kills += 1;
@@ -76,9 +77,10 @@ fn is_covered(scene: &Scene) -> bool {
 async fn a_backlog_goes_on_where_it_was_killed() {
     let days = TimeDelta::days(10);
     let google = customer(vec![prompt("login", 6_000, base() - days, days)]);
-    let scene = Scene::new(google, "streams = [\"login\"]\nstart = \"10d\"\nlimit = 10\n");
+    let mut scene = Scene::new(google, "streams = [\"login\"]\nstart = \"10d\"\nlimit = 10\n");
     slow(&scene, 1_000);
     for kill in 0..12 {
+        scene.town.reborn();
         scene.run_and_kill(Duration::from_millis(2_000 + dice(19, kill) % 4_000)).await;
         assert_proven(&scene);
     }

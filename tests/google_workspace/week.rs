@@ -20,7 +20,7 @@ async fn a_week_with_tails_of_72_hours_changes_faults_and_kills_arrives_once_and
     let generate = streams
         .iter()
         .map(|stream| Generate { never: 0.01, ..Generate::new(stream, 5, RECORDS, base(), week) });
-    let scene = Scene::with(
+    let mut scene = Scene::with(
         GoogleConfig {
             random_faults: faults(3, 0.03),
             empty_pages: 0.02,
@@ -34,6 +34,7 @@ async fn a_week_with_tails_of_72_hours_changes_faults_and_kills_arrives_once_and
     while lived < 7 * DAY {
         // From 20 minutes to 10 hours and a half.
         let life = Duration::from_millis(1_200_000 + dice(11, kills) % 36_600_000).min(7 * DAY - lived);
+        scene.town.reborn();
         scene.run_and_kill(life).await;
         lived += life;
         kills += 1;

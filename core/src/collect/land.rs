@@ -156,8 +156,10 @@ impl Reading {
         }
         if last && lane == Lane::Live {
             let edge = window::edge(&job.plan, self.vendor());
-            let behind = covered.is_some()
-                && job.work.from < edge - TimeDelta::from_std(job.plan.poll).unwrap_or_default();
+            // A window is planned before it waits for its turn.
+            let patience = job.plan.poll.max(self.room(job));
+            let behind =
+                covered.is_some() && job.work.from < edge - TimeDelta::from_std(patience).unwrap_or_default();
             // It began at our clock, which may be wrong: what counts is that this window reached what was visible then.
             job.drained |= !behind;
             if !behind {
@@ -210,8 +212,12 @@ impl Reading {
                 ours.wait = Some((until, cause.to_string()));
                 state.wait = Some((until, cause.to_string()));
             } else {
-                ours.fault = Some((cause.clone(), since));
-                state.fault = Some((cause.clone(), since));
+                // Several rows of a stream fail one after the other: it is in trouble since the first of them.
+                let begun = |before: &Option<(Fault, DateTime<Utc>)>| {
+                    before.as_ref().map_or(since, |(_, before)| since.min(*before))
+                };
+                ours.fault = Some((cause.clone(), begun(&ours.fault)));
+                state.fault = Some((cause.clone(), begun(&state.fault)));
             }
         });
         job.due = Instant::now() + wait;

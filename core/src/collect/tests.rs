@@ -680,6 +680,28 @@ async fn a_sweep_is_read_when_its_batch_is_due_and_not_a_poll_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_that_is_shorter_than_the_quota_allows_starves_neither_sweeps_nor_backfill() {
+    // One request in two seconds is ours.
+    let bench = Bench::with(Budget { limit: 60, span: MINUTE });
+    let plan = StreamPlan { poll: Duration::from_secs(1), ..bench.plan.clone() };
+    let bench = Bench { plan, start: bench.now() - TimeDelta::hours(20), ..bench };
+    let begin = bench.now();
+    for n in 0..1_300 {
+        bench.vendor.add(n, bench.start + TimeDelta::minutes(i64::try_from(n).unwrap()), TimeDelta::zero());
+    }
+    bench.run(HOUR).await;
+    let live = |(at, from, _): &(DateTime<Utc>, _, DateTime<Utc>)| *from > *at - TimeDelta::minutes(5);
+    let (all, lives) =
+        (bench.vendor.asked().len(), bench.vendor.asked().iter().filter(|asked| live(asked)).count());
+    assert!((750..=960).contains(&lives), "live takes half of 1800 requests: {lives} of {all}");
+    let state = bench.state().await;
+    assert!(!state.works.iter().any(|work| work.lane == Lane::Backfill), "{:?}", rows(&state));
+    let sweep = state.works.iter().find(|work| work.lane == Lane::Sweep && work.to.is_none()).unwrap();
+    assert!(sweep.from > begin + TimeDelta::minutes(35), "the first horizon is kept: {}", sweep.from);
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(3)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn sweeps_leave_half_of_our_share_to_live_reading_and_a_middle_horizon_goes_first() {
     // One request a minute is ours: live takes one in two minutes, sweeps the others.
     let bench = Bench::with(Budget { limit: 2, span: MINUTE });
