@@ -18,35 +18,25 @@ impl Reading {
         self.plan().await?;
         let (now, wall) = (Instant::now(), self.c.clock.now());
         let vendor = self.vendor();
-        let mut order: Vec<usize> = (0..self.jobs.len()).collect();
-        order.sort_by_key(|at| {
-            self.jobs.get(*at).map(|job| {
-                let begin = if job.rank(vendor) == 3 && matches!(job.part, Part::Window(_)) {
-                    Some(job.work.from)
-                } else {
-                    None
-                };
-                (job.rank(vendor), begin, job.due)
-            })
-        });
         let mut wake = now + FAR;
-        let mut waiting: HashMap<&'static str, (Duration, String)> = HashMap::new();
-        for at in order {
-            let Some(job) = self.jobs.get(at) else { continue };
-            if job.busy {
-                continue;
-            }
-            let Some(place) = job.place() else {
-                // A window that is not due yet; a backfill chain waits for its live chain, not for a time.
-                if matches!(job.part, Part::Window(_)) {
+        let mut order: Vec<(u8, Option<DateTime<Utc>>, Instant, usize)> = Vec::new();
+        for (at, job) in self.jobs.iter().enumerate().filter(|(_, job)| !job.busy) {
+            if job.due > now {
+                // A backfill chain that waits for its live chain waits for no time.
+                if matches!(job.part, Part::Window(_)) || job.place().is_some() {
                     wake = wake.min(job.due);
                 }
                 continue;
-            };
-            if job.due > now {
-                wake = wake.min(job.due);
-                continue;
             }
+            let rank = job.rank(vendor);
+            let begin = (rank == 3 && matches!(job.part, Part::Window(_))).then_some(job.work.from);
+            order.push((rank, begin, job.due, at));
+        }
+        order.sort_unstable();
+        let mut waiting: HashMap<&'static str, (Duration, String)> = HashMap::new();
+        for (_, _, _, at) in order {
+            let Some(job) = self.jobs.get(at) else { continue };
+            let Some(place) = job.place() else { continue };
             // The first request tells the vendor's clock, by which all others are planned.
             let unmet = self.ahead.is_none();
             let single = self.refused || unmet || matches!(job.part, Part::Chain(_));
