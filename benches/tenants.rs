@@ -82,7 +82,12 @@ impl<H: Handler> Handler for Counted<H> {
         let answer = self.inner.handle(request, now);
         let counter = match answer.status.is_success() {
             false => &self.asked.odd,
-            true if request.uri().path().ends_with("/token") => &self.asked.tokens,
+            // Google has a log of this name too.
+            true if matches!(request.uri().path(), "/token")
+                || request.uri().path().ends_with("/v2.0/token") =>
+            {
+                &self.asked.tokens
+            }
             true => &self.asked.polls,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -282,7 +287,7 @@ impl World {
         write("google.json", &key.to_string());
         let mut text = format!(
             "listen = \"{}\"\n[journal]\ndir = \"{dir}/journal\"\n[http]\nca_file = \"{dir}/ca.pem\"\n\
-             [defaults.source]\nstart = \"1m\"\npoll = \"{}s\"\n\
+             [defaults.source]\nstart = \"10m\"\npoll = \"{}s\"\n\
              [sink.elastic]\nkind = \"elasticsearch\"\nschema = \"ecs\"\nurls = [\"{cluster}\"]\nnamespace = \"{{tenant}}\"\n",
             self.listen,
             POLL.as_secs(),

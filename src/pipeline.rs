@@ -25,8 +25,8 @@ const PAGE_CACHE: usize = 16 << 20;
 const KEY_CACHE: usize = 64 << 20;
 /// At most for one tenant.
 const TENANT_CACHE: usize = 6 << 20;
-/// Bytes of journals' states that stay in memory, in all; at most 2 MiB and at least 64 KiB for one tenant.
-const STATE_CACHE: usize = 32 << 20;
+/// Bytes of journals' states that stay in memory, in all; at most 2 MiB and at least 32 KiB for one tenant.
+const STATE_CACHE: usize = 16 << 20;
 
 /// Why a tenant could not start.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ impl Tenant {
             // Of the process, not of each tenant: hundreds of them share these.
             page_cache: (PAGE_CACHE / config.tenants.len().max(1)).min(TENANT_CACHE),
             key_cache: (KEY_CACHE / config.tenants.len().max(1)).min(TENANT_CACHE),
-            state_cache: (STATE_CACHE / config.tenants.len().max(1)).clamp(64 << 10, 2 << 20),
+            state_cache: (STATE_CACHE / config.tenants.len().max(1)).clamp(32 << 10, 2 << 20),
             ..OpenOptions::new(verb.clone(), now)
         };
         let opened = tokio::task::spawn_blocking(move || FileJournal::open(&dir, options)).await;

@@ -124,7 +124,7 @@ impl World {
             clock: Clock::system(),
             reload: Arc::default(),
             boards: crate::serve::Boards::default(),
-            keeper: Duration::from_millis(400),
+            keeper: Duration::from_millis(800),
             outward: Arc::default(),
         }
     }

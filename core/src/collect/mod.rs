@@ -212,6 +212,8 @@ impl Reading {
             });
         }
         changes.extend(self.adopt(state));
+        // Most of them stay for ever, and hundreds of tenants have dozens each.
+        self.jobs.shrink_to_fit();
         self.write(changes, true).await?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! A [`Reader`] takes no lock that a writer would notice, and none of its read transactions outlives a call.
 
 use super::segment::Files;
-use super::state::Db;
+use super::state::{CACHE, Db};
 use super::{Action, DeadLetter, JournalError, Range, Request, State, StoredPage, Tally, lock, store};
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
@@ -97,7 +97,7 @@ pub fn request(
     arguments: &str,
     now: DateTime<Utc>,
 ) -> Result<u64, JournalError> {
-    let db = Db::write(&state(dir.as_ref())?, false)?;
+    let db = Db::write(&state(dir.as_ref())?, false, CACHE)?;
     db.request(&Request { id: 0, at: now, verb: verb.to_owned(), arguments: arguments.to_owned() })
 }
 

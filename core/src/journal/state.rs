@@ -22,6 +22,9 @@ use std::time::{Duration, SystemTime};
 /// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
 pub(super) const VERSION: i64 = 2;
 
+/// Bytes of the file's pages in memory where nobody says how many: the engine's own default.
+pub(super) const CACHE: usize = 2 << 20;
+
 /// A command of an operator may hold the write lock for an instant.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -153,13 +156,15 @@ pub(super) struct Link {
 }
 
 impl Db {
-    /// Opens for writing. `fresh` says that it may be made.
-    pub(super) fn write(path: &Path, fresh: bool) -> Result<Self, JournalError> {
+    /// Opens for writing. `fresh` says that it may be made; so many bytes of the file's pages are kept in memory.
+    pub(super) fn write(path: &Path, fresh: bool, cache: usize) -> Result<Self, JournalError> {
         let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         if fresh {
             flags |= OpenFlags::SQLITE_OPEN_CREATE;
         }
         let mut this = Self::connect(path, flags)?;
+        // Before the first page is read: the engine then takes room for all of them.
+        this.keep(cache)?;
         this.set_up().map_err(|e| failed(path, e))?;
         this.check(fresh)?;
         Ok(this)
@@ -198,8 +203,7 @@ impl Db {
         self.db.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))
     }
 
-    /// Keeps so many bytes of the file's pages in memory.
-    pub(super) fn keep(&self, bytes: usize) -> Result<(), JournalError> {
+    fn keep(&self, bytes: usize) -> Result<(), JournalError> {
         // A negative number counts KiB.
         let kib = i64::try_from(bytes >> 10).unwrap_or(i64::MAX).max(1);
         self.db.pragma_update(None, "cache_size", -kib).map_err(self.fail())

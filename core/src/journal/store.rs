@@ -3,7 +3,7 @@
 use super::keys::{self, Cache, Verdict};
 use super::lock::{self, Lock};
 use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
-use super::state::{Db, Tx};
+use super::state::{CACHE, Db, Tx};
 use super::{
     Appended, Change, DeadLetter, Journal, JournalError, Keep, Lane, NewPage, Outcome, PageId, Range,
     Request, State, StoredPage, Tally, Trimmed, whole,
@@ -78,7 +78,7 @@ impl OpenOptions {
             budget: None,
             page_cache: 16 << 20,
             key_cache: 16 << 20,
-            state_cache: 2 << 20,
+            state_cache: CACHE,
             steps: None,
         }
     }
@@ -166,8 +166,7 @@ impl FileJournal {
             return Err(JournalError::damaged(&state, "it is missing, but pages/ holds segments"));
         }
         // An empty directory gets a state; anything else must have one.
-        let mut db = Db::write(&state, files.is_empty() || empty)?;
-        db.keep(options.state_cache)?;
+        let mut db = Db::write(&state, files.is_empty() || empty, options.state_cache)?;
         step(steps.as_ref(), &dir, "state made", "cannot raise the epoch")?;
         if files.is_empty() {
             segment::sync_dir(&dir)?;
