@@ -139,7 +139,8 @@ pub struct NewPage {
     pub records: Vec<NewRecord>,
     /// An operator asked to read again what was read before (`backfill --again`).
     pub reread: bool,
-    /// Whether the stream declares its records immutable (a revision is then also counted in `reused`).
+    /// Whether the stream declares its records immutable (a revision is then also counted in `reused`). Where it does not, a
+    /// record of an hour whose keys were forgotten is kept as a later meaning, because it may be one.
     pub immutable: bool,
 }
 

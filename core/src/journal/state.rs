@@ -546,6 +546,14 @@ impl Tx<'_> {
         Ok(self.tx.last_insert_rowid())
     }
 
+    /// Before which hour a stream's keys were forgotten.
+    pub(super) fn forgotten(&self, stream: i64) -> Result<Option<i64>, JournalError> {
+        self.tx
+            .prepare_cached("SELECT forgotten FROM stream WHERE id = ?1")
+            .and_then(|mut s| s.query_row([stream], |r| r.get(0)))
+            .map_err(|e| failed(self.path, e))
+    }
+
     /// The keys of an hour.
     pub(super) fn hour(&self, stream: i64, hour: i64) -> Result<Hour, JournalError> {
         let run = || {

@@ -5,7 +5,7 @@ use super::lock::{self, Lock};
 use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
 use super::state::{CACHE, Db, Tx};
 use super::{
-    Appended, Change, DeadLetter, Journal, JournalError, Keep, Lane, NewPage, Outcome, PageId, Range,
+    Appended, Change, DeadLetter, Journal, JournalError, Keep, Key, Lane, NewPage, Outcome, PageId, Range,
     Request, State, StoredPage, Tally, Trimmed, whole,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -544,6 +544,9 @@ impl Batch<'_, '_> {
             return Ok(done);
         }
         let stream = self.tx.stream(&page.source, &page.stream)?;
+        // Where records change, one whose keys were forgotten may be a later meaning of an id that was delivered long ago:
+        // under the bare id a sink would take it for that. Who reads again on purpose means the old ones.
+        let forgotten = if page.immutable || page.reread { None } else { self.tx.forgotten(stream)? };
         let mut hours: BTreeMap<i64, (Vec<u8>, Tally)> = BTreeMap::new();
         let mut records = Vec::new();
         for record in &page.records {
@@ -556,7 +559,8 @@ impl Batch<'_, '_> {
             }
             let (blob, tally) = hours.entry(key.hour).or_default();
             keys::pack(blob, key);
-            let revision = if verdict == Verdict::New {
+            let old = forgotten.is_some_and(|before| key.hour < before && key.hour != Key::NO_TIME);
+            let revision = if verdict == Verdict::New && !old {
                 done.new += 1;
                 tally.records += 1;
                 tally.late += u64::from(record.late);

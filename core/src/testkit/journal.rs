@@ -192,6 +192,10 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("trim_without_sinks_goes_by_age", trim_without_sinks_goes_by_age),
     ("keys_and_numbers_outlive_pages", keys_and_numbers_outlive_pages),
     ("keys_go_only_when_forgotten", keys_go_only_when_forgotten),
+    (
+        "a_record_of_a_forgotten_hour_is_a_later_meaning_where_records_change",
+        a_record_of_a_forgotten_hour_is_a_later_meaning_where_records_change,
+    ),
     ("a_second_opener_is_told_who_holds_it", a_second_opener_is_told_who_holds_it),
     ("epochs_rise", epochs_rise),
 ];
@@ -627,7 +631,7 @@ fn the_tally_keeps_forgotten_hours_by_the_day(factory: Factory<'_>, dir: &Path) 
     journal.forget("okta", "system_log", 60).unwrap();
     check(&*journal);
     let again = NewRecord { key: Key { hour: 5, id: 999, meaning: 1 }, late: true, ..record(0, 0, b"{}") };
-    append(&*journal, page(vec![again]));
+    append(&*journal, NewPage { immutable: true, ..page(vec![again]) });
     journal.forget("okta", "system_log", 96).unwrap();
     drop(journal);
     let journal = open(factory, dir);
@@ -852,8 +856,33 @@ fn keys_and_numbers_outlive_pages(factory: Factory<'_>, dir: &Path) {
     assert_eq!(append(&*journal, numbered(10, 10)).page, Some(2));
 }
 
+fn a_record_of_a_forgotten_hour_is_a_later_meaning_where_records_change(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    append(&*journal, numbered(0, 2000));
+    if journal.forget("okta", "system_log", 2).unwrap() == 0 {
+        return; // it keeps them
+    }
+    let again = append(&*journal, page(vec![record(0, 0, b"{\"state\":2}")]));
+    assert_eq!(
+        (again.new, again.revisions),
+        (0, 1),
+        "its first meaning may have been delivered under the bare id"
+    );
+    let stored = all(&*journal, Lane::Live).pop().unwrap();
+    assert_eq!(stored.records.first().map(|record| record.revision), Some(Some(0)));
+    let reread = append(&*journal, NewPage { reread: true, ..page(vec![record(1, 0, b"{}")]) });
+    assert_eq!(
+        (reread.new, reread.revisions),
+        (1, 0),
+        "whoever reads again means the records that were there"
+    );
+    let same = append(&*journal, page(vec![record(0, 0, b"{\"state\":2}")]));
+    assert_eq!(same.duplicates, 1);
+}
+
 fn keys_go_only_when_forgotten(factory: Factory<'_>, dir: &Path) {
     let journal = open(factory, dir);
+    let numbered = |first, n| NewPage { immutable: true, ..numbered(first, n) };
     let timeless = || NewRecord { key: Key { hour: Key::NO_TIME, id: 9, meaning: 1 }, ..record(0, 0, b"{}") };
     append(&*journal, numbered(0, 2000));
     append(&*journal, page(vec![timeless()]));
