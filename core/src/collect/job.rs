@@ -27,6 +27,8 @@ pub(super) struct Job {
     pub(super) part: Part,
     pub(super) due: Instant,
     pub(super) backoff: Backoff,
+    /// Windows that had to be begun again, in a row.
+    pub(super) restarts: Backoff,
     /// A request of it is in flight.
     pub(super) busy: bool,
     /// Only a person can help.
@@ -49,6 +51,7 @@ impl Job {
             part,
             due: Instant::now() + delay,
             backoff: Backoff::new(&format!("{}/{}/{}", work.source, work.stream, work.name)),
+            restarts: Backoff::new(&format!("{}/{}/{} again", work.source, work.stream, work.name)),
             work,
             busy: false,
             halted: false,

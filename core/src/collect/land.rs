@@ -124,6 +124,7 @@ impl Reading {
         }
         let (mut covered, before) = (None, (job.work.from, job.work.to));
         if last {
+            job.restarts.reset();
             let concluded = job.windowed(|job, memo| {
                 let window = memo.window.take()?;
                 Some(job.conclude(memo, window, asked))
@@ -256,8 +257,8 @@ impl Reading {
         }
         let could = job.windowed(|job, memo| job.narrow(memo)).unwrap_or(false);
         // The first time at once; a vendor that refuses everything is not asked in a circle.
-        let wait = job.backoff.wait();
-        if could && job.backoff.failures() == 1 { Duration::ZERO } else { wait }
+        let wait = job.restarts.wait();
+        if could && job.restarts.failures() == 1 { Duration::ZERO } else { wait }
     }
 
     /// Only a person can help. A refused credential concerns all streams, everything else this one.

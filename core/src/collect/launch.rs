@@ -7,7 +7,9 @@ use crate::fault::{Fault, FaultKind};
 use crate::journal::{Change, JournalError, Lane};
 use crate::source::{Place, PollError, Stream};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -97,10 +99,8 @@ impl Reading {
         let api = Arc::clone(&self.c.api);
         self.flights.spawn(async move {
             // A panic of a connector is an answer too: nothing else may suffer from it.
-            let poll = tokio::spawn(async move { api.poll(stream, &place).await });
-            let abort = AbortOnDrop(poll.abort_handle());
+            let poll = AssertUnwindSafe(api.poll(stream, &place)).catch_unwind();
             let answer = poll.await.unwrap_or_else(|_| Err(defect()));
-            drop(abort);
             Landed { id, asked, answer }
         });
     }
@@ -276,14 +276,6 @@ impl Reading {
             state.wait = Some((now + TimeDelta::seconds(1), why.to_owned()));
             state.fault.get_or_insert((cause, now));
         });
-    }
-}
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
