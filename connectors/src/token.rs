@@ -17,6 +17,8 @@ use tidegate_core::source::PollError;
 const REFRESH: f64 = 0.8;
 /// How long a good token is used on when its renewal failed.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
+/// A token endpoint that failed is left alone for so long, however many streams want a token.
+const REST: TimeDelta = TimeDelta::seconds(5);
 /// What a token lives where the answer does not say.
 const USUAL_LIFE: f64 = 3600.0;
 
@@ -78,6 +80,8 @@ struct State {
     token: Option<Token>,
     /// How many tokens there were; tells a refused one from its successor.
     number: u64,
+    /// What the token endpoint said last, while it is left alone.
+    failed: Option<(DateTime<Utc>, PollError)>,
 }
 
 /// A source's present token.
@@ -94,6 +98,10 @@ impl Tokens {
         let mut state = self.0.lock().await;
         let now = clock.now();
         if state.token.as_ref().is_none_or(|token| now >= token.refresh) {
+            if let Some((_, error)) = state.failed.as_ref().filter(|(until, _)| now < *until) {
+                return Err(error.clone());
+            }
+            state.failed = None;
             match renew().await {
                 Ok(granted) => {
                     let after = |share: f64| {
@@ -108,7 +116,12 @@ impl Tokens {
                         tracing::warn!(%cause, "keeping the access token, its renewal failed");
                         token.refresh = now + AGAIN;
                     }
-                    _ => return Err(PollError::Retry { cause, after }),
+                    _ => {
+                        let error = PollError::Retry { cause, after };
+                        let rest = after.and_then(|after| TimeDelta::from_std(after).ok()).unwrap_or(REST);
+                        state.failed = Some((now + rest, error.clone()));
+                        return Err(error);
+                    }
                 },
                 Err(error) => return Err(error),
             }
