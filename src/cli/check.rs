@@ -126,14 +126,15 @@ async fn online(source: &OpenSource) -> Found {
         fault.remedy.get_or_insert_with(|| source.api.remedy());
     }
     let now = source.http.their_now();
-    let expires = findings.expires.filter(|expires| *expires < now + EXPIRES);
-    // A credential that is only about to end can still be tried.
-    let refused =
-        expires.is_none() && findings.faults.iter().any(|fault| fault.kind == FaultKind::Credential);
+    let refused = findings.faults.iter().any(|fault| fault.kind == FaultKind::Credential);
     let mut warnings = Vec::new();
-    if let Some(expires) = expires.filter(|_| findings.faults.is_empty()) {
-        let left = span((expires - now).max(TimeDelta::zero()));
-        warnings.push(format!("the credential expires on {} (in {left})", expires.format("%Y-%m-%d")));
+    if let Some(expires) = findings.expires {
+        let (day, left) = (expires.format("%Y-%m-%d"), span((expires - now).max(TimeDelta::zero())));
+        if expires < now + EXPIRES {
+            warnings.push(format!("the credential expires on {day} (in {left}): replace it before then"));
+        } else {
+            findings.lines.push(format!("the credential is valid until {day}"));
+        }
     }
     let probed = probe::probe(source, refused).await;
     for Spent { name, expected, allowed, .. } in

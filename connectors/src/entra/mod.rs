@@ -22,7 +22,6 @@ pub use streams::STREAMS;
 use crate::settings;
 use async_trait::async_trait;
 use auth::{App, Proof, Thumbprint, Told};
-use chrono::TimeDelta;
 use client::{Graph, origin};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -47,9 +46,6 @@ const REPORTS: Budget = Budget { limit: 5, span: Duration::from_secs(10) };
 const IDENTITY_PROTECTION: Budget = Budget { limit: 2, span: Duration::from_secs(2) };
 /// Reports, per app over all directories.
 const APP: Budget = Budget { limit: 122, span: Duration::from_secs(10) };
-
-/// A certificate that ends sooner is told as trouble.
-const EXPIRY_WARNING: TimeDelta = TimeDelta::days(14);
 
 /// Entra's keys of a `source` table.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -359,14 +355,6 @@ impl Source for EntraSource {
                 }
             }
             Err(error) => findings.faults.push(error.cause().clone()),
-        }
-        if let Some(expires) = findings.expires {
-            let day = expires.format("%Y-%m-%d");
-            findings.lines.push(format!("the certificate is valid until {day}"));
-            if expires < http.their_now() + EXPIRY_WARNING {
-                let message = format!("the certificate ends on {day}");
-                findings.faults.push(Fault::new(FaultKind::Credential, message).remedy(self.remedy()));
-            }
         }
         findings
     }
