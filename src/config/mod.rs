@@ -36,6 +36,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate_core::collect::StreamPlan;
+use tidegate_core::schema;
 use tidegate_core::sink::{Sink, SinkKind};
 use tidegate_core::source::{Connector, SettingsError, Stream};
 
@@ -43,7 +44,7 @@ use tidegate_core::source::{Connector, SettingsError, Stream};
 pub const DEFAULT_PATH: &str = "pipeline.toml";
 
 /// The schemas that `schema = "…"` accepts.
-pub const SCHEMAS: &[&str] = &["ecs", "raw"];
+pub const SCHEMAS: &[&str] = &["ecs", "leef", "raw"];
 
 /// A configuration that was found right.
 #[derive(Debug)]
@@ -225,6 +226,15 @@ impl SinkConfig {
                      accepted: {required:?}, or no such key"
                 ),
             )),
+            (Some(configured), _)
+                if schema::by_name(configured).is_some_and(|schema| schema.is_text())
+                    && !sink.takes_text() =>
+            {
+                Err(SettingsError::new(
+                    "schema",
+                    format!("{configured:?} is lines of text, and this kind takes JSON documents alone"),
+                ))
+            }
             (Some(configured), _) => Ok(configured),
             (None, Some(required)) => Ok(required),
             (None, None) => sink.default_schema().ok_or_else(|| {
