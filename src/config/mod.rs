@@ -36,7 +36,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate_core::collect::StreamPlan;
-use tidegate_core::schema;
 use tidegate_core::sink::{Sink, SinkKind};
 use tidegate_core::source::{Connector, SettingsError, Stream};
 
@@ -227,7 +226,7 @@ impl SinkConfig {
                 ),
             )),
             (Some(configured), _)
-                if schema::by_name(configured).is_some_and(|schema| schema.is_text())
+                if tidegate_core::schema::by_name(configured).is_some_and(|schema| schema.is_text())
                     && !sink.takes_text() =>
             {
                 Err(SettingsError::new(
