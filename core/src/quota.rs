@@ -195,12 +195,18 @@ struct Tickets {
 impl Tickets {
     /// How many go before this holder, who stands behind all others if it is new.
     fn before(&mut self, holder: usize, now: Duration) -> u32 {
-        self.waiting.retain(|other, (_, due)| *other == holder || due.saturating_add(UNUSED) > now);
+        self.waiting.retain(|other, (_, due)| *other == holder || is_kept(*due, now));
         let next = self.next;
         let number = self.waiting.entry(holder).or_insert((next, now)).0;
         self.next = self.next.max(number.saturating_add(1));
         let before = self.waiting.values().filter(|(other, _)| *other < number).count();
         u32::try_from(before).unwrap_or(u32::MAX)
+    }
+
+    /// How many take turns with this holder, itself included.
+    fn turns(&self, holder: usize, now: Duration) -> u32 {
+        let others = self.waiting.iter().filter(|(other, (_, due))| **other != holder && is_kept(*due, now));
+        u32::try_from(others.count()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
     fn told(&mut self, holder: usize, due: Duration) {
@@ -212,6 +218,11 @@ impl Tickets {
     fn give_back(&mut self, holder: usize) {
         self.waiting.remove(&holder);
     }
+}
+
+/// Whether a place in a queue is still its holder's.
+fn is_kept(due: Duration, now: Duration) -> bool {
+    due.saturating_add(UNUSED) > now
 }
 
 /// A source's budgets, each with the streams that spend from it; a stream's narrowest stands first.
@@ -423,14 +434,16 @@ impl Quota {
         Arc::as_ptr(&self.own).addr()
     }
 
-    /// The time between two of our requests, if the budget is used evenly.
+    /// The time between two of our requests, if the budget is used evenly; where others wait at a wider one, that between
+    /// two of our turns there.
     #[must_use]
     pub fn period(&self) -> Duration {
-        std::iter::once(&self.own)
-            .chain(&self.wider)
-            .map(|budget| lock(budget).period())
-            .max()
-            .unwrap_or_default()
+        let turn = |wider: &Arc<Mutex<Inner>>| {
+            let wider = lock(wider);
+            wider.period().saturating_mul(wider.tickets.turns(self.id(), wider.now))
+        };
+        let own = self.inner().period();
+        self.wider.iter().map(turn).fold(own, Duration::max)
     }
 
     /// Learns from an answer.
@@ -841,6 +854,26 @@ mod tests {
         assert!(most - least <= 1, "{sent:?}");
         // 61 in ten seconds; rounding to milliseconds costs a little.
         assert!(sent.iter().sum::<u32>() >= 3_660 * 98 / 100, "{sent:?}");
+    }
+
+    #[test]
+    fn an_evenly_used_budget_counts_those_who_wait_at_a_wider_one() {
+        let shared = Quota::default();
+        shared.configure(Budget { limit: 20, span: S(10) }, None);
+        let own = || {
+            let own = Quota::default();
+            own.configure(Budget { limit: 10, span: S(10) }, None);
+            own.within(&shared)
+        };
+        let (first, many): (Quota, Vec<_>) = (own(), (0..9).map(|_| own()).collect());
+        assert_eq!(first.period(), S(2));
+        assert_eq!(first.take(at(0)), None);
+        for other in &many {
+            assert!(other.take(at(0)).is_some());
+        }
+        assert_eq!(first.period(), S(10), "nine are waiting, and a second belongs to each of us");
+        assert_eq!(first.take(at(60_000)), None);
+        assert_eq!(first.period(), S(2), "they did not come");
     }
 
     #[test]
