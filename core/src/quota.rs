@@ -108,6 +108,17 @@ pub struct Counters {
     pub concurrency_refusals: u64,
 }
 
+impl Counters {
+    /// Counters only grow: the greater ones are the later ones.
+    fn max(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.max(other.requests),
+            refused_429: self.refused_429.max(other.refused_429),
+            concurrency_refusals: self.concurrency_refusals.max(other.concurrency_refusals),
+        }
+    }
+}
+
 /// A budget as a status page shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QuotaStatus {
@@ -530,21 +541,21 @@ impl Quota {
         }
     }
 
+    /// A budget that several sources share is resumed by each of them, also while it runs for others: who knows the latest
+    /// request knows it best.
     fn resume(&self, kept: &Kept, now: DateTime<Utc>) {
         let mut inner = self.inner();
         inner.tick(now);
-        inner.limit = kept.limit.filter(|limit| *limit > 0);
-        inner.remaining = kept.remaining;
-        inner.counters = kept.counters;
-        inner.limiter = None;
+        inner.counters = inner.counters.max(kept.counters);
         if let Some(until) = kept.not_before {
             let wait = until.signed_duration_since(now).to_std().unwrap_or(Duration::ZERO);
             inner.hold(wait);
         }
-        if let Some(last) = kept.last {
-            let ago = now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
-            // A budget that several sources share is restored by each of them: the latest request counts.
-            inner.last = inner.last.max(Some(inner.now.saturating_sub(ago)));
+        let ago = |last: DateTime<Utc>| now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
+        let last = kept.last.map(|last| inner.now.saturating_sub(ago(last)));
+        if inner.last.is_none() || last > inner.last {
+            inner.limit = kept.limit.filter(|limit| *limit > 0).or(inner.limit);
+            (inner.remaining, inner.last, inner.limiter) = (kept.remaining, last, None);
         }
     }
 
@@ -800,6 +811,28 @@ mod tests {
         assert_eq!(first.take(at(0)), None);
         quick.restore(&first.state(at(100)), at(500));
         assert_eq!(quick.take(at(500)), Some(Duration::from_millis(1500)));
+    }
+
+    #[test]
+    fn a_second_source_of_a_bucket_does_not_set_it_back() {
+        let before = Quota::default();
+        before.observe(seen(600, 599, 60), at(0));
+        assert_eq!(before.take(at(0)), None);
+        let old = before.state(at(0));
+        let running = Quota::default();
+        running.restore(&old, at(1000));
+        running.observe(seen(60, 40, 60), at(60_000));
+        assert_eq!(running.take(at(60_000)), None);
+        running.restore(&old, at(61_000));
+        let status = running.status(at(61_000));
+        assert_eq!((status.limit, status.used, status.counters.requests), (60, Some(20), 2));
+        assert_eq!(running.take(at(61_000)), Some(S(1)), "by the limit of now, after the request of now");
+        // Of the rows that several sources wrote the youngest tells how it was.
+        let (first, second) = (Quota::default(), running.state(at(61_000)));
+        first.restore(&old, at(61_000));
+        first.restore(&second, at(61_000));
+        assert_eq!(first.status(at(61_000)), QuotaStatus { ours: 0, ..status });
+        assert_eq!(first.take(at(61_000)), Some(S(1)));
     }
 
     #[test]
