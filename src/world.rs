@@ -18,7 +18,7 @@ use tidegate_core::quota::{Buckets, Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
 use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
-use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source, Stream};
+use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source};
 use tokio::sync::{Notify, Semaphore};
 
 /// Everything that exists once a process. Cheap to clone.
@@ -210,10 +210,10 @@ impl World {
             let mut routes = HashMap::new();
             for (source, settings) in &ours.sources {
                 let connector = settings.connector;
-                let takes = |stream: &&'static Stream| sink.streams.takes(connector.name(), stream.name);
-                let streams = settings.stored_streams().filter(takes).collect();
+                let filter = sink.streams.clone();
+                let takes = Box::new(move |stream: &str| filter.takes(connector.name(), stream));
                 let revisions = settings.revisions == Revisions::All;
-                routes.insert(source.clone(), Route { connector, streams, revisions });
+                routes.insert(source.clone(), Route { connector, takes, revisions });
             }
             let namespace = open.namespace().to_owned();
             let renderer =

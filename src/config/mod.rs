@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate_core::collect::StreamPlan;
 use tidegate_core::sink::{Sink, SinkKind};
-use tidegate_core::source::{Connector, SettingsError, Stream};
+use tidegate_core::source::{Connector, SettingsError};
 
 /// Where configuration is looked for when the command line names no file.
 pub const DEFAULT_PATH: &str = "pipeline.toml";
@@ -134,17 +134,6 @@ pub struct SourceConfig {
     pub reach: Reach,
     /// The connector's own keys.
     pub table: Map<String, Value>,
-}
-
-impl SourceConfig {
-    /// Every stream of which the journal may hold records: those that the connector lists, run or not, and those beside
-    /// them that the source runs or that are declared off.
-    pub fn stored_streams(&self) -> impl Iterator<Item = &'static Stream> {
-        let listed = self.connector.streams();
-        let off = self.off_streams.keys().filter_map(|name| self.connector.stream(name));
-        let named = self.streams.iter().map(|plan| plan.stream).chain(off);
-        listed.iter().chain(named.filter(|named| !listed.iter().any(|stream| stream.name == named.name)))
-    }
 }
 
 /// Two are the same when nothing would change by restarting: the order of streams counts, origins do not.

@@ -330,7 +330,10 @@ impl Reading {
                 () = &mut last => break,
             }
         }
-        self.write(Vec::new(), true).await?;
+        // The next run must know of the last request, also where nothing else is left to write.
+        let mut last = std::mem::take(&mut self.pending);
+        last.extend(self.quota());
+        self.c.journal.commit(last).await?;
         Ok(())
     }
 

@@ -841,3 +841,15 @@ async fn the_ledger_and_the_list_of_work_stay_small_over_weeks() {
     assert!(state.works.len() <= 20, "{:?}", state.works.iter().map(|w| &w.name).collect::<Vec<_>>());
     bench.assert_all_once(begin + TimeDelta::days(14)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_next_run_knows_of_a_last_request_that_was_not_answered() {
+    let mut bench = Bench::new();
+    bench.run(MINUTE).await;
+    Arc::get_mut(&mut bench.vendor).unwrap().latency = HOUR;
+    bench.run(MINUTE).await;
+    let row = bench.state().await.quotas.remove(0);
+    let next = Quota::default();
+    Buckets::new(vec![("requests", |_| true, next.clone())]).restore(&row.state, bench.now());
+    assert_eq!(next.counters(), bench.quota.counters());
+}

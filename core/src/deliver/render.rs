@@ -84,12 +84,16 @@ pub struct Built {
     pub oldest: Option<DateTime<Utc>>,
 }
 
-/// What is known of a source whose pages are rendered.
+/// Whether a sink takes a stream, by its name.
+pub type Takes = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// What is known of a source whose pages are rendered. The journal may hold any stream that the source ever ran, also one
+/// that the configuration names no more.
 pub struct Route {
     /// Its code.
     pub connector: &'static dyn Connector,
-    /// Streams that go to this sink.
-    pub streams: Vec<&'static Stream>,
+    /// Whether this stream's records (by its name) go to this sink.
+    pub takes: Takes,
     /// Whether later meanings of a record are delivered, or only the first.
     pub revisions: bool,
 }
@@ -153,8 +157,9 @@ impl Renderer {
     #[must_use]
     pub fn takes(&self, letter: &DeadLetter) -> bool {
         self.routes.get(&letter.source).is_some_and(|route| {
-            route.streams.iter().any(|stream| stream.name == letter.stream)
+            (route.takes)(&letter.stream)
                 && (letter.revision.is_none() || route.revisions)
+                && route.connector.stream(&letter.stream).is_some()
         })
     }
 
@@ -259,18 +264,18 @@ impl<'a> Building<'a> {
     /// Adds all documents of a record, or none of them and a dead letter.
     fn add(&mut self, origin: &Origin, read: Read) {
         let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else {
-            // Nobody said that these are not wanted: they are kept until somebody does.
             let cause = format!("source {} is not in the configuration any more", origin.source);
-            let cause = Fault::new(crate::fault::FaultKind::Configuration, cause);
-            self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now));
+            self.unrouted(origin, cause);
             return;
         };
-        let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else {
-            return;
-        };
-        if origin.stored.revision.is_some() && !route.revisions {
+        if !(route.takes)(&origin.stream) || (origin.stored.revision.is_some() && !route.revisions) {
             return;
         }
+        let Some(stream) = route.connector.stream(&origin.stream) else {
+            let cause = format!("{} has no stream {} any more", route.connector.name(), origin.stream);
+            self.unrouted(origin, cause);
+            return;
+        };
         self.oldest = Some(self.oldest.map_or(read.at, |oldest| oldest.min(read.at)));
         let (bytes, documents) = (self.body.len(), self.documents.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, read)));
@@ -290,6 +295,12 @@ impl<'a> Building<'a> {
         self.origins.truncate(documents);
         let cause = Fault::new(crate::fault::FaultKind::Answer, cause);
         self.dead.push(origin.dead(self.key, kind, &cause, self.now));
+    }
+
+    /// Nobody said that this record is not wanted: it is kept until somebody does.
+    fn unrouted(&mut self, origin: &Origin, cause: String) {
+        let cause = Fault::new(crate::fault::FaultKind::Configuration, cause);
+        self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now));
     }
 
     fn documents(
@@ -368,7 +379,7 @@ fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests")]
+#[expect(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
     use crate::event::{Emit, Event};
@@ -378,15 +389,21 @@ mod tests {
     use crate::testkit::sink::NAMES;
     use std::time::Duration;
 
-    static STREAMS: [Stream; 1] = [Stream {
-        name: "log",
-        kind: StreamKind::Feed,
-        default: true,
-        immutable: true,
-        retention: Duration::from_secs(90 * 24 * 3600),
-        poll: Duration::from_secs(60),
-        names: &NAMES,
-    }];
+    static STREAMS: [Stream; 1] = [stream("log")];
+    /// Taken where somebody names it, but not listed.
+    static NAMED: Stream = stream("chat");
+
+    const fn stream(name: &'static str) -> Stream {
+        Stream {
+            name,
+            kind: StreamKind::Feed,
+            default: true,
+            immutable: true,
+            retention: Duration::from_secs(90 * 24 * 3600),
+            poll: Duration::from_secs(60),
+            names: &NAMES,
+        }
+    }
 
     /// Its records are ids, and happened at the epoch.
     struct Vendor;
@@ -400,6 +417,9 @@ mod tests {
         }
         fn streams(&self) -> &'static [Stream] {
             &STREAMS
+        }
+        fn stream(&self, name: &str) -> Option<&'static Stream> {
+            STREAMS.iter().chain([&NAMED]).find(|stream| stream.name == name)
         }
         fn schema(&self) -> schemars::Schema {
             schemars::Schema::default()
@@ -459,6 +479,17 @@ mod tests {
         }
     }
 
+    fn renderer(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Renderer {
+        let route = Route { connector: &Vendor, takes: Box::new(takes), revisions: true };
+        Renderer {
+            tenant: "acme".into(),
+            schema: crate::schema::by_name("ecs").expect("ecs"),
+            routes: HashMap::from([("acme".to_owned(), route)]),
+            original: false,
+            namespace: "default".to_owned(),
+        }
+    }
+
     fn page(id: PageId, lane: Lane, reread: bool) -> StoredPage {
         let bytes = Bytes::from(format!("\"r{id}\""));
         let records = vec![StoredRecord { bytes, revision: None, occurrence: 0 }];
@@ -468,14 +499,7 @@ mod tests {
 
     #[test]
     fn documents_say_how_their_records_were_read() {
-        let route = Route { connector: &Vendor, streams: STREAMS.iter().collect(), revisions: true };
-        let renderer = Renderer {
-            tenant: "acme".into(),
-            schema: crate::schema::by_name("ecs").expect("ecs"),
-            routes: HashMap::from([("acme".to_owned(), route)]),
-            original: false,
-            namespace: "default".to_owned(),
-        };
+        let renderer = renderer(|_| true);
         let pages = [
             page(1, Lane::Live, false),
             page(2, Lane::Sweep, false),
@@ -500,5 +524,24 @@ mod tests {
                 serde_json::json!(["tidegate_replay", "reread"]),
             ]
         );
+    }
+
+    #[test]
+    fn every_stored_stream_that_is_not_declined_becomes_a_document_or_a_dead_letter() {
+        let of = |stream: &str, id| StoredPage { stream: stream.into(), ..page(id, Lane::Live, false) };
+        let pages = [of("log", 1), of("chat", 2), of("renamed", 3), of("declined", 4)];
+        let renderer = renderer(|stream| stream != "declined");
+        let built = renderer.batches(&pages, Cursor::default(), &Lines, "lines", None, DateTime::UNIX_EPOCH);
+        let delivered: Vec<_> = built.iter().flat_map(|built| &built.origins).map(|o| &*o.stream).collect();
+        assert_eq!(delivered, ["log", "chat"], "also what the connector does not list");
+        let dead: Vec<_> = built.iter().flat_map(|built| &built.dead).collect();
+        let [letter] = dead[..] else { panic!("{dead:?}") };
+        assert_eq!(
+            (&*letter.kind, &*letter.stream, &letter.copy[..]),
+            ("unrouted", "renamed", &b"\"r3\""[..])
+        );
+        assert!(letter.reason.contains("renamed"), "{}", letter.reason);
+        assert!(!renderer.takes(letter), "it would only come back");
+        assert!(renderer.takes(&DeadLetter { stream: "chat".to_owned(), ..letter.clone() }));
     }
 }
