@@ -4,7 +4,8 @@ use super::identity::{Keyed, keyed};
 use super::job::{Job, Part, same_row};
 use super::launch::defect;
 use super::{
-    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier, feed, window,
+    CLOCK_MOVED, CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier,
+    feed, window,
 };
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Action, Appended, Change, JournalError, Lane, Outcome, QuotaRow};
@@ -42,7 +43,7 @@ impl Reading {
             Ok(page) => page,
             Err(error) => return self.trouble(job, error, asked).await,
         };
-        self.ahead = Some(page.date.map_or(TimeDelta::zero(), |date| asked - date));
+        self.meet(page.date.map_or(TimeDelta::zero(), |date| asked - date));
         if std::mem::take(&mut self.refused) {
             for other in &mut self.jobs {
                 other.halted = false;
@@ -62,6 +63,21 @@ impl Reading {
         match &job.part {
             Part::Chain(_) => self.follow(job, page, keyed, asked).await,
             Part::Window(_) => self.take(job, page, keyed, asked).await,
+        }
+    }
+
+    /// Learns how far our clock is ahead. What rows waited for by another clock is planned again.
+    fn meet(&mut self, ahead: TimeDelta) {
+        let before = self.ahead.replace(ahead);
+        if before.is_some_and(|before| (before - ahead).abs() <= CLOCK_MOVED) {
+            return;
+        }
+        let now = Instant::now();
+        let waits = |job: &&mut Job| {
+            matches!(job.part, Part::Window(_)) && job.work.lane != Lane::Live && job.place().is_none()
+        };
+        for job in self.jobs.iter_mut().filter(waits).filter(|job| !job.halted) {
+            job.due = job.due.min(now);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::job::{Job, Part};
 use super::window::{self, Next};
-use super::{FAR, IN_FLIGHT, Landed, Reading};
+use super::{FAR, IN_FLIGHT, LOOK_AGAIN, Landed, Reading};
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Change, JournalError, Lane};
 use crate::source::{Place, PollError, Stream};
@@ -248,8 +248,10 @@ impl Reading {
                     // A sweep that waits for a live row that is behind has no instant of its own.
                     let without = wait.is_zero() && job.work.lane != Lane::Live;
                     let least = if without { job.plan.poll } else { Duration::from_millis(100) };
-                    job.due = Instant::now() + wait.clamp(least.min(FAR), FAR);
-                    job.drained |= job.work.lane == Lane::Live;
+                    let live = job.work.lane == Lane::Live;
+                    let most = if live { job.plan.poll } else { LOOK_AGAIN };
+                    job.due = Instant::now() + wait.clamp(least.min(most), most);
+                    job.drained |= live && met;
                 }
                 Next::Done => job.finished = true,
             }

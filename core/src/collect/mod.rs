@@ -49,6 +49,10 @@ const SLOWEST: Duration = Duration::from_secs(600);
 const SILENCE: TimeDelta = TimeDelta::minutes(30);
 /// A record that became visible longer than this after its time is counted as late.
 const LATE: TimeDelta = TimeDelta::hours(1);
+/// A row that waits for a time is looked at again by then: our clock, by which it was planned, may have been wrong.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// The vendor's clock and ours have moved against each other: more than answers take.
+const CLOCK_MOVED: TimeDelta = TimeDelta::minutes(1);
 /// Further away than anything is planned.
 const FAR: Duration = Duration::from_secs(86_400);
 

@@ -294,7 +294,8 @@ impl Job {
     }
 
     /// What this row does next, by the vendor's clock. `frontier` is that of the stream's live row. Until the vendor was
-    /// `met`, its clock is only believed to be ours: live then asks for little.
+    /// `met`, its clock is only believed to be ours: live then asks for little, but it does ask, since nothing else tells
+    /// that ours is behind. So it does where it would have to wait for long: our clock was set back.
     pub(super) fn next(
         &self,
         memo: &Memo,
@@ -311,6 +312,10 @@ impl Job {
         match (self.work.lane, self.work.to) {
             (Lane::Live, _) => {
                 if from >= live_edge {
+                    let usual = delta(self.plan.poll.saturating_add(self.plan.visible_after));
+                    if !met || from - live_edge > usual {
+                        return Next::Read(from, forth(from, unit));
+                    }
                     return Next::NotBefore(forth(from + unit, delta(self.plan.visible_after)));
                 }
                 let usual = if met { widest } else { delta(self.plan.poll) };

@@ -1,0 +1,81 @@
+//! Clocks, configurations and vendors that are not as they should be.
+
+use super::*;
+
+impl Bench {
+    /// A record a minute, visible at once, from `start` on.
+    fn fill(&self, minutes: i64) {
+        for n in 0..minutes {
+            self.vendor.add(u64::try_from(n).unwrap(), self.start + TimeDelta::minutes(n), TimeDelta::zero());
+        }
+    }
+
+    /// Collects what there is, as `sync` does.
+    async fn drain(&self) {
+        let (journal, signal) = (self.journal(), Signal::default());
+        let (collector, _) = self.collector(&journal, &signal);
+        signal.go(Phase::Drain);
+        tokio::time::timeout(6 * HOUR, collector.run()).await.expect("a drain ends").unwrap();
+    }
+}
+
+/// What of `[from, to)` the ledger does not call this.
+fn lacks(
+    state: &State,
+    grade: Grade,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+    window::missing(of(state, grade).into_iter().map(|row| (row.from, row.to)), from, to)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_of_ours_that_is_behind_stalls_nothing() {
+    let bench = Bench::new();
+    bench.fill(20 * 60);
+    bench.run(HOUR).await;
+    let bench = Bench { wrong_by: TimeDelta::hours(-3), ..bench };
+    bench.run(10 * MINUTE).await;
+    let visible = bench.now() - TimeDelta::minutes(5);
+    bench.assert_all_once(visible).await;
+    assert!(lacks(&bench.state().await, Grade::Fetched, visible - TimeDelta::minutes(9), visible).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_drains_with_a_clock_that_is_behind_reads_all_the_same_and_due_sweeps_too() {
+    let bench = Bench::new();
+    bench.fill(20 * 60);
+    bench.run(HOUR).await;
+    tokio::time::sleep(2 * HOUR).await;
+    let found = bench.now() - TimeDelta::hours(3);
+    bench.vendor.add(9_999, found, TimeDelta::minutes(70));
+    let bench = Bench { wrong_by: TimeDelta::hours(-5), ..bench };
+    bench.vendor.asked.lock().unwrap().clear();
+    bench.drain().await;
+    assert!(!bench.vendor.asked().is_empty());
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(3)).await;
+    assert!(bench.arrived().await.contains_key(&9_999), "the sweeps that were due are read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_or_forward_while_we_read_stalls_nothing() {
+    for hours in [-3, 3] {
+        let bench = Bench::new();
+        bench.fill(20 * 60);
+        let (journal, signal) = (bench.journal(), Signal::default());
+        let (collector, _) = bench.collector(&journal, &signal);
+        let clock = collector.clock.clone();
+        let task = tokio::spawn(collector.run());
+        tokio::time::sleep(HOUR).await;
+        clock.set(TimeDelta::hours(hours));
+        tokio::time::sleep(HOUR).await;
+        signal.go(Phase::Stop);
+        task.await.unwrap().unwrap();
+        drop(journal);
+        bench.assert_all_once(bench.now() - TimeDelta::minutes(5)).await;
+        let state = bench.state().await;
+        assert_eq!(of(&state, Grade::Hole).len(), 0, "{hours}");
+        let first = state.works.iter().filter(|work| work.lane == Lane::Sweep).map(|work| work.from).max();
+        assert!(first.unwrap() > bench.now() - TimeDelta::minutes(22), "{hours}: sweeps go on");
+    }
+}
