@@ -647,6 +647,10 @@ pub fn missing(
 }
 
 /// The rows of a stream that the journal does not know yet, and those that the configuration no longer wants.
+///
+/// Only what the last horizon has read is settled. Where another horizon is the last one now, it goes on where the one
+/// before it was: with its open row, or, where that is further already, with a row for what lies between; and what waits
+/// for a reading that is no longer the last has one more to come.
 pub(super) fn first_contact(
     source: &str,
     plan: &StreamPlan,
@@ -664,16 +668,39 @@ pub(super) fn first_contact(
         }
     };
     let horizon = |work: &Work| Window::new(work).memo.horizon;
-    let open: Vec<_> =
-        known.iter().filter(|work| work.lane == Lane::Sweep && work.to.is_none()).copied().collect();
+    let (open, closed): (Vec<&Work>, Vec<&Work>) =
+        known.iter().filter(|work| work.lane == Lane::Sweep).partition(|work| work.to.is_none());
+    let before = open.iter().max_by_key(|work| horizon(work)).map(|work| work.from);
     let wanted: Vec<i64> = plan.settle.iter().map(|horizon| delta(*horizon).num_seconds()).collect();
     let old: Vec<Work> =
         open.iter().filter(|work| !wanted.contains(&horizon(work))).map(|work| (*work).clone()).collect();
-    for seconds in wanted {
-        if !open.iter().any(|work| horizon(work) == seconds) {
+    let replaced = old.iter().map(|work| work.from).min();
+    for seconds in &wanted {
+        if !open.iter().any(|work| horizon(work) == *seconds) {
             // A horizon that takes another one's place goes on where that one was.
-            let from = old.iter().map(|work| work.from).min().unwrap_or(frontier);
-            new.push(sweep(source, plan, TimeDelta::seconds(seconds), from));
+            let from = if wanted.last() == Some(seconds) { before } else { replaced };
+            new.push(sweep(source, plan, TimeDelta::seconds(*seconds), from.unwrap_or(frontier)));
+        }
+    }
+    let Some(last) = wanted.last().copied() else { return (new, old) };
+    // What the last horizon will read.
+    let opened = open
+        .iter()
+        .copied()
+        .chain(&new)
+        .find(|work| work.lane == Lane::Sweep && work.to.is_none() && horizon(work) == last);
+    let opened = opened.map_or(frontier, |work| work.from);
+    let mut read = vec![(opened, DateTime::<Utc>::MAX_UTC)];
+    read.extend(
+        closed.iter().filter(|work| horizon(work) >= last).filter_map(|work| Some((work.from, work.to?))),
+    );
+    let unread = before.map(|before| (before, opened));
+    let sooner =
+        closed.iter().filter(|work| horizon(work) < last).filter_map(|work| Some((work.from, work.to?)));
+    for (from, to) in unread.into_iter().chain(sooner) {
+        for (from, to) in missing(read.iter().copied(), from, to) {
+            new.push(settle(source, plan.stream.name, TimeDelta::seconds(last), from, to));
+            read.push((from, to));
         }
     }
     (new, old)

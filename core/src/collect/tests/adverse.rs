@@ -79,3 +79,33 @@ async fn a_clock_that_is_set_back_or_forward_while_we_read_stalls_nothing() {
         assert!(first.unwrap() > bench.now() - TimeDelta::minutes(22), "{hours}: sweeps go on");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn horizons_that_change_between_runs_leave_no_time_unsettled() {
+    let changes: [(&[u32], &[u32]); 7] = [
+        (&[15, 120], &[15, 120, 1440]),
+        (&[15, 120, 1440], &[15, 120]),
+        (&[15, 120, 1440], &[15]),
+        (&[15, 1440], &[15, 240]),
+        (&[15, 120], &[15, 360]),
+        (&[120, 1440], &[15, 120, 1440]),
+        (&[15], &[30, 1440]),
+    ];
+    for (before, after) in changes {
+        let settle = |minutes: &[u32]| minutes.iter().map(|minutes| *minutes * MINUTE).collect::<Vec<_>>();
+        let bench = Bench::new();
+        let bench = Bench { start: bench.now() - TimeDelta::hours(20), ..bench };
+        bench.fill(90 * 60);
+        let plan = StreamPlan { settle: settle(before), ..bench.plan.clone() };
+        let bench = Bench { plan, ..bench };
+        bench.run(5 * HOUR).await;
+        let plan = StreamPlan { settle: settle(after), ..bench.plan.clone() };
+        let bench = Bench { plan, ..bench };
+        let end = bench.now();
+        // The longest horizon and its batch.
+        bench.run(31 * HOUR).await;
+        let state = bench.state().await;
+        let unsettled = lacks(&state, Grade::Settled, floor_second(bench.start), end);
+        assert!(unsettled.is_empty(), "{before:?} to {after:?}: {unsettled:?}");
+    }
+}
