@@ -53,7 +53,7 @@ impl Reading {
             Keyed::default()
         } else {
             let (connector, stream, page) = (self.c.connector, job.plan.stream, page.clone());
-            let late = job.late_before(asked);
+            let late = job.late_before(page.date.unwrap_or(asked));
             match tokio::task::spawn_blocking(move || keyed(connector, stream, &page, late)).await {
                 Ok(keyed) => keyed,
                 // Nothing is committed: it will be asked again.

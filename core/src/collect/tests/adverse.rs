@@ -109,3 +109,13 @@ async fn horizons_that_change_between_runs_leave_no_time_unsettled() {
         assert!(unsettled.is_empty(), "{before:?} to {after:?}: {unsettled:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_late_is_told_by_the_vendor_s_clock() {
+    let bench = Bench { wrong_by: TimeDelta::hours(3), ..Bench::new() };
+    bench.fill(4 * 60);
+    bench.run(2 * HOUR).await;
+    let tally = bench.journal().tally("fake", "log", 0, i64::MAX).await.unwrap();
+    assert!(tally.records > 150, "{tally:?}");
+    assert_eq!(tally.late, 0);
+}
