@@ -34,11 +34,9 @@ impl Reading {
         }
         order.sort_by_cached_key(|at| {
             self.jobs.get(*at).map(|job| {
-                let begin = if job.rank(vendor) == 3 && matches!(job.part, Part::Window(_)) {
-                    Some(job.work.from)
-                } else {
-                    None
-                };
+                // Oldest first, both of what expires soon and of the rest.
+                let history = job.work.lane == Lane::Backfill && matches!(job.part, Part::Window(_));
+                let begin = history.then_some(job.work.from);
                 (job.rank(vendor), begin, job.due)
             })
         });

@@ -119,3 +119,26 @@ async fn what_is_late_is_told_by_the_vendor_s_clock() {
     assert!(tally.records > 150, "{tally:?}");
     assert_eq!(tally.late, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_backfills_that_expire_soon_the_oldest_goes_first() {
+    let bench = Bench::with(Budget { limit: 4, span: MINUTE });
+    *bench.vendor.page.lock().unwrap() = 10;
+    let begin = bench.now();
+    let ago = |hours: i64| begin - TimeDelta::days(29) - TimeDelta::hours(hours);
+    let bench = Bench { start: begin, ..bench };
+    for n in 0..20 * 60 {
+        bench.vendor.add(n, ago(20) + TimeDelta::minutes(i64::try_from(n).unwrap()), TimeDelta::zero());
+    }
+    for (from, to) in [(ago(8), ago(3)), (ago(20), ago(15))] {
+        let wish = feed::backfill("fake", "log", from, Some(to), false);
+        // So that the younger one is taken up first.
+        let wish = Work { name: format!("backfill-{}", u8::from(from < ago(10))), ..wish };
+        bench.journal().commit(vec![Change::Work(wish)]).await.unwrap();
+    }
+    bench.run(3 * HOUR).await;
+    let asked: Vec<_> =
+        bench.vendor.asked().into_iter().map(|(_, from, _)| from).filter(|from| *from < ago(0)).collect();
+    assert!(asked.len() > 20, "{}", asked.len());
+    assert!(asked.is_sorted(), "{asked:?}");
+}
