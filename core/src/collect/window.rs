@@ -28,7 +28,7 @@ const EXPIRING: TimeDelta = TimeDelta::days(1);
 const PAGES: u32 = 20;
 /// How wide the first window of a backfill or a sweep is; what it brings decides about the next.
 const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
-/// A finding doubles the horizon until here.
+/// A finding doubles the horizon until here. What finds something even then stays `fetched`.
 const LAST_HORIZON: TimeDelta = TimeDelta::days(7);
 /// Ranges are swept in batches of a quarter of their horizon, within these bounds: one request then serves many polls.
 const BATCH: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(6));
@@ -424,7 +424,8 @@ impl Job {
                 if go_on {
                     out.sweeps = vec![self.again((horizon * 2).min(LAST_HORIZON), from, to)];
                 }
-                if at_last && !go_on { to } else { from }
+                // What still finds something where doubling ends is never settled: it stays what live or a backfill said.
+                if at_last && window.found == 0 { to } else { from }
             }
         };
         // Of a sweep only the last reading says more than the first one did.

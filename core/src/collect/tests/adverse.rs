@@ -142,3 +142,20 @@ async fn of_backfills_that_expire_soon_the_oldest_goes_first() {
     assert!(asked.len() > 20, "{}", asked.len());
     assert!(asked.is_sorted(), "{asked:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_found_seven_days_later_never_counts_as_settled() {
+    let bench = Bench::new();
+    let plan = StreamPlan { settle: vec![15 * MINUTE, 6 * 24 * HOUR], ..bench.plan.clone() };
+    let bench = Bench { plan, ..bench };
+    let begin = bench.now();
+    let odd = begin + TimeDelta::minutes(30);
+    bench.vendor.add(1, odd, TimeDelta::hours(5 * 24 + 23));
+    bench.vendor.add(2, odd, TimeDelta::hours(6 * 24 + 23));
+    bench.run(9 * 24 * HOUR).await;
+    assert_eq!(bench.arrived().await.len(), 2);
+    let state = bench.state().await;
+    let says = |grade| of(&state, grade).iter().any(|row| row.from <= odd && odd < row.to);
+    assert!(says(Grade::Fetched) && !says(Grade::Settled), "{:?}", rows(&state));
+    assert!(of(&state, Grade::Settled).iter().any(|row| row.from > odd), "what held nothing is settled");
+}
