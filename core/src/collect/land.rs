@@ -93,35 +93,35 @@ impl Reading {
         let (count, date) = (page.records.len(), page.date.unwrap_or(asked));
         let first = !job.drained;
         job.answered();
-        let (heard, last, certain) = job
+        let circle = match &mut job.part {
+            Part::Window(window) => {
+                if job.work.cursor.is_none() {
+                    window.circle.clear();
+                }
+                window.circle.closes(job.work.cursor.as_deref(), page.next.as_ref(), count)
+            }
+            Part::Chain(_) => false,
+        };
+        let (heard, last) = job
             .windowed(|job, memo| {
                 if count > 0 || memo.heard.is_none() {
                     memo.heard = Some(asked);
                 }
-                let stood_still = count > 0
-                    && page.next.is_some()
-                    && page.next.as_ref().map(|c| &c.0) == job.work.cursor.as_ref();
                 memo.read = Some(date);
-                let Some(window) = &mut memo.window else { return (memo.heard, false, true) };
+                let Some(window) = &mut memo.window else { return (memo.heard, false) };
                 window.read.get_or_insert(date);
                 window.pages = window.pages.saturating_add(1);
                 window.unread.extend(page.unread.map(|part| (part.start, part.end)));
                 window.count += count as u64;
                 window.oldest = earlier(window.oldest, keyed.oldest);
                 window.newest = window.newest.max(keyed.newest);
-                if stood_still {
-                    return (memo.heard, false, false);
+                if circle {
+                    return (memo.heard, false);
                 }
                 job.work.cursor = page.next.map(|cursor| cursor.0);
-                (memo.heard, job.work.cursor.is_none(), true)
+                (memo.heard, job.work.cursor.is_none())
             })
-            .unwrap_or((None, false, true));
-        if !certain {
-            let message =
-                "the vendor's page token leads to the page that it came with, although records came";
-            let cause = Fault::new(FaultKind::Cursor, message);
-            return self.trouble(job, PollError::Restart { cause }, asked).await;
-        }
+            .unwrap_or((None, false));
         let mut changes = Vec::new();
         if count > 0 {
             changes.push(job.page(keyed.records, asked));
@@ -137,6 +137,12 @@ impl Reading {
                     window.found += found;
                 }
             });
+        }
+        if circle {
+            self.note(job, appended, asked, None);
+            let message = "the vendor's page tokens lead back to where we were, although records came";
+            let cause = Fault::new(FaultKind::Cursor, message);
+            return self.trouble(job, PollError::Restart { cause }, asked).await;
         }
         let (mut covered, before) = (None, (job.work.from, job.work.to));
         if last {

@@ -10,6 +10,7 @@
 //! module decides is pure: time goes in, ranges come out.
 
 use super::StreamPlan;
+use super::feed::Circle;
 use super::job::{Job, Part};
 use crate::journal::{Change, Grade, Interval, Lane, State, Work};
 use crate::source::{Cursor, Place, StreamKind};
@@ -94,6 +95,7 @@ pub struct InHand {
 /// The place that we keep.
 pub(super) struct Window {
     pub(super) memo: Memo,
+    pub(super) circle: Circle,
 }
 
 /// Why a part of a backfill was overtaken by the vendor's retention: we were away, or reading as fast as our share of the
@@ -125,7 +127,7 @@ impl Window {
                 *window = InHand { found, ..InHand::new(window.from, window.to) };
             }
         }
-        Self { memo }
+        Self { memo, circle: Circle::default() }
     }
 
     pub(super) fn place(&self, work: &Work) -> Option<Place> {

@@ -10,6 +10,13 @@ impl Bench {
         }
     }
 
+    /// The vendor as it is, but for what is changed.
+    fn vendor(self, change: impl FnOnce(&mut Vendor)) -> Self {
+        let mut vendor = Arc::into_inner(self.vendor).unwrap();
+        change(&mut vendor);
+        Self { vendor: Arc::new(vendor), ..self }
+    }
+
     /// Collects what there is, as `sync` does.
     async fn drain(&self) {
         let (journal, signal) = (self.journal(), Signal::default());
@@ -95,8 +102,8 @@ async fn horizons_that_change_between_runs_leave_no_time_unsettled() {
         let settle = |minutes: &[u32]| minutes.iter().map(|minutes| *minutes * MINUTE).collect::<Vec<_>>();
         let bench = Bench::new();
         let bench = Bench { start: bench.now() - TimeDelta::hours(20), ..bench };
-        bench.fill(90 * 60);
-        let plan = StreamPlan { settle: settle(before), ..bench.plan.clone() };
+        bench.fill(30 * 60);
+        let plan = StreamPlan { settle: settle(before), poll: 5 * MINUTE, ..bench.plan.clone() };
         let bench = Bench { plan, ..bench };
         bench.run(5 * HOUR).await;
         let plan = StreamPlan { settle: settle(after), ..bench.plan.clone() };
@@ -108,6 +115,19 @@ async fn horizons_that_change_between_runs_leave_no_time_unsettled() {
         let unsettled = lacks(&state, Grade::Settled, floor_second(bench.start), end);
         assert!(unsettled.is_empty(), "{before:?} to {after:?}: {unsettled:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn page_tokens_in_a_circle_begin_the_window_again_and_lose_nothing() {
+    let bench = Bench::new().vendor(|vendor| vendor.circle = Some(TimeDelta::minutes(20)));
+    *bench.vendor.page.lock().unwrap() = 10;
+    let bench = Bench { start: bench.now() - TimeDelta::hours(10), ..bench };
+    bench.fill(14 * 60);
+    bench.run(3 * HOUR).await;
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(5)).await;
+    let state = bench.state().await;
+    assert!(!state.works.iter().any(|work| work.lane == Lane::Backfill), "the backfill is over");
+    assert_eq!(of(&state, Grade::Hole).len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
