@@ -44,7 +44,8 @@ impl Reading {
             Err(error) => return self.trouble(job, error, asked).await,
         };
         self.meet(page.date.map_or(TimeDelta::zero(), |date| asked - date));
-        if std::mem::take(&mut self.refused) {
+        if self.refused.take().is_some() {
+            self.refusals.reset();
             for other in &mut self.jobs {
                 other.halted = false;
             }
@@ -298,16 +299,8 @@ impl Reading {
             _ => None,
         };
         let all = cause.kind == FaultKind::Credential;
-        let wait = if all {
-            let _counted = job.backoff.wait();
-            let doubled =
-                CREDENTIAL_RETRY.saturating_mul(2u32.saturating_pow(job.backoff.failures().min(8) - 1));
-            doubled.min(HALT_RETRY)
-        } else {
-            HALT_RETRY
-        };
+        let wait = if all { self.refuse() } else { HALT_RETRY };
         job.halted = true;
-        self.refused |= all;
         let due = Instant::now() + wait;
         told.extend(why.and_then(|why| job.unread(why, asked)).map(Change::Cover));
         for other in self.jobs.iter_mut().filter(|other| all || other.stream() == job.stream()) {
@@ -315,6 +308,20 @@ impl Reading {
             other.due = other.due.max(due);
             told.extend(why.and_then(|why| other.unread(why, asked)).map(Change::Cover));
         }
+        wait
+    }
+
+    /// The credential was refused: how long nobody tries it. All requests that were in flight are one refusal.
+    fn refuse(&mut self) -> Duration {
+        let now = Instant::now();
+        if let Some(until) = self.refused.filter(|until| *until > now) {
+            return until - now;
+        }
+        let _counted = self.refusals.wait();
+        let doubled =
+            CREDENTIAL_RETRY.saturating_mul(2u32.saturating_pow(self.refusals.failures().min(8) - 1));
+        let wait = doubled.min(HALT_RETRY);
+        self.refused = Some(now + wait);
         wait
     }
 

@@ -46,7 +46,7 @@ impl Reading {
             let Some(place) = job.place() else { continue };
             // The first request tells the vendor's clock, by which all others are planned.
             let unmet = self.ahead.is_none();
-            let single = self.refused || unmet || matches!(job.part, Part::Chain(_));
+            let single = self.refused.is_some() || unmet || matches!(job.part, Part::Chain(_));
             if self.flights.len() >= IN_FLIGHT || (single && !self.flights.is_empty()) {
                 break;
             }
@@ -105,7 +105,7 @@ impl Reading {
 
     /// Where our share is not used up although backfills are in flight, one of them is divided.
     pub(super) fn divide(&mut self, wall: DateTime<Utc>) {
-        while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && !self.refused {
+        while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && self.refused.is_none() {
             let idle = |job: &Job| {
                 let quota = self.c.http.of(job.stream()).quota().cloned();
                 job.work.lane == Lane::Backfill && quota.is_none_or(|quota| quota.busy(wall).is_none())

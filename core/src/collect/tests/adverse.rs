@@ -141,6 +141,35 @@ async fn what_is_late_is_told_by_the_vendor_s_clock() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_credential_is_asked_ever_more_rarely_however_many_rows_there_are() {
+    let bench = Bench::new().vendor(|vendor| vendor.latency = Duration::from_secs(20));
+    *bench.vendor.page.lock().unwrap() = 10;
+    let bench = Bench { start: bench.now() - TimeDelta::days(20), ..bench };
+    bench.fill(20 * 24 * 60);
+    // Live is not due at every try, so that other rows are asked too.
+    let bench = Bench { plan: StreamPlan { poll: 10 * MINUTE, ..bench.plan.clone() }, ..bench };
+    let begin = bench.now();
+    // Many requests are in flight by then, and all of them are refused.
+    let (refused, good) = (begin + TimeDelta::minutes(5), begin + TimeDelta::minutes(65));
+    bench.vendor.twist(move |_, now| {
+        let cause = Fault::new(FaultKind::Credential, "refused");
+        (now >= refused && now < good).then_some(PollError::Halt { cause })
+    });
+    bench.run(90 * MINUTE).await;
+    let asked: Vec<_> =
+        bench.vendor.asked().into_iter().map(|(at, _, _)| at).filter(|at| *at >= refused).collect();
+    let wave = asked.iter().filter(|at| **at < refused + TimeDelta::seconds(50)).count();
+    assert!(wave >= 10, "{wave}");
+    let tries: Vec<_> = asked[wave..].iter().map(|at| (*at - refused).num_minutes()).collect();
+    let while_refused = tries.iter().filter(|minute| **minute < 60).count();
+    // After 1, 2, 4, 8 minutes, then every 15.
+    assert!((5..=7).contains(&while_refused), "{tries:?}");
+    assert!(tries[0] <= 2, "the wave counts as one: {tries:?}");
+    assert!(tries[while_refused] <= 76, "{tries:?}");
+    assert!(tries.len() > 100, "it goes on with all rows: {tries:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_backfills_that_expire_soon_the_oldest_goes_first() {
     let bench = Bench::with(Budget { limit: 4, span: MINUTE });
     *bench.vendor.page.lock().unwrap() = 10;
