@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tempfile::TempDir;
 
+mod adverse;
+
 const NAMES: Names = Names {
     dataset: "fake.log",
     namespace: "fake",
@@ -61,6 +63,8 @@ struct Vendor {
     page: Mutex<usize>,
     asked: Mutex<Vec<(DateTime<Utc>, Place)>>,
     twist: Mutex<Option<Twist>>,
+    /// Windows that are wider: their second page's token leads back to the first page.
+    circle: Option<TimeDelta>,
     latency: Duration,
     /// Requests that another client sends to the same budget, by time.
     limit: Option<(u32, TimeDelta)>,
@@ -126,7 +130,9 @@ impl Source for Vendor {
             records.push(start..body.len());
             body.push(b'\n');
         }
-        let next = (had.len() > skip + size).then(|| Cursor((skip + size).to_string().into_bytes()));
+        let circles = skip > 0 && self.circle.is_some_and(|circle| *to - *from > circle);
+        let follows = if circles { 0 } else { skip + size };
+        let next = (had.len() > follows).then(|| Cursor(follows.to_string().into_bytes()));
         let (wait, date) = (Duration::ZERO, DateTime::from_timestamp(now.timestamp(), 0));
         Ok(Page { body: Bytes::from(body), records, next, wait, date, unread: None })
     }
@@ -206,6 +212,7 @@ impl Bench {
             page: Mutex::new(1000),
             asked: Mutex::default(),
             twist: Mutex::default(),
+            circle: None,
             latency: Duration::from_millis(300),
             limit: None,
             refused: Mutex::default(),
