@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::{Client, Response, Verdict, judge};
-use tidegate_core::secret::{Secret, SecretRef};
+use tidegate_core::secret::{Secret, SecretError, SecretRef};
 use tidegate_core::source::PollError;
 use url::Url;
 
@@ -102,6 +102,7 @@ impl App {
         let mut again = false;
         loop {
             let skew = http.skew();
+            let used = self.proof.kept().map_err(|error| self.halt(error.into()))?;
             let (request, secret) =
                 self.request(http.their_now(), claims.as_deref()).map_err(|fault| self.halt(fault))?;
             let response = http.send(request).await?;
@@ -126,7 +127,7 @@ impl App {
                 Some(90_025 | 90_033) => return retry(None, FaultKind::Server, "the server failed"),
                 _ => {}
             }
-            if !again && (clock_corrected(skew, http.skew()) || self.reread(http)?) {
+            if !again && (clock_corrected(skew, http.skew()) || self.reread(&used, http)?) {
                 again = true;
                 continue;
             }
@@ -134,15 +135,13 @@ impl App {
         }
     }
 
-    /// Reads files again because what they held was refused. Says whether one has changed.
-    fn reread(&self, http: &Client) -> Result<bool, PollError> {
-        let now = http.clock().now();
-        let refresh = |secret: &SecretRef| secret.refresh(now).map_err(|error| self.halt(error.into()));
-        match &self.proof {
-            Proof::Secret(secret) => refresh(secret),
-            Proof::Certificate { certificate, key, .. } => Ok(refresh(certificate)? | refresh(key)?),
-            Proof::Federated(_) => Ok(false),
+    /// Reads files again because what they held did not do. Says whether one holds something else.
+    fn reread(&self, used: &[(&SecretRef, Secret)], http: &Client) -> Result<bool, PollError> {
+        let mut other = false;
+        for (place, used) in used {
+            other |= place.refresh(used, http.clock().now()).map_err(|error| self.halt(error.into()))?;
         }
+        Ok(other)
     }
 
     /// A request for a token, and the secret in it that must not be quoted.
@@ -322,6 +321,16 @@ impl App {
 }
 
 impl Proof {
+    /// The places whose values are kept, and what they hold now.
+    fn kept(&self) -> Result<Vec<(&SecretRef, Secret)>, SecretError> {
+        let places = match self {
+            Self::Secret(secret) => vec![secret],
+            Self::Certificate { certificate, key, .. } => vec![certificate, key],
+            Self::Federated(_) => Vec::new(),
+        };
+        places.into_iter().map(|place| Ok((place, place.read()?))).collect()
+    }
+
     /// Where it is.
     fn place(&self) -> String {
         match self {

@@ -17,7 +17,7 @@ use serde_json::json;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::judge::{judge, kind, quotable};
 use tidegate_core::http::{Client, Response, Verdict};
-use tidegate_core::secret::SecretRef;
+use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::source::{PollError, SettingsError};
 use url::Url;
 use zeroize::Zeroizing;
@@ -182,7 +182,7 @@ impl Delegate {
 
     /// The account's address, where the file can be read now.
     pub(super) fn email(&self) -> Option<String> {
-        self.read().ok().map(|file| file.email)
+        self.parse(&self.key_file.read().ok()?).ok().map(|file| file.email)
     }
 
     /// Where the key file is.
@@ -190,20 +190,19 @@ impl Delegate {
         self.key_file.to_string()
     }
 
-    fn read(&self) -> Result<KeyFile, Fault> {
-        self.key_file
-            .read()?
-            .for_signing(KeyFile::read)
+    fn parse(&self, text: &Secret) -> Result<KeyFile, Fault> {
+        text.for_signing(KeyFile::read)
             .map_err(|error| Fault::new(FaultKind::Credential, format!("{}: {error}", self.key_file)))
     }
 
     /// One token, by as many calls as its preconditions take: a corrected clock, a key file read again; each once.
     async fn renew(&self, http: &Client, api: Api) -> Result<Granted, PollError> {
-        let read_again =
-            || self.key_file.refresh(http.clock().now()).map_err(|error| self.halt(error.into()));
         let mut clock_tried = false;
         loop {
-            let file = match self.read() {
+            let used = self.key_file.read().map_err(|error| self.halt(error.into()))?;
+            let read_again =
+                || self.key_file.refresh(&used, http.clock().now()).map_err(|error| self.halt(error.into()));
+            let file = match self.parse(&used) {
                 Ok(file) => file,
                 Err(_) if read_again()? => continue,
                 Err(fault) => return Err(self.halt(fault)),

@@ -162,7 +162,8 @@ impl Auth {
     ) -> Result<bool, PollError> {
         let app = match self {
             Self::Token(token) => {
-                return token.refresh(http.clock().now()).map_err(|error| self.halt(error.into()));
+                let refreshed = token.refresh(&grant.secret, http.clock().now());
+                return refreshed.map_err(|error| self.halt(error.into()));
             }
             Self::App(app) => app,
         };
@@ -196,7 +197,9 @@ impl Auth {
         let (mut clock_tried, mut nonce_tried, mut proof_tried) = (false, false, state.bound);
         loop {
             let skew = http.skew();
-            let request = app.request(state, http.their_now()).map_err(|fault| self.halt(fault))?;
+            let reference = app.proof.reference();
+            let used = reference.read().map_err(|error| self.halt(error.into()))?;
+            let request = app.request(state, &used, http.their_now()).map_err(|fault| self.halt(fault))?;
             let response = http.send(request).await?;
             if let Some(nonce) = nonce(&response) {
                 state.token_nonce = Some(nonce);
@@ -230,8 +233,9 @@ impl Auth {
                 clock_tried = true;
                 continue;
             }
-            let reference = app.proof.reference();
-            if blamed && reference.refresh(http.clock().now()).map_err(|error| self.halt(error.into()))? {
+            if blamed
+                && reference.refresh(&used, http.clock().now()).map_err(|error| self.halt(error.into()))?
+            {
                 continue;
             }
             return Err(self.halt(app.refusal(&response, verdict, code.as_deref())));
@@ -348,7 +352,12 @@ fn canonical(url: &Url) -> String {
 
 impl App {
     /// A request for a token; everything in it that may be used once is new.
-    fn request(&self, state: &mut State, now: DateTime<Utc>) -> Result<http::Request<Bytes>, Fault> {
+    fn request(
+        &self,
+        state: &mut State,
+        secret: &Secret,
+        now: DateTime<Utc>,
+    ) -> Result<http::Request<Bytes>, Fault> {
         let wrong = |error: KeyError| {
             Fault::new(FaultKind::Credential, format!("{}: {error}", self.proof.reference()))
         };
@@ -358,8 +367,8 @@ impl App {
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         match &self.proof {
-            ClientProof::Key { key: reference, id } => {
-                let key = reference.read()?.for_signing(Key::read).map_err(wrong)?;
+            ClientProof::Key { id, .. } => {
+                let key = secret.for_signing(Key::read).map_err(wrong)?;
                 let mut header = json!({ "typ": "JWT" });
                 if let (Some(header), Some(id)) = (header.as_object_mut(), id.as_ref().or(key.id.as_ref())) {
                     header.insert("kid".to_owned(), id.as_str().into());
@@ -377,8 +386,8 @@ impl App {
                 )
                 .append_pair("client_assertion", &key.sign(header, &claims).map_err(wrong)?);
             }
-            ClientProof::Secret(secret) => {
-                let header = secret.read()?.basic_header(&self.client_id)?;
+            ClientProof::Secret(_) => {
+                let header = secret.basic_header(&self.client_id)?;
                 request = request.header(http::header::AUTHORIZATION, header);
             }
         }

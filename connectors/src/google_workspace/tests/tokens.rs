@@ -217,6 +217,25 @@ async fn a_new_key_in_the_file_is_used_within_the_same_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_key_serves_both_tokens_although_both_were_refused_with_the_old_one() {
+    let (key, script) = (Key::new(), Script::start());
+    let google = Google::start(&script);
+    let source = key.open(script.client(), json!({}));
+    let slow = Duration::from_secs(1);
+    for _ in 0..2 {
+        let refusal = Reply { delay: slow, ..denied(400, "invalid_grant", "Invalid JWT Signature.") };
+        google.lock().unwrap().replies.push(refusal);
+    }
+    script.push(activities(&[], None));
+    script.push(Reply::json(200, r#"{"alerts":[]}"#));
+    let place = hour(None);
+    let (reports, alerts) = (source.poll(stream("login"), &place), source.poll(stream(ALERTS), &place));
+    let rotated = async { key.write(json!({ "private_key_id": "k-2026-02" })) };
+    let (reports, alerts, ()) = tokio::join!(reports, alerts, rotated);
+    assert!(reports.is_ok() && alerts.is_ok(), "{reports:?} {alerts:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_is_no_key_halts_until_it_is_one_and_is_never_printed() {
     let (key, script) = (Key::new(), Script::start());
     let google = Google::start(&script);
