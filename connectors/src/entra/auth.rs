@@ -103,8 +103,11 @@ impl App {
         loop {
             let skew = http.skew();
             let used = self.proof.kept().map_err(|error| self.halt(error.into()))?;
-            let (request, secret) =
-                self.request(http.their_now(), claims.as_deref()).map_err(|fault| self.halt(fault))?;
+            let (request, secret) = match self.request(http.their_now(), claims.as_deref()) {
+                Ok(request) => request,
+                Err(_) if self.reread(&used, http)? => continue,
+                Err(fault) => return Err(self.halt(fault)),
+            };
             let response = http.send(request).await?;
             let verdict = judge::judge(&response, None);
             let words = Words::read(&response.body, &[secret]);

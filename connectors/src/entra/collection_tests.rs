@@ -683,6 +683,37 @@ async fn a_key_that_is_not_the_certificates_is_found_out_before_microsoft_is_ask
 }
 
 #[tokio::test(start_paused = true)]
+async fn files_that_could_not_be_used_are_read_again_and_collection_goes_on_without_a_restart() {
+    let good = |path: &str| std::fs::read(format!("{}/src/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    for (name, bad) in [
+        ("certificate", b"-----BEGIN CERTIFICATE-----\nMIIC".to_vec()),
+        ("certificate", good("entra/testkeys/certificate-of-another-key.pem")),
+        ("private_key", good("okta/testkeys/ec-pkcs8.pem")),
+        ("private_key", good("okta/testkeys/encrypted.pem")),
+        ("private_key", b"\xff".to_vec()),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, bad).unwrap();
+        let script = Script::start();
+        grants(&script, &[]);
+        let more = json!({ name: format!("file:{}", path.display()) });
+        let source = open(script.client(), certificate(more)).unwrap();
+        let error = source.poll(stream("sign_ins"), &first()).await.unwrap_err();
+        assert_eq!(halted(&error).kind, FaultKind::Credential, "{name}");
+        let mended = if name == "certificate" {
+            "entra/testkeys/certificate.pem"
+        } else {
+            "okta/testkeys/rsa-pkcs8.pem"
+        };
+        std::fs::write(&path, good(mended)).unwrap();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        script.push(page(0, None));
+        source.poll(stream("sign_ins"), &first()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_federated_assertion_is_read_before_each_request_for_a_token() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("token");

@@ -113,11 +113,16 @@ impl Auth {
     /// Headers for a `GET` of this URL; asks for an access token where there is none.
     pub(super) async fn authorize(&self, http: &Client, url: &Url) -> Result<Grant, PollError> {
         let app = match self {
-            Self::Token(token) => {
+            Self::Token(token) => loop {
                 let secret = token.read().map_err(|error| self.halt(error.into()))?;
-                let authorization = secret.header_value("SSWS ").map_err(|error| self.halt(error.into()))?;
-                return Ok(Grant { authorization, proof: None, secret, number: 0 });
-            }
+                match secret.header_value("SSWS ") {
+                    Ok(authorization) => {
+                        return Ok(Grant { authorization, proof: None, secret, number: 0 });
+                    }
+                    Err(_) if self.reread(token, &secret, http)? => {}
+                    Err(error) => return Err(self.halt(error.into())),
+                }
+            },
             Self::App(app) => app,
         };
         let mut state = app.state.lock().await;
@@ -161,10 +166,7 @@ impl Auth {
         response: &Response,
     ) -> Result<bool, PollError> {
         let app = match self {
-            Self::Token(token) => {
-                let refreshed = token.refresh(&grant.secret, http.clock().now());
-                return refreshed.map_err(|error| self.halt(error.into()));
-            }
+            Self::Token(token) => return self.reread(token, &grant.secret, http),
             Self::App(app) => app,
         };
         let mut state = app.state.lock().await;
@@ -199,7 +201,11 @@ impl Auth {
             let skew = http.skew();
             let reference = app.proof.reference();
             let used = reference.read().map_err(|error| self.halt(error.into()))?;
-            let request = app.request(state, &used, http.their_now()).map_err(|fault| self.halt(fault))?;
+            let request = match app.request(state, &used, http.their_now()) {
+                Ok(request) => request,
+                Err(_) if self.reread(reference, &used, http)? => continue,
+                Err(fault) => return Err(self.halt(fault)),
+            };
             let response = http.send(request).await?;
             if let Some(nonce) = nonce(&response) {
                 state.token_nonce = Some(nonce);
@@ -233,13 +239,16 @@ impl Auth {
                 clock_tried = true;
                 continue;
             }
-            if blamed
-                && reference.refresh(&used, http.clock().now()).map_err(|error| self.halt(error.into()))?
-            {
+            if blamed && self.reread(reference, &used, http)? {
                 continue;
             }
             return Err(self.halt(app.refusal(&response, verdict, code.as_deref())));
         }
+    }
+
+    /// Whether there is another value than the one that was used and did not do.
+    fn reread(&self, place: &SecretRef, used: &Secret, http: &Client) -> Result<bool, PollError> {
+        place.refresh(used, http.clock().now()).map_err(|error| self.halt(error.into()))
     }
 
     /// Scopes of the present token, for `check`.
