@@ -28,9 +28,10 @@ use url::Url;
 /// To quote in a support case.
 const REQUEST_ID: &str = "request-id";
 
-/// A licensed directory is now and then told that it has no licence: so often it is asked again, after so long each.
+/// A licensed directory is now and then told that it has no licence: so often it is asked again, after so long each. In
+/// all it is less than a run of `sync` takes; who is refused for longer is asked again slowly, as after any halt.
 const LICENCE_RETRIES: [Duration; 3] =
-    [Duration::from_secs(60), Duration::from_secs(120), Duration::from_secs(240)];
+    [Duration::from_secs(10), Duration::from_secs(25), Duration::from_secs(50)];
 
 /// No edition keeps less than seven days: what is younger was not refused for its age, whatever the words.
 const SURELY_KEPT: TimeDelta = TimeDelta::days(6);
@@ -204,7 +205,11 @@ impl Graph {
                     .remedy(self.app.remedy())
             }
             Verdict::Forbidden if words.licence() => {
-                return self.unlicensed(log, fault(FaultKind::Licence, format!("{title} needs a licence{said}")));
+                let cause = fault(FaultKind::Licence, format!("{title} needs a licence{said}")).remedy(format!(
+                    "{title} needs {} in the directory; leave {} out of the source's `streams` where there is none",
+                    log.licence, log.name
+                ));
+                return self.unlicensed(log, cause);
             }
             Verdict::Forbidden => {
                 fault(FaultKind::Permission, format!("the app may not read {title}{said}")).remedy(self.permission(log))
@@ -235,13 +240,7 @@ impl Graph {
         if !left.is_zero() {
             return PollError::Retry { after: Some(left.min(LICENCE_RETRIES[2])), cause };
         }
-        let Some(after) = LICENCE_RETRIES.get(state.times).copied() else {
-            let cause = cause.remedy(format!(
-                "{} needs {} in the directory; leave {} out of the source's `streams` where there is none",
-                log.title, log.licence, log.name
-            ));
-            return PollError::Halt { cause };
-        };
+        let Some(after) = LICENCE_RETRIES.get(state.times).copied() else { return PollError::Halt { cause } };
         state.times += 1;
         state.until = now + TimeDelta::from_std(after).unwrap_or_default();
         PollError::Retry { after: Some(after), cause }
