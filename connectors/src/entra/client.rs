@@ -204,10 +204,10 @@ impl Graph {
                 fault(FaultKind::Credential, format!("{title}: Graph refused a fresh token{said}"))
                     .remedy(self.app.remedy())
             }
-            Verdict::Forbidden if words.licence() => {
+            Verdict::Forbidden if let Some(licence) = log.licence.filter(|_| words.licence()) => {
                 let cause = fault(FaultKind::Licence, format!("{title} needs a licence{said}")).remedy(format!(
-                    "{title} needs {} in the directory; leave {} out of the source's `streams` where there is none",
-                    log.licence, log.name
+                    "{title} needs {licence} in the directory; leave {} out of the source's `streams` where there is none",
+                    log.name
                 ));
                 return self.unlicensed(log, cause);
             }

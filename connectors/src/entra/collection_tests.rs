@@ -510,6 +510,18 @@ async fn trap_11_an_intermittent_lack_of_licence_is_asked_again_three_times_with
 }
 
 #[tokio::test(start_paused = true)]
+async fn audits_need_no_licence_whatever_a_refusal_says() {
+    let (script, source, _) = start(json!({}));
+    let code = "Authentication_RequestFromNonPremiumTenantOrB2CTenant";
+    script.push(refusal(403, code, "Neither tenant is B2C or tenant doesn't have premium license"));
+    let error = source.poll(stream("directory_audits"), &first()).await.unwrap_err();
+    let fault = halted(&error);
+    assert_eq!(fault.kind, FaultKind::Permission);
+    let remedy = fault.remedy.as_ref().unwrap();
+    assert!(remedy.contains("AuditLog.Read.All") && !remedy.contains("P1"), "{remedy}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn china_has_no_risk_detections_and_is_not_asked_for_them() {
     let (script, source, _) = start(json!({ "cloud": "china" }));
     for name in ["risk_detections", "service_principal_risk_detections"] {
