@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::cut::Envelope;
-use tidegate_core::http::judge::quotable;
+use tidegate_core::http::judge::{judge, quotable};
 use tidegate_core::http::{Client, HttpError, Response, Verdict, link};
 use tidegate_core::secret::Secret;
 use tidegate_core::source::{Cursor, Page, Place, PollError, Stream};
@@ -32,6 +32,10 @@ const REQUEST_ID: &str = "request-id";
 /// all it is less than a run of `sync` takes; who is refused for longer is asked again slowly, as after any halt.
 const LICENCE_RETRIES: [Duration; 3] =
     [Duration::from_secs(10), Duration::from_secs(25), Duration::from_secs(50)];
+
+/// Where a refusal for the limit names no wait (Identity Protection's never does): Graph counts reports over ten seconds, and
+/// what is asked before they are over is counted too.
+const REST: Duration = Duration::from_secs(10);
 
 /// No edition keeps less than seven days: what is younger was not refused for its age, whatever the words.
 const SURELY_KEPT: TimeDelta = TimeDelta::days(6);
@@ -141,7 +145,7 @@ impl Graph {
                 Err(error @ HttpError::Timeout(_)) => return Err(PollError::Narrow { cause: error.into() }),
                 Err(error) => return Err(error.into()),
             };
-            let verdict = http.judge(&response, None);
+            let verdict = verdict(&http, &response);
             match verdict {
                 Verdict::Ok => {
                     self.lock_unlicensed().remove(log.name);
@@ -313,6 +317,18 @@ impl Graph {
 }
 
 const NEXT: &str = "@odata.nextLink";
+
+/// What the answer means. After a refusal for the limit nobody asks for as long as it says, or for [`REST`]; whoever was
+/// refused waits longer each time.
+fn verdict(http: &Client, response: &Response) -> Verdict {
+    let verdict = judge(response, None);
+    if let Verdict::Retry { after, kind: FaultKind::RateLimit } = verdict
+        && let Some(quota) = http.quota()
+    {
+        let _held = quota.refused(FaultKind::RateLimit, after.or(Some(REST)), http.clock().now());
+    }
+    verdict
+}
 
 fn halt(kind: FaultKind, message: impl Into<String>) -> PollError {
     PollError::Halt { cause: Fault::new(kind, message) }

@@ -1115,6 +1115,31 @@ async fn a_refusal_of_one_budget_does_not_hold_the_other() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_names_no_wait_rests_as_long_as_graph_counts() {
+    for name in ["sign_ins", "risk_detections"] {
+        let script = Script::start();
+        grants(&script, &[]);
+        let buckets = Entra.buckets(&table(with(json!({})))).unwrap();
+        let made = buckets
+            .into_iter()
+            .map(|bucket| {
+                let quota = Quota::default();
+                quota.configure(bucket.budget, bucket.organisation);
+                (bucket.name, bucket.streams, quota)
+            })
+            .collect();
+        let client = script.client().with_buckets(Buckets::new(made));
+        let source = open(client.clone(), with(json!({}))).unwrap();
+        script.push(refusal(429, "UnknownError", "too many requests"));
+        let error = source.poll(stream(name), &first()).await.unwrap_err();
+        assert!(matches!(error, PollError::Retry { after: None, .. }), "slower each time: {error:?}");
+        let wait = client.of(name).ready(client.clock().now()).unwrap();
+        assert_eq!(wait, Duration::from_secs(10), "{name}");
+        assert_eq!(client.of(name).quota().unwrap().counters().refused_429, 1);
+    }
+}
+
 #[test]
 fn the_organisation_is_the_directory_in_its_cloud() {
     let of = |value: Json| Entra.organisation(&table(value));
