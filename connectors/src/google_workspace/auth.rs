@@ -4,7 +4,7 @@
 //! - One token for each scope. A delegation that lacks a scope refuses the whole token: reports and alerts in one would
 //!   fail together.
 //! - A token is bought with a signature alone; there is no refresh token.
-//! - The key file is read again when Google refuses the key.
+//! - The key file is read again when Google refuses what it names: key, account, client or address.
 
 use super::client::REQUEST_ID;
 use crate::key::{Key, KeyError};
@@ -208,7 +208,12 @@ impl Delegate {
                 Err(fault) => return Err(self.halt(fault)),
             };
             let skew = http.skew();
-            let response = http.send(self.request(&file, api, http.their_now())?).await?;
+            let request = match self.request(&file, api, http.their_now()) {
+                Ok(request) => request,
+                Err(_) if read_again()? => continue,
+                Err(error) => return Err(error),
+            };
+            let response = http.send(request).await?;
             let verdict = judge(&response, None);
             if verdict == Verdict::Ok {
                 return Granted::read(&response, "google", REQUEST_ID);
@@ -219,7 +224,7 @@ impl Delegate {
                 clock_tried = true;
                 continue;
             }
-            if why == Why::Key && read_again()? {
+            if why.is_of_the_file() && read_again()? {
                 continue;
             }
             return Err(self.refusal(&file, api, &response, verdict, &error, why));
@@ -370,6 +375,13 @@ enum Why {
     Clock,
     Key,
     Other,
+}
+
+impl Why {
+    /// Whether another key file may be the remedy: it names the key, the account, its client id and the address.
+    const fn is_of_the_file(self) -> bool {
+        matches!(self, Self::Key | Self::Delegation | Self::Policy | Self::Other)
+    }
 }
 
 impl TokenError {

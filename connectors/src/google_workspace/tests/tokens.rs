@@ -217,6 +217,36 @@ async fn a_new_key_in_the_file_is_used_within_the_same_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whatever_google_refuses_of_the_file_a_new_file_is_used_within_the_same_poll() {
+    for (uri, reply) in [
+        ("http://oauth2.googleapis.com/token", None),
+        ("https://oauth2.googleapis.com/v0", Some(Reply::json(404, ""))),
+        (
+            "https://oauth2.googleapis.com/v0",
+            Some(Reply::json(302, "").header("location", "https://a.example.com/")),
+        ),
+        ("https://oauth2.googleapis.com/token", Some(undelegated())),
+        (
+            "https://oauth2.googleapis.com/token",
+            Some(denied(401, "invalid_client", "The OAuth client was not found.")),
+        ),
+        ("https://oauth2.googleapis.com/token", Some(denied(403, "access_denied", "Account restricted"))),
+    ] {
+        let (key, script) = (Key::with(json!({ "token_uri": uri })), Script::start());
+        let google = Google::start(&script);
+        let source = key.open(script.client(), json!({}));
+        key.write(
+            json!({ "private_key_id": "k-2026-02", "token_uri": "https://oauth2.googleapis.com/token" }),
+        );
+        google.lock().unwrap().replies.extend(reply.clone());
+        poll(&source, &script, "login").await.unwrap();
+        let google = google.lock().unwrap();
+        assert_eq!(google.asked.last().unwrap()["kid"], "k-2026-02", "{reply:?}");
+        assert_eq!(google.asked.len(), 1 + usize::from(reply.is_some()), "{reply:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_key_serves_both_tokens_although_both_were_refused_with_the_old_one() {
     let (key, script) = (Key::new(), Script::start());
     let google = Google::start(&script);
