@@ -29,6 +29,9 @@ const OLDEST_ALERT: TimeDelta = TimeDelta::days(170);
 /// Alerts a page. Few are made, and nearly all polls end on the first page: most of a large one would be old alerts.
 const ALERTS_A_PAGE: u32 = 50;
 
+/// What the Reports API calls its pages.
+const ACTIVITIES: &str = "admin#reports#activities";
+
 /// What narrows the source, and the size of pages.
 #[derive(Debug)]
 pub(super) struct Query {
@@ -185,7 +188,16 @@ fn read(ask: &Ask<'_>, response: Response) -> Result<Page, PollError> {
         Api::Reports => "items",
         Api::Alerts => "alerts",
     };
-    let mut records = envelope.records(list).map_err(broken)?.unwrap_or_default();
+    let mut records = match envelope.records(list).map_err(broken)? {
+        Some(records) => records,
+        // Reports leaves an empty list out, but says whose answer it is. Else any JSON would be a window without records.
+        None if ask.api == Api::Reports
+            && envelope.member::<String>("kind").as_deref() != Some(ACTIVITIES) =>
+        {
+            return Err(again(FaultKind::Answer, format!("neither `items` nor the kind {ACTIVITIES}")));
+        }
+        None => Vec::new(),
+    };
     let mut next = match envelope.member::<Json>("nextPageToken") {
         None | Some(Json::Null) => None,
         Some(Json::String(token)) => Some(token).filter(|token| !token.is_empty()),

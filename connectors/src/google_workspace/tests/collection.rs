@@ -164,8 +164,7 @@ async fn g1_g8_a_window_is_over_with_its_last_page_and_all_else_of_the_query_sta
 async fn g10_no_items_are_an_empty_page() {
     for body in [
         r#"{"kind":"admin#reports#activities","etag":"x"}"#,
-        "{}",
-        r#"{"items":null,"nextPageToken":null}"#,
+        r#"{"kind":"admin#reports#activities","items":null,"nextPageToken":null}"#,
         r#"{"items":[],"nextPageToken":""}"#,
     ] {
         let (_, page) = poll(json!({}), "login", &hour(None), Reply::json(200, body)).await;

@@ -255,9 +255,8 @@ async fn a_new_key_serves_both_tokens_although_both_were_refused_with_the_old_on
     for _ in 0..2 {
         let refusal = Reply { delay: slow, ..denied(400, "invalid_grant", "Invalid JWT Signature.") };
         google.lock().unwrap().replies.push(refusal);
+        script.push(activities(&[], None));
     }
-    script.push(activities(&[], None));
-    script.push(Reply::json(200, r#"{"alerts":[]}"#));
     let place = hour(None);
     let (reports, alerts) = (source.poll(stream("login"), &place), source.poll(stream(ALERTS), &place));
     let rotated = async { key.write(json!({ "private_key_id": "k-2026-02" })) };
