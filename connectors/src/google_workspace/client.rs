@@ -217,17 +217,22 @@ fn read(ask: &Ask<'_>, response: Response) -> Result<Page, PollError> {
 }
 
 /// Takes out the alerts that were changed last before `from`, and says whether none that follows can be any other: the
-/// page is in order, and its last one is such.
+/// page is in order, and its last one is such. What people did with an alert (`metadata`) has a time of its own, by which
+/// Google does not order.
 fn leave_unchanged(from: DateTime<Utc>, body: &[u8], records: &mut Vec<Range<usize>>) -> bool {
+    let time = |part: &cut::Envelope<'_>| parse_time(&part.member::<String>("updateTime")?);
     let changed = |span: &Range<usize>| {
         let alert = cut::Envelope::read(body.get(span.clone())?).ok()?;
-        parse_time(&alert.member::<String>("updateTime")?)
+        Some((time(&alert)?, alert.object("metadata").as_ref().and_then(time)))
     };
     let times: Vec<_> = records.iter().map(changed).collect();
-    let in_order = times.iter().all(Option::is_some) && times.is_sorted_by(|one, next| one >= next);
-    let passed = times.last().copied().flatten().is_some_and(|last| last < from);
+    let order: Vec<_> = times.iter().map(|times| times.map(|(alert, _)| alert)).collect();
+    let in_order = order.iter().all(Option::is_some) && order.is_sorted_by(|one, next| one >= next);
+    let passed = order.last().copied().flatten().is_some_and(|last| last < from);
     let mut times = times.iter();
-    records.retain(|_| times.next().copied().flatten().is_none_or(|time| time >= from));
+    let late =
+        |(alert, people): (DateTime<Utc>, Option<DateTime<Utc>>)| people.max(Some(alert)) >= Some(from);
+    records.retain(|_| times.next().copied().flatten().is_none_or(late));
     in_order && passed
 }
 
