@@ -78,7 +78,7 @@ impl Graph {
         }
         let url = match token {
             None => self.first(log, *from, *to)?,
-            Some(link) => self.follow(link)?,
+            Some(link) => self.follow(log, link).map_err(|cause| PollError::Restart { cause })?,
         };
         let response = self.get(log, *from, token.is_some(), &url).await?;
         self.read(&url, response)
@@ -106,12 +106,18 @@ impl Graph {
             .map_err(|error| halt(FaultKind::Configuration, error.to_string()))
     }
 
-    /// A stored link. It was checked before it was stored; it is checked again before a credential goes there.
-    fn follow(&self, link: &Cursor) -> Result<Url, PollError> {
-        let refused = |cause| PollError::Halt { cause };
-        let text = std::str::from_utf8(&link.0)
-            .map_err(|_| refused(Fault::new(FaultKind::Cursor, "the stored link is no text")))?;
-        link::same_origin(&self.url, text).map_err(refused)
+    /// A stored link. It was checked before it was stored; it is checked again before a credential goes there. Without one
+    /// that can be followed, the window begins again.
+    fn follow(&self, log: &Log, link: &Cursor) -> Result<Url, Fault> {
+        let broken = |what: &str| Fault::new(FaultKind::Cursor, format!("the stored link {what}"));
+        let text = std::str::from_utf8(&link.0).map_err(|_| broken("is no text"))?;
+        let url = link::same_origin(&self.url, text)?;
+        let (path, ours) = (url.path().to_ascii_lowercase(), log.path.to_ascii_lowercase());
+        if path.strip_suffix(&ours).is_some_and(|before| before.ends_with('/')) {
+            Ok(url)
+        } else {
+            Err(broken(&format!("does not lead to {}", log.title)))
+        }
     }
 
     /// One request; a second one only where the token could be renewed.

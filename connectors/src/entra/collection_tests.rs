@@ -163,7 +163,8 @@ impl Vendor for Kit {
         500
     }
     fn page(&self, records: usize, place: &str) -> Reply {
-        page(records, Some(&link(&format!("$skiptoken={place}"))))
+        let path = streams::log(self.0).unwrap().path;
+        page(records, Some(&format!("{GRAPH}/beta/{path}?$skiptoken={place}")))
     }
     fn looping(&self, request: &Request<Bytes>) -> Option<Reply> {
         Some(page(1, Some(&request.uri().to_string())))
@@ -364,6 +365,29 @@ async fn trap_07_a_link_whose_skip_token_is_empty_begins_the_window_again() {
         let error = error_of(&script, &source, &after(&same), page(records, Some(&same))).await;
         assert!(matches!(error, PollError::Restart { .. }), "{error:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stored_link_that_cannot_be_followed_begins_the_window_again_and_is_not_asked() {
+    let (script, source, _) = start(json!({}));
+    let (Place::Window { from, to, .. }, own) = (first(), link("$skiptoken=1")) else { unreachable!() };
+    for damaged in [
+        b"https://evil.example.net/beta/auditLogs/signIns?$skiptoken=1".to_vec(),
+        format!("{GRAPH}/v1.0/auditLogs/directoryAudits?$skiptoken=1").into_bytes(),
+        format!("{GRAPH}/beta/NotauditLogs/signIns?$skiptoken=1").into_bytes(),
+        format!("{GRAPH}/v1.0/users").into_bytes(),
+        own.replace('?', "/?").into_bytes(),
+        own.replace("/signIns", "%2FsignIns").into_bytes(),
+        b"\xff\xfe".to_vec(),
+        b"".to_vec(),
+    ] {
+        let place = Place::Window { from, to, token: Some(Cursor(damaged.clone())) };
+        let error = source.poll(stream("sign_ins"), &place).await.unwrap_err();
+        assert!(matches!(error, PollError::Restart { .. }), "{}: {error:?}", damaged.escape_ascii());
+        assert_eq!(script.requests().len(), 0);
+    }
+    script.push(page(0, None));
+    source.poll(stream("sign_ins"), &after(&own.replace("signIns", "SignIns"))).await.unwrap();
 }
 
 /// Traps 7 and 5: what is too much for Graph is asked for in halves.
