@@ -664,10 +664,17 @@ async fn a_certificate_signs_an_assertion_that_names_it_and_is_used_once() {
         (Some("sha256"), "PS256", "x5t#S256", "K4L_oix0EKxXTAISOET1W0Ee6oUQ4tKRF1w3B4y-MZw"),
         (Some("sha1"), "RS256", "x5t", "_mqh0i-OZQlxdpntZ5Du9JOTk4k"),
     ] {
-        for key in ["rsa-pkcs8.pem", "rsa-pkcs1.pem", "rsa.jwk"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (jwk, pss) = (file("okta/testkeys/rsa.jwk"), dir.path().join("pss.jwk"));
+        let text = std::fs::read_to_string(jwk.strip_prefix("file:").unwrap()).unwrap();
+        let mut named: Json = serde_json::from_str(&text).unwrap();
+        named["alg"] = "PS256".into();
+        std::fs::write(&pss, named.to_string()).unwrap();
+        let pss = format!("file:{}", pss.display());
+        for key in [file("okta/testkeys/rsa-pkcs8.pem"), file("okta/testkeys/rsa-pkcs1.pem"), jwk, pss] {
             let script = Script::start();
             let forms = grants(&script, &[]);
-            let mut more = json!({ "private_key": file(&format!("okta/testkeys/{key}")) });
+            let mut more = json!({ "private_key": key });
             if let Some(thumbprint) = thumbprint {
                 more["thumbprint"] = thumbprint.into();
             }

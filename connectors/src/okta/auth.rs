@@ -378,6 +378,10 @@ impl App {
         match &self.proof {
             ClientProof::Key { id, .. } => {
                 let key = secret.for_signing(Key::read).map_err(wrong)?;
+                // Okta has no PSS.
+                if key.algorithm == "PS256" {
+                    return Err(wrong(KeyError::Algorithm));
+                }
                 let mut header = json!({ "typ": "JWT" });
                 if let (Some(header), Some(id)) = (header.as_object_mut(), id.as_ref().or(key.id.as_ref())) {
                     header.insert("kid".to_owned(), id.as_str().into());

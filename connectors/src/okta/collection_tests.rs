@@ -313,6 +313,7 @@ async fn a_file_that_could_not_be_used_is_read_again_and_collection_goes_on_with
     let good = |name: &str| {
         std::fs::read(format!("{}/src/okta/testkeys/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
     };
+    let pss = String::from_utf8(good("rsa.jwk")).unwrap().replace("RS256", "PS256");
     let grant = || {
         let body = json!({ "access_token": "t", "token_type": "Bearer", "expires_in": 3600 });
         Reply::json(200, body.to_string())
@@ -321,6 +322,7 @@ async fn a_file_that_could_not_be_used_is_read_again_and_collection_goes_on_with
         ("token", json!({}), b"two\nlines".to_vec(), b"00new".to_vec()),
         ("private_key", json!({ "client_id": "0oa1" }), good("encrypted.pem"), good("rsa-pkcs8.pem")),
         ("private_key", json!({ "client_id": "0oa1" }), b"no key".to_vec(), good("ec-pkcs8.pem")),
+        ("private_key", json!({ "client_id": "0oa1" }), pss.into_bytes(), good("rsa.jwk")),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
@@ -760,7 +762,7 @@ fn keys_that_cannot_be_used_say_why() {
         ("{}", KeyError::NotAKey),
         (r#"{"kty":"RSA","n":"AQ","e":"AQAB"}"#, KeyError::Public),
         (r#"{"kty":"RSA","d":"AQ"}"#, KeyError::NoPublicPart),
-        (r#"{"kty":"RSA","alg":"PS256","d":"AQ"}"#, KeyError::Algorithm),
+        (r#"{"kty":"RSA","alg":"PS384","d":"AQ"}"#, KeyError::Algorithm),
         (r#"{"kty":"OKP","crv":"Ed25519","d":"AQ"}"#, KeyError::Unusable),
     ] {
         assert_eq!(Key::read(text.as_bytes()).unwrap_err(), error, "{text}");
