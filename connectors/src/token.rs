@@ -1,7 +1,7 @@
 //! Access tokens of the OAuth kind: kept until four fifths of their life are over, renewed by one at a time.
 //!
-//! A failing token endpoint does not stop a log while the old token is good. A refused token is forgotten once, however
-//! many requests it was refused to.
+//! A token endpoint that fails, or refuses us, does not stop a log while the old token is good. A refused token is
+//! forgotten once, however many requests it was refused to.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderValue;
@@ -111,19 +111,24 @@ impl Tokens {
                     state.number += 1;
                     state.token = Some(Token { value: granted.value, refresh, end });
                 }
-                Err(PollError::Retry { cause, after }) => match &mut state.token {
+                Err(error) => match &mut state.token {
                     Some(token) if now < token.end => {
-                        tracing::warn!(%cause, "keeping the access token, its renewal failed");
-                        token.refresh = now + AGAIN;
+                        tracing::warn!(%error, "keeping the access token, its renewal failed");
+                        // A vendor that counts refusals is not to be provoked.
+                        let rest = match error {
+                            PollError::Retry { .. } => AGAIN,
+                            _ => ((token.end - now) / 2).max(AGAIN),
+                        };
+                        token.refresh = now + rest;
                     }
                     _ => {
-                        let error = PollError::Retry { cause, after };
-                        let rest = after.and_then(|after| TimeDelta::from_std(after).ok()).unwrap_or(REST);
-                        state.failed = Some((now + rest, error.clone()));
+                        if let PollError::Retry { after, .. } = &error {
+                            let rest = after.and_then(|after| TimeDelta::from_std(after).ok());
+                            state.failed = Some((now + rest.unwrap_or(REST), error.clone()));
+                        }
                         return Err(error);
                     }
                 },
-                Err(error) => return Err(error),
             }
         }
         let number = state.number;

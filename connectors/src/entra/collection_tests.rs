@@ -976,6 +976,33 @@ async fn a_failing_token_endpoint_does_not_stop_a_token_that_is_still_good() {
     source.poll(stream("sign_ins"), &first()).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refused_renewal_does_not_stop_a_token_that_is_still_good_and_is_tried_a_few_times_only() {
+    let script = Script::start();
+    let source = open(script.client(), with(json!({}))).unwrap();
+    let (asked, refused) = (Arc::new(Mutex::new(0)), login_error(401, 7_000_222, "expired"));
+    let count = Arc::clone(&asked);
+    script.aside(move |request, _| {
+        if request.method() != "POST" {
+            return Some(page(0, None));
+        }
+        *count.lock().unwrap() += 1;
+        let first = *count.lock().unwrap() == 1;
+        Some(if first {
+            Reply::json(200, r#"{"access_token":"t","expires_in":3600}"#)
+        } else {
+            refused.clone()
+        })
+    });
+    for minute in 0..60 {
+        source.poll(stream("sign_ins"), &first()).await.unwrap_or_else(|error| panic!("{minute}: {error:?}"));
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
+    assert!((3..=7).contains(&*asked.lock().unwrap()), "{asked:?}");
+    let error = source.poll(stream("sign_ins"), &first()).await.unwrap_err();
+    assert!(halted(&error).message.contains("expired"), "{error:?}");
+}
+
 // What an operator sees.
 
 #[tokio::test(start_paused = true)]
