@@ -144,8 +144,14 @@ impl Tokens {
 
     /// The API refused this token: the next [`Tokens::bearer`] fetches another one, unless somebody did already.
     pub(crate) async fn refused(&self, bearer: &Bearer) {
+        self.refused_unless(bearer, || true).await;
+    }
+
+    /// The same where a younger token may not do either: `younger_does` is asked whether it does.
+    pub(crate) async fn refused_unless(&self, bearer: &Bearer, younger_does: impl FnOnce() -> bool) {
         let mut state = self.0.lock().await;
-        if state.number == bearer.number {
+        let younger = state.number != bearer.number;
+        if !(younger_does() && younger) {
             state.token = None;
         }
     }

@@ -832,6 +832,68 @@ async fn a_claims_challenge_is_answered_with_a_token_that_was_asked_for_with_the
     assert_eq!(sent, [None, Some(claims), None, None, None]);
 }
 
+/// Continuous access evaluation wants another claim of each log, and the newest time of all.
+#[tokio::test(start_paused = true)]
+async fn logs_that_are_challenged_at_once_get_a_token_that_was_asked_for_with_the_claims_of_all() {
+    let wants = |path: &str, seconds: &str| {
+        let own = if path.contains("signIns") { "xms_rp_ipaddr" } else { "acrs" };
+        json!({ "access_token": {
+            own: { "value": format!("for {own}") }, "nbf": { "essential": true, "value": seconds },
+        }})
+    };
+    // One, both or none of the answers come while the other's token is being fetched.
+    for (sign_ins, audits, token_takes) in [(1, 1, 5), (1, 3, 5), (3, 1, 5), (1, 9, 5), (9, 1, 5), (1, 2, 0)]
+    {
+        let (script, source, forms) = start(json!({}));
+        let granted = Arc::clone(&forms);
+        script.aside(move |request, _| {
+            if request.method() == "POST" {
+                granted.lock().unwrap().push(form(request));
+                let number = granted.lock().unwrap().len();
+                let body = json!({ "expires_in": 3599, "access_token": token(number, &[]) }).to_string();
+                return Some(Reply { delay: Duration::from_secs(token_takes), ..Reply::json(200, body) });
+            }
+            let bearer = request.headers()["authorization"].to_str().unwrap();
+            let number: usize = bearer.rsplit("SIGNATURE").next().unwrap().parse().unwrap();
+            let asked: Json = granted.lock().unwrap()[number - 1]
+                .get("claims")
+                .map_or(Json::Null, |claims| serde_json::from_str(claims).unwrap());
+            let path = request.uri().path().to_owned();
+            let (delay, seconds) =
+                if path.contains("signIns") { (sign_ins, "1780000020") } else { (audits, "1780000003") };
+            let challenge = wants(&path, seconds);
+            let given =
+                |name: &str| asked["access_token"][name]["value"].as_str().unwrap_or_default().to_owned();
+            let own = if path.contains("signIns") { "xms_rp_ipaddr" } else { "acrs" };
+            let good = given(own) == format!("for {own}") && *given("nbf") >= *seconds;
+            let delay = Duration::from_secs(delay);
+            Some(if good {
+                Reply { delay, ..page(0, None) }
+            } else {
+                let claims = STANDARD.encode(challenge.to_string());
+                let header = format!("Bearer error=\"insufficient_claims\", claims=\"{claims}\"");
+                let refused =
+                    refusal(401, "InvalidAuthenticationToken", "CAE").header("www-authenticate", &header);
+                Reply { delay, ..refused }
+            })
+        });
+        let polls = async || {
+            let (a, b) = (first(), first());
+            let (one, two) = tokio::join!(
+                source.poll(stream("sign_ins"), &a),
+                source.poll(stream("directory_audits"), &b)
+            );
+            one.unwrap();
+            two.unwrap();
+        };
+        polls().await;
+        let asked = forms.lock().unwrap().len();
+        assert!(asked <= 3, "{asked} tokens");
+        polls().await;
+        assert_eq!(forms.lock().unwrap().len(), asked, "the last token does for both");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_at_four_fifths_of_its_life_by_one_poll_for_all() {
     let (script, source, forms) = start(json!({}));
