@@ -829,6 +829,20 @@ async fn a_failing_token_endpoint_does_not_stop_a_token_that_is_still_good() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_renewal_does_not_stop_a_token_that_is_still_good() {
+    let script = Script::start();
+    let org = Org::start(&script, rsa());
+    let source = polls(&script, script.client(), json!({}), 1).await;
+    org.lock().unwrap().public_key = "ec-public.pem";
+    tokio::time::advance(Duration::from_secs(3_000)).await;
+    source.poll(system_log(), &from_start()).await.unwrap();
+    assert_eq!(org.lock().unwrap().calls, ["200", "invalid_client"]);
+    tokio::time::advance(Duration::from_secs(601)).await;
+    let error = source.poll(system_log(), &from_start()).await.unwrap_err();
+    assert_eq!(halted(&error).kind, FaultKind::Credential);
+}
+
+#[tokio::test(start_paused = true)]
 async fn trap_12_dpop_is_found_out_when_the_app_demands_it_and_the_nonce_is_kept() {
     let script = Script::start();
     let org = Org::start(&script, Org { demands_dpop: true, nonce: Some("n-1"), ..rsa() });
