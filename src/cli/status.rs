@@ -118,7 +118,7 @@ pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
     let (mut code, mut out, mut objects) = (0, Vec::new(), serde_json::Map::new());
     for (name, tenant) in tenants {
         match look(config, name, tenant, now) {
-            Ok(shown) if args.json => drop(objects.insert(name.clone(), shown.json(now))),
+            Ok(shown) if args.json => drop(objects.insert(name.clone(), shown.json(tenant, now))),
             Ok(shown) => out.extend(shown.text(name, tenant, now)),
             Err(error) if super::no_journal(&error) => {
                 if args.json {
@@ -181,7 +181,7 @@ impl Shown {
         out
     }
 
-    fn json(&self, now: DateTime<Utc>) -> Value {
+    fn json(&self, tenant: &Tenant, now: DateTime<Utc>) -> Value {
         let state = &self.state;
         let covered =
             |source: &str, stream: &str| standing::covered_to(&standing::ledger(state, source, stream));
@@ -192,7 +192,7 @@ impl Shown {
                 json!({
                     "source": w.source, "stream": w.stream, "lane": w.lane, "name": w.name, "from": w.from,
                     "to": w.to, "wait_until": w.wait_until, "reason": w.reason,
-                    "quota": standing::quota_wait(state, &w.source, now),
+                    "quota": standing::quota_wait(state, &w.source, tenant.sources.get(&w.source), &w.stream, now),
                     "covered_to": covered(&w.source, &w.stream),
                 })
             })
