@@ -168,6 +168,54 @@ async fn a_hole_is_repaired_by_its_number_and_one_that_cannot_be_says_so() {
     assert_eq!((code, said.contains("the ledger has no hole 4711")), (20, true), "{said}");
 }
 
+fn holes(rig: &DuoRig) -> Vec<Interval> {
+    rig.state().coverage.into_iter().filter(|row| row.grade == Grade::Hole).collect()
+}
+
+/// Nothing was allowed for two hours, and the collector wrote that down.
+#[tokio::test(start_paused = true)]
+async fn a_hole_that_the_collector_wrote_is_repaired_by_its_number_and_read_once() {
+    let access = [("activity".to_owned(), Access::Forbidden)].into();
+    let rig = DuoRig::new(DuoConfig { access, ..account() }, STREAMS);
+    rig.run(Duration::from_secs(2 * 3_600)).await;
+    let written = holes(&rig);
+    assert_eq!((written.len(), written[0].cause.as_deref()), (1, Some("permission")));
+    assert!(records(&rig, "activity") == 0 && written[0].to - written[0].from > TimeDelta::hours(7));
+    rig.duo.set_access("activity", Access::Granted);
+    let (code, said) = backfill(&rig, &Args { hole: Some(written[0].id), ..args() }).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("backfill finished"), "{said}");
+    assert_eq!(holes(&rig), Vec::new());
+    let all = rig
+        .duo
+        .known()
+        .iter()
+        .filter(|known| known.stream == "activity" && known.occurred_at >= written[0].from)
+        .count();
+    assert_eq!(records(&rig, "activity"), all as u64);
+    let refused = backfill(&rig, &Args { hole: Some(written[0].id), ..args() }).await;
+    assert_eq!(refused.0, 20, "it is no hole any more: {}", refused.1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_hole_that_the_vendor_half_forgot_the_other_half_is_read() {
+    let rig = DuoRig::new(account(), &format!("{STREAMS}\nstream.activity.retention = \"30h\""));
+    sync(&rig).await;
+    let journal = rig.journal();
+    let old = hole(50, 20, Some(-1));
+    FileJournal::open(&journal, OpenOptions::new("test", base())).unwrap().commit(&[old]).unwrap();
+    let (code, said) = backfill(&rig, &Args { hole: Some(holes(&rig)[0].id), ..args() }).await;
+    assert_eq!(code, 0, "{said}");
+    let left = holes(&rig);
+    assert_eq!(left[0].from, base() - TimeDelta::hours(50));
+    // It goes on forgetting while we ask.
+    let reached = left.last().unwrap().to - (base() - TimeDelta::hours(30));
+    assert!(TimeDelta::zero() <= reached && reached < TimeDelta::minutes(15), "{left:?}");
+    let (code, said) = backfill(&rig, &Args { hole: Some(left[0].id), ..args() }).await;
+    assert_eq!(code, 20);
+    assert!(said.contains("cannot be recovered: the vendor does not show that time any more"), "{said}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_may_not_be_read_fails_with_its_remedy() {
     let access = [("activity".to_owned(), Access::Forbidden)].into();

@@ -2,7 +2,9 @@
 //! what the ledger lacks. Resumable: what was begun stands in the journal.
 
 use super::manage::{Done, ask};
-use super::standing::{backfills, estimate, ledger, works};
+use super::standing::{
+    Recoverable, backfills, beyond_recovery, estimate, frontier, ledger, recoverable, works,
+};
 use super::text::{moment, range, span, thousands};
 use crate::config::{Config, SourceConfig, Start, Tenant};
 use crate::pipeline::{StartError, Tenant as Running};
@@ -193,25 +195,30 @@ fn hole(state: &State, tenant: &Tenant, id: u64, again: bool, now: DateTime<Utc>
     let hole = hole.ok_or_else(|| format!("the ledger has no hole {id} (tidegate coverage)"))?;
     let Interval { source, stream, from, to, .. } = hole;
     let configured = running(tenant, source)?;
-    if !configured.streams.iter().any(|plan| plan.stream.name == stream) {
-        return Err(format!("source {source} does not run stream {stream}; add it to `streams` to read it"));
-    }
-    if hole.repairable_until.is_none_or(|until| until <= now) {
+    let plan = configured.streams.iter().find(|plan| plan.stream.name == stream);
+    let plan = plan.ok_or_else(|| {
+        format!("source {source} does not run stream {stream}; add it to `streams` to read it")
+    })?;
+    let Some(Recoverable { from: still, .. }) = recoverable(hole, Some(plan), now) else {
         return Err(format!(
-            "hole {id} ({source}/{stream} {}, {}) cannot be recovered: the vendor does not show that time any more. If it \
-             does all the same, set stream.{stream}.retention to how long it does, and read it with --from and --to",
+            "hole {id} ({source}/{stream} {}, {}) cannot be recovered: {}. If it does all the same, set \
+             stream.{stream}.retention to how long it does, and read it with --from and --to",
             range(*from, *to, now),
-            hole.cause.as_deref().unwrap_or("unknown")
+            hole.cause.as_deref().unwrap_or("unknown"),
+            beyond_recovery(hole),
         ));
-    }
+    };
     if !again {
-        remembered(state, source, stream, *from, now)?;
+        remembered(state, source, stream, still, now)?;
     }
-    let begun = backfills(&works(state, source, stream))
-        .iter()
-        .any(|begun| begun.from <= *from && begun.to.is_none_or(|end| *to <= end));
+    let works = works(state, source, stream);
+    // Where live reading stands before the hole, it goes on through it by itself.
+    let live = works.iter().find(|work| work.lane == Lane::Live);
+    let on_its_way = live.is_some_and(|live| frontier(plan, live).unwrap_or(live.from) <= still);
+    let begun = on_its_way
+        || backfills(&works).iter().any(|begun| begun.from <= still && begun.to.is_none_or(|end| *to <= end));
     let ask =
-        Ask::Backfill { source: source.clone(), stream: stream.clone(), from: *from, to: Some(*to), again };
+        Ask::Backfill { source: source.clone(), stream: stream.clone(), from: still, to: Some(*to), again };
     Ok(Wanted { asks: if begun { Vec::new() } else { vec![ask] }, begun })
 }
 

@@ -4,7 +4,7 @@
 use super::text::{moment, span};
 use crate::config::{SourceConfig, Tenant};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_core::collect::{StreamPlan, feed, window};
 use tidegate_core::journal::{Grade, Interval, Lane, State, Work};
@@ -156,6 +156,43 @@ fn unbroken(ledger: &[&Interval], good: impl Fn(Grade) -> bool) -> Option<DateTi
         end = Some(row.to);
     }
     end
+}
+
+/// What of a hole can still be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Recoverable {
+    /// Where it begins: behind the hole's beginning where the vendor has forgotten that already.
+    pub from: DateTime<Utc>,
+    /// When the vendor begins to forget it.
+    pub whole_until: DateTime<Utc>,
+    /// When the vendor has forgotten all of it.
+    pub until: DateTime<Utc>,
+}
+
+/// What of a hole can still be read, if anything. `plan`: the stream as it is configured; without it the ledger's word of
+/// the hole's beginning must do.
+#[must_use]
+pub fn recoverable(hole: &Interval, plan: Option<&StreamPlan>, now: DateTime<Utc>) -> Option<Recoverable> {
+    let retention = match plan {
+        Some(plan) => TimeDelta::from_std(plan.retention).ok()?,
+        None => hole.repairable_until? - hole.from,
+    };
+    hole.repairable_until?;
+    let kept =
+        plan.map_or_else(|| now.checked_sub_signed(retention), |plan| Some(window::kept(plan, now)))?;
+    let (from, until) = (hole.from.max(kept), hole.to.checked_add_signed(retention)?);
+    (from < hole.to).then_some(Recoverable { from, whole_until: from.checked_add_signed(retention)?, until })
+}
+
+/// Why nothing of a hole can be read any more.
+#[must_use]
+pub fn beyond_recovery(hole: &Interval) -> &'static str {
+    match hole.cause.as_deref() {
+        Some("burst") => {
+            "one moment held more records than the vendor shows of it, and it has no way to go on"
+        }
+        _ => "the vendor does not show that time any more",
+    }
 }
 
 /// What keeps a stream from being read.
