@@ -30,7 +30,7 @@ const PAGES: u32 = 20;
 /// How wide the first window of a backfill or a sweep is; what it brings decides about the next.
 const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
 /// A finding doubles the horizon until here. What finds something even then stays `fetched`.
-const LAST_HORIZON: TimeDelta = TimeDelta::days(7);
+pub const LAST_HORIZON: TimeDelta = TimeDelta::days(7);
 /// Ranges are swept in batches of a quarter of their horizon, within these bounds: one request then serves many polls.
 const BATCH: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(6));
 /// A backfill whose last page is younger is being read.
@@ -209,8 +209,9 @@ pub(super) fn edge(plan: &StreamPlan, vendor: DateTime<Utc>) -> DateTime<Utc> {
     floor(back(vendor, delta(plan.visible_after)), bounds(plan).0)
 }
 
-/// What the vendor still has.
-pub(super) fn kept(plan: &StreamPlan, vendor: DateTime<Utc>) -> DateTime<Utc> {
+/// From when on the vendor still has what a stream held.
+#[must_use]
+pub fn kept(plan: &StreamPlan, vendor: DateTime<Utc>) -> DateTime<Utc> {
     let (unit, _) = bounds(plan);
     ceil(forth(back(vendor, delta(plan.retention)), MARGIN), unit)
 }
