@@ -170,6 +170,7 @@ impl Bench {
                 routes: HashMap::from([("okta".to_owned(), route)]),
                 original: false,
                 namespace: "default".to_owned(),
+                geoip: None,
             }),
             journal: self.journal.clone(),
             clock: Clock::starting_at(base()),
@@ -293,6 +294,7 @@ async fn what_is_stored_of_a_source_that_left_the_configuration_is_kept_as_dead_
         routes: HashMap::new(),
         original: false,
         namespace: "default".to_owned(),
+        geoip: None,
     };
     let signal = Signal::default();
     signal.go(Phase::Drain);

@@ -109,6 +109,7 @@ async fn pages_that_wait_for_company_are_delivered_before_a_drain_ends() {
         routes: HashMap::from([("okta".to_owned(), route)]),
         original: false,
         namespace: "default".to_owned(),
+        geoip: None,
     };
     let deliverer = Deliverer {
         key: "slow".to_owned(),

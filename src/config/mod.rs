@@ -52,6 +52,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// Outgoing connections.
     pub http: HttpConfig,
+    /// Databases of addresses.
+    pub geoip: GeoIpConfig,
     /// Where `run` serves health and metrics; `None`: nowhere.
     pub listen: Option<SocketAddr>,
     /// By name; at least one.
@@ -84,6 +86,15 @@ pub struct HttpConfig {
     pub max_body: Size,
     /// How many answers are read at the same time.
     pub page_slots: usize,
+}
+
+/// Databases of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GeoIpConfig {
+    /// Of cities.
+    pub city: Option<PathBuf>,
+    /// Of autonomous systems.
+    pub asn: Option<PathBuf>,
 }
 
 /// How a source or a sink is reached.

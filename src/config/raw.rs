@@ -29,6 +29,8 @@ pub(super) struct RootKeys {
     pub(super) journal: Given<Table>,
     /// Outgoing connections.
     pub(super) http: Given<Table>,
+    /// Databases of addresses.
+    pub(super) geoip: Given<Table>,
     /// `[defaults.source]`: keys that every source has unless it sets them itself.
     pub(super) defaults: Given<Table>,
     /// `[template.NAME]`: what tenants have in common.
@@ -89,6 +91,17 @@ pub(super) struct HttpKeys {
     pub(super) max_body: Given<Size>,
     /// How many answers are read at the same time; with `max_body` it bounds memory.
     pub(super) page_slots: Given<Count>,
+}
+
+/// `[geoip]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct GeoIpKeys {
+    /// A MaxMind database of cities, such as GeoLite2-City.mmdb: fills where an address is, for events whose vendor does
+    /// not say it. Read when the configuration is.
+    pub(super) city: Given<PathBuf>,
+    /// A MaxMind database of autonomous systems, such as GeoLite2-ASN.mmdb.
+    pub(super) asn: Given<PathBuf>,
 }
 
 /// `[tenant.NAME]`, or a tenant's file.

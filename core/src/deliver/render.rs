@@ -4,6 +4,7 @@
 //! panic in a connector or a schema is caught around that one record.
 
 use crate::fault::Fault;
+use crate::geoip::GeoIp;
 use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage, StoredRecord};
 use crate::json::Tape;
 use crate::schema::{Context, Marks, Schema};
@@ -110,6 +111,8 @@ pub struct Renderer {
     pub original: bool,
     /// The namespace that documents carry.
     pub namespace: String,
+    /// Fills where addresses are.
+    pub geoip: Option<Arc<GeoIp>>,
 }
 
 impl Renderer {
@@ -319,6 +322,9 @@ impl<'a> Building<'a> {
         let (bare, id) = document_id(&identity, &origin.stored, *mark);
         let mut events = Vec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
+        if let Some(geoip) = &renderer.geoip {
+            events.iter_mut().for_each(|event| geoip.fill(event));
+        }
         let several = events.len() > 1;
         for (nth, event) in events.iter().enumerate() {
             if origin.event.is_some_and(|only| only as usize != nth) {
@@ -443,7 +449,14 @@ mod tests {
             record: Value<'r, 'r>,
             emit: &mut Emit<'_, 'r>,
         ) -> Result<(), NormalizeError> {
-            emit(Event { record: Some(record), time: Some(DateTime::UNIX_EPOCH), ..Event::default() });
+            let ip = Some(crate::json::Text::from_static("198.51.100.7"));
+            let source = crate::event::Network { ip, ..Default::default() };
+            emit(Event {
+                record: Some(record),
+                time: Some(DateTime::UNIX_EPOCH),
+                source,
+                ..Event::default()
+            });
             Ok(())
         }
     }
@@ -487,6 +500,7 @@ mod tests {
             routes: HashMap::from([("acme".to_owned(), route)]),
             original: false,
             namespace: "default".to_owned(),
+            geoip: None,
         }
     }
 
@@ -495,6 +509,20 @@ mod tests {
         let records = vec![StoredRecord { bytes, revision: None, occurrence: 0 }];
         let at = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(90);
         StoredPage { id, source: "acme".into(), stream: "log".into(), lane, at, records, reread }
+    }
+
+    #[test]
+    fn what_the_vendor_does_not_say_of_an_address_is_in_the_document_where_there_is_a_database() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let asn = dir.path().join("asn.mmdb");
+        std::fs::write(&asn, crate::testkit::mmdb::asn([198, 51, 100, 0].into(), 24)).expect("a file");
+        let geoip = GeoIp::open(None, Some(&asn)).expect("a database");
+        let renderer = Renderer { geoip: Some(Arc::new(geoip)), ..renderer(|_| true) };
+        let now = DateTime::UNIX_EPOCH;
+        let built =
+            renderer.batches(&[page(1, Lane::Live, false)], Cursor::default(), &Lines, "lines", None, now);
+        let document: serde_json::Value = serde_json::from_slice(&built[0].batch.body).expect("JSON");
+        assert_eq!(document["source"]["as"]["number"], 64_500);
     }
 
     #[test]
