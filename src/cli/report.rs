@@ -142,6 +142,12 @@ impl Summary {
         self.texts.push(text.into());
     }
 
+    /// What was said so far.
+    #[must_use]
+    pub fn said(&self) -> &[String] {
+        &self.texts
+    }
+
     /// A tenant that another run holds.
     pub fn skipped(&mut self, tenant: &str, text: String, code: Option<u8>) {
         self.tenants.skipped += 1;

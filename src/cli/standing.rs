@@ -485,12 +485,8 @@ impl Standing {
                 })
             })
             .collect();
-        let beside = self.beside.iter().map(|(lane, broken)| {
-            let mut object = broken.json();
-            object["lane"] = json!(lane);
-            object
-        });
-        let mut object = json!({
+        let beside = self.beside.iter().map(|(lane, broken)| joined(json!({ "lane": lane }), broken.json()));
+        let object = json!({
             "source": self.source, "stream": self.stream, "doing": word, "covered_to": self.covered_to,
             "settled_to": self.settled_to, "sweeping": self.sweeping, "settling_behind": self.settling_behind,
             "backfills": backfills, "beside": beside.collect::<Vec<_>>(),
@@ -503,9 +499,14 @@ impl Standing {
             Doing::Quiet(since) => json!({ "since": since }),
             Doing::Gone | Doing::NotBegun | Doing::CaughtUp => json!({}),
         };
-        if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
-            object.extend(more);
-        }
-        object
+        joined(object, more)
     }
+}
+
+/// An object with the members of another one.
+fn joined(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
 }

@@ -153,7 +153,7 @@ async fn one(
 }
 
 /// What the journal holds; the records that the slowest sink still lacks, and the age of the oldest in seconds.
-async fn left(tenant: &Tenant, now: DateTime<Utc>) -> (State, (u64, u64)) {
+pub(super) async fn left(tenant: &Tenant, now: DateTime<Utc>) -> (State, (u64, u64)) {
     let journal = Arc::clone(tenant.journal.journal());
     let count = move || {
         let state = journal.load()?;
@@ -189,7 +189,7 @@ fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>
 }
 
 /// Each source's vendor, and how long it keeps records: the shortest of the source's streams.
-fn retention(config: &Config, tenant: &str) -> BTreeMap<String, (&'static str, Duration)> {
+pub(super) fn retention(config: &Config, tenant: &str) -> BTreeMap<String, (&'static str, Duration)> {
     let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
     let shortest =
         |source: &crate::config::SourceConfig| source.streams.iter().map(|plan| plan.retention).min();
