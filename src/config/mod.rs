@@ -128,7 +128,7 @@ pub struct SourceConfig {
     pub off: Option<String>,
     /// Which versions of a record are delivered.
     pub revisions: Revisions,
-    /// How long ids are remembered; `None`: as long as the vendor keeps records.
+    /// How long ids are remembered; `None`: a day longer than the vendor keeps records.
     pub forget_after: Option<Duration>,
     /// How it is reached.
     pub reach: Reach,

@@ -130,7 +130,9 @@ pub(super) struct SourceKeys {
     pub(super) off: Given<String>,
     /// Whether later versions of a record are delivered too. All are stored.
     pub(super) revisions: Given<Revisions>,
-    /// How long ids are remembered for dedupe; default: as long as the vendor keeps records.
+    /// How long ids are remembered for dedupe; default: a day longer than the vendor keeps records. A sweep that finds
+    /// something comes again until 7 d 6 h after a record; with less than that it would be delivered again. A backfill that
+    /// touches a time whose ids are forgotten is refused without `--again`.
     pub(super) forget_after: Given<Duration>,
     /// When a window of time is read again, soonest first: one to six times, `"1m"` to `"7d"`. Not for feeds. Default:
     /// the stream's own.
