@@ -4,39 +4,12 @@
 
 #[path = "common/books.rs"]
 mod books;
-#[allow(dead_code, reason = "shared with the tests of the configuration")]
-#[path = "config/fakes.rs"]
-mod fakes;
 
-use books::{Books, at};
+use books::{Books, TENANT, at, row};
 use chrono::TimeDelta;
 use serde_json::Value;
 use tidegate::cli::coverage::{Args, lines};
 use tidegate_core::journal::{Change, Grade, Interval, Key, Lane, NewPage, NewRecord};
-
-/// Two windowed streams (horizons 30 min and a day), one feed, one stream and one source that are off.
-const TENANT: &str = r#"
-[tenant.acme.source.okta]
-connector = "okta"
-url = "https://acme.okta.com"
-auth = { token = "env:T" }
-
-[tenant.acme.source.work]
-connector = "google_workspace"
-url = "https://work.example.com"
-auth = { token = "env:T" }
-stream.drive.off = "too much of it"
-
-[tenant.acme.source.lab]
-connector = "google_workspace"
-url = "https://lab.example.com"
-auth = { token = "env:T" }
-off = "no Workspace licence"
-
-[sink.files]
-kind = "file"
-dir = "out"
-"#;
 
 fn args(from: &str, to: &str) -> Args {
     let time = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -53,25 +26,6 @@ fn statements(books: &Books) -> Vec<Value> {
     let (_, lines) = lines(&books.world, &books.config, &Args { json: true, ..args("", "") });
     let object: Value = serde_json::from_str(&lines[0]).unwrap();
     object["acme"].as_array().unwrap().clone()
-}
-
-/// A row of the ledger; times are hours before [`books::now`].
-fn row(stream: &str, from: i64, to: i64, grade: Grade, count: u64) -> Interval {
-    let (source, stream) = stream.split_once('/').unwrap();
-    Interval {
-        id: 0,
-        source: source.to_owned(),
-        stream: stream.to_owned(),
-        from: at(from),
-        to: at(to),
-        grade,
-        cause: None,
-        repairable_until: None,
-        count,
-        oldest: None,
-        newest: None,
-        read_at: at(to),
-    }
 }
 
 fn hole(stream: &str, from: i64, to: i64, cause: &str, days: Option<i64>) -> Interval {

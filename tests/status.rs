@@ -5,11 +5,8 @@
 
 #[path = "common/books.rs"]
 mod books;
-#[allow(dead_code, reason = "shared with the tests of the configuration")]
-#[path = "config/fakes.rs"]
-mod fakes;
 
-use books::{Books, at, now, part, rows};
+use books::{Books, TENANT, at, now, part, rows};
 use chrono::TimeDelta;
 use serde_json::Value;
 use tidegate::cli::status::{Args, lines};
@@ -19,30 +16,6 @@ use tidegate_core::collect::feed;
 use tidegate_core::collect::window::Memo;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::journal::{Change, Grade, Interval, Lane, QuotaRow, Work};
-
-const TENANT: &str = r#"
-[tenant.acme.source.okta]
-connector = "okta"
-url = "https://acme.okta.com"
-auth = { token = "env:T" }
-
-[tenant.acme.source.work]
-connector = "google_workspace"
-url = "https://work.example.com"
-auth = { token = "env:T" }
-streams = ["*"]
-stream.drive.off = "too much of it"
-
-[tenant.acme.source.lab]
-connector = "google_workspace"
-url = "https://lab.example.com"
-auth = { token = "env:T" }
-off = "no Workspace licence"
-
-[sink.files]
-kind = "file"
-dir = "out"
-"#;
 
 fn status(changes: Vec<Change>) -> (String, Value) {
     status_of(TENANT, changes)
@@ -84,20 +57,8 @@ fn chain(page: i64, record: i64) -> Work {
 }
 
 fn cover(source: &str, stream: &str, (from, to): (i64, i64), grade: Grade, cause: Option<&str>) -> Change {
-    Change::Cover(Interval {
-        id: 0,
-        source: source.to_owned(),
-        stream: stream.to_owned(),
-        from: at(from),
-        to: at(to),
-        grade,
-        cause: cause.map(str::to_owned),
-        repairable_until: None,
-        count: 0,
-        oldest: None,
-        newest: None,
-        read_at: at(to),
-    })
+    let row = books::row(&format!("{source}/{stream}"), from, to, grade, 0);
+    Change::Cover(Interval { cause: cause.map(str::to_owned), ..row })
 }
 
 #[test]

@@ -34,9 +34,7 @@ pub struct Args {
 
 /// Runs it; the exit code.
 pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let (code, lines) = lines(world, config, args).await;
-    lines.iter().for_each(|line| super::print(line));
-    code
+    super::said(lines(world, config, args).await)
 }
 
 /// The exit code, and what goes to standard output.

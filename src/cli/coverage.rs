@@ -1,6 +1,7 @@
 //! `tidegate coverage`: which time of which stream was read, how well that is proven, and what is missing. Read beside a
 //! running process, from the journals alone.
 
+use super::Shown;
 use super::standing::{self, Recoverable, backfills};
 use super::text::{moment, percent, range, table, thousands};
 use crate::config::{Config, Tenant};
@@ -43,18 +44,12 @@ type Asked = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 /// Runs it; the exit code.
 pub fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let (code, lines) = lines(world, config, args);
-    lines.iter().for_each(|line| super::print(line));
-    code
+    super::said(lines(world, config, args))
 }
 
 /// The exit code, and what goes to standard output.
 pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
     let now = world.clock.now();
-    let tenants = match super::chosen(config, &args.tenant) {
-        Ok(tenants) => tenants,
-        Err(code) => return (code, Vec::new()),
-    };
     let asked = match asked(args, now) {
         Ok(asked) => asked,
         Err(error) => {
@@ -62,27 +57,21 @@ pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
             return (20, Vec::new());
         }
     };
-    let (mut code, mut out, mut objects) = (0, Vec::new(), serde_json::Map::new());
-    for (name, tenant) in tenants {
-        let read = match Reader::open(journal_dir(config, name)) {
+    let (code, mut out) = super::of_each(config, &args.tenant, args.json, |name, tenant| {
+        let report = match Reader::open(journal_dir(config, name)) {
             Ok(mut reader) => {
-                reader.load().and_then(|state| report(tenant, Some(&mut reader), &state, asked, now))
+                let state = reader.load()?;
+                report(tenant, Some(&mut reader), &state, asked, now)
             }
             Err(error) if super::no_journal(&error) => report(tenant, None, &State::default(), asked, now),
             Err(error) => Err(error),
-        };
-        match read {
-            Ok(report) if args.json => drop(objects.insert(name.clone(), report.json(asked))),
-            Ok(report) => out.extend(report.text(name, asked, now)),
-            Err(error) => {
-                code = 50;
-                super::complain(&format!("{name}: {error}"));
-            }
-        }
-    }
-    if args.json {
-        out.push(Value::Object(objects).to_string());
-    } else {
+        }?;
+        Ok(match args.json {
+            true => Shown::Json(report.json(asked)),
+            false => Shown::Lines(report.text(name, asked, now)),
+        })
+    });
+    if !args.json && code != 20 {
         out.push(NOT_PROVEN.to_owned());
     }
     (code, out)
