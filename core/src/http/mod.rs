@@ -1,6 +1,7 @@
 //! One client for all connectors and sinks: limits on what comes back, the quota, and the other side's clock.
 //!
 //! - [`transport`]: how bytes get out and back; the one file that names reqwest.
+//! - `resolve`: names become addresses, on threads of their own.
 //! - [`judge`]: what an answer means; the one table of statuses and headers.
 //! - [`backoff`]: how long to wait after a failure. Only the collect and deliver loops wait and retry.
 //! - [`link`]: `Link` headers, and which links may be followed.
@@ -10,6 +11,7 @@ pub mod backoff;
 pub mod cut;
 pub mod judge;
 pub mod link;
+mod resolve;
 pub mod transport;
 
 pub use backoff::Backoff;

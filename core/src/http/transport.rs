@@ -112,6 +112,7 @@ impl Reqwest {
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .gzip(true)
+                .dns_resolver(Resolver)
                 .pool_idle_timeout(Duration::from_secs(60));
             match proxy {
                 Some(proxy) => builder.proxy(proxy.clone()),
@@ -130,6 +131,15 @@ impl Reqwest {
             None => base(None).no_proxy().tls_certs_only(authorities).build().map_err(wrong("ca_file"))?,
         };
         Ok(Arc::new(Self { outside, inside }))
+    }
+}
+
+struct Resolver;
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let found = super::resolve::resolve(name.as_str().to_owned());
+        Box::pin(async move { Ok(Box::new(found.await?.into_iter()) as reqwest::dns::Addrs) })
     }
 }
 
