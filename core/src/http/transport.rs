@@ -87,6 +87,13 @@ pub struct TransportSettingsError {
     pub message: String,
 }
 
+/// How long a connection waits for its next request: longer than the slowest default poll (Duo's 120 s) and its spread, or
+/// every poll would begin with a handshake. Shorter than the 4 minutes after which common gateways (Azure's is the
+/// quickest of the large clouds) forget a silent connection. Many servers close theirs sooner, after 60 to 75 s by the
+/// defaults of load balancers and nginx: that is heard and costs a handshake; a request that crosses it is retried like
+/// any other.
+const POOL_IDLE: Duration = Duration::from_secs(150);
+
 /// Real connections: rustls with ring, HTTP/1.1, gzip.
 pub struct Reqwest {
     outside: reqwest::Client,
@@ -113,7 +120,7 @@ impl Reqwest {
                 .referer(false)
                 .gzip(true)
                 .dns_resolver(Resolver)
-                .pool_idle_timeout(Duration::from_secs(60));
+                .pool_idle_timeout(POOL_IDLE);
             match proxy {
                 Some(proxy) => builder.proxy(proxy.clone()),
                 None => builder,
