@@ -15,7 +15,7 @@ use tidegate_core::deliver::render::{Renderer, Route};
 use tidegate_core::deliver::{Deliverer, GiveUp, Start};
 use tidegate_core::journal::{
     Change, DeadLetter, FileJournal, Handle, Journal, JournalError, Keep, Key, Lane, NewPage, NewRecord,
-    OpenOptions, Outcome, Range, Request, State, StoredPage, Trimmed,
+    OpenOptions, Outcome, Range, Request, State, StoredPage, Tally, Trimmed,
 };
 use tidegate_core::sink::{Batch, DeliverError, Delivery, Limits, Meta, Render, Sink};
 use tidegate_core::source::{Findings, NormalizeError};
@@ -48,6 +48,15 @@ impl Journal for DrainsAtAck {
     }
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
         self.0.heartbeat(now)
+    }
+    fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {
+        self.0.tally(source, stream, from, to)
+    }
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        self.0.totals()
+    }
+    fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
+        self.0.forget(source, stream, before)
     }
 }
 

@@ -75,7 +75,8 @@ pub struct Bucket {
     /// For status pages, such as `reports`. Unique within a source.
     pub name: &'static str,
     /// Whose budget it is: an organisation, one log endpoint of it, an app over all its organisations. Sources of a
-    /// process whose connector, bucket, scope and configured share (`quota`) agree share one. No secret.
+    /// process whose connector, bucket and scope agree share one, and the smallest share (`quota`) that is configured for
+    /// any of them. No secret.
     pub scope: String,
     /// How much it is, until an answer says better.
     pub budget: Budget,
