@@ -159,6 +159,7 @@ impl Reading {
                     match window::join(&mut self.jobs, &sweep) {
                         Some(row) => changes.push(row),
                         None => {
+                            let sweep = self.distinct(sweep);
                             changes.push(Change::Work(sweep.clone()));
                             let plan = Arc::clone(&job.plan);
                             self.push(&plan, sweep, Duration::ZERO);

@@ -196,6 +196,7 @@ impl Reading {
             changes.push(sweep.row());
         }
         for work in new {
+            let work = self.distinct(work);
             changes.push(Change::Work(work.clone()));
             self.push(&plan, work, Duration::ZERO);
         }

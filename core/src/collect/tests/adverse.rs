@@ -170,6 +170,63 @@ async fn a_refused_credential_is_asked_ever_more_rarely_however_many_rows_there_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backfill_that_is_over_or_begun_is_not_taken_up_a_second_time() {
+    for again in [false, true] {
+        let bench = Bench::with(Budget { limit: 60, span: MINUTE });
+        let (journal, signal) = (bench.journal(), Signal::default());
+        let (collector, _) = bench.collector(&journal, &signal);
+        let bell = Arc::clone(&collector.bell);
+        let task = tokio::spawn(collector.run());
+        tokio::time::sleep(MINUTE).await;
+        let (from, to) = (bench.start - TimeDelta::hours(40), bench.start - TimeDelta::hours(30));
+        // Twice before anything of it was read, twice in the middle, and once when it is over but hardly written down.
+        for wait in [0, 0, 7, 1, 22, 2] {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            if wait != 2 && (wait == 0 || !again) {
+                let wish = feed::backfill("fake", "log", from, Some(to), again);
+                journal.commit(vec![Change::Work(wish)]).await.unwrap();
+            }
+            bell.notify_one();
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(5 * MINUTE).await;
+        signal.go(Phase::Stop);
+        task.await.unwrap().unwrap();
+        drop(journal);
+        let mut asked: Vec<_> = bench
+            .vendor
+            .asked()
+            .into_iter()
+            .map(|(_, from, to)| (from, to))
+            .filter(|row| row.1 <= to)
+            .collect();
+        asked.sort_unstable();
+        assert!(asked.len() > 2);
+        assert!(asked.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{again}: twice: {asked:?}");
+        let state = bench.state().await;
+        assert!(!state.works.iter().any(|work| work.lane == Lane::Backfill), "{:?}", state.works);
+        let covered = state.coverage.iter().map(|row| (row.from, row.to));
+        assert!(window::missing(covered, from, to).is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_never_takes_the_name_of_another_one() {
+    let bench = Bench::new();
+    let (journal, signal) = (bench.journal(), Signal::default());
+    let mut reading = Reading::new(bench.collector(&journal, &signal).0);
+    let plan = Arc::new(bench.plan.clone());
+    let row = || window::sweep("fake", &bench.plan, TimeDelta::hours(2), bench.start);
+    let mut names = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let row = reading.distinct(row());
+        names.insert(row.name.clone());
+        reading.push(&plan, row, Duration::ZERO);
+    }
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_backfills_that_expire_soon_the_oldest_goes_first() {
     let bench = Bench::with(Budget { limit: 4, span: MINUTE });
     *bench.vendor.page.lock().unwrap() = 10;
