@@ -53,6 +53,8 @@ const LATE: TimeDelta = TimeDelta::hours(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// The vendor's clock and ours have moved against each other: more than answers take.
 const CLOCK_MOVED: TimeDelta = TimeDelta::minutes(1);
+/// A window of one unit that had to be begun again this often, while the stream's other rows had pages, is stepped over.
+const CORNERED: u32 = 8;
 /// Further away than anything is planned.
 const FAR: Duration = Duration::from_secs(86_400);
 

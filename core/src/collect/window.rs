@@ -499,6 +499,21 @@ impl Job {
         could
     }
 
+    /// Goes on behind a window that the vendor cannot answer, however narrow it is. What is not read then, where it was to be
+    /// read for the first time; a sweep leaves its grade as it was.
+    pub(super) fn step_over(
+        &mut self,
+        memo: &Memo,
+        (from, to): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        if memo.descending {
+            self.work.to = Some(from);
+        } else {
+            self.work.from = to;
+        }
+        (self.work.lane != Lane::Sweep).then_some((from, to))
+    }
+
     /// The vendor has forgotten the beginning of the window in hand, although its retention says otherwise. A backfill
     /// turns round and reads from its end until it meets what is forgotten; what it has not read then is a hole.
     /// Everything else goes on behind the window.

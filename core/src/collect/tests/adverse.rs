@@ -265,3 +265,48 @@ async fn what_is_still_found_seven_days_later_never_counts_as_settled() {
     assert!(says(Grade::Fetched) && !says(Grade::Settled), "{:?}", rows(&state));
     assert!(of(&state, Grade::Settled).iter().any(|row| row.from > odd), "what held nothing is settled");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_second_that_the_vendor_cannot_answer_becomes_a_hole_that_can_be_repaired_and_the_rest_is_read() {
+    let bench = Bench::new();
+    let bench = Bench { start: bench.now() - TimeDelta::hours(5), ..bench };
+    bench.fill(12 * 60);
+    let odd =
+        [floor_second(bench.now()) - TimeDelta::hours(2), floor_second(bench.now()) + TimeDelta::hours(1)];
+    bench.vendor.twist(move |place, _| {
+        let Place::Window { from, to, .. } = place else { return None };
+        let cause = Fault::new(FaultKind::Server, "internal error");
+        odd.iter().any(|odd| from <= odd && odd < to).then_some(PollError::Restart { cause })
+    });
+    bench.run(5 * HOUR).await;
+    let state = bench.state().await;
+    let holes: Vec<_> = of(&state, Grade::Hole).iter().map(|row| (row.from, row.to - row.from)).collect();
+    assert_eq!(holes, odd.map(|odd| (odd, TimeDelta::seconds(1))), "{:?}", rows(&state));
+    for hole in of(&state, Grade::Hole) {
+        assert_eq!(hole.cause.as_deref(), Some("refused"));
+        assert_eq!(hole.repairable_until, Some(hole.from + TimeDelta::days(30)));
+    }
+    assert!(!state.works.iter().any(|work| work.lane == Lane::Backfill), "the backfill is over");
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(40)).await;
+    bench.vendor.twist(|_, _| None);
+    for (from, length) in holes {
+        let wish = feed::backfill("fake", "log", from, Some(from + length), false);
+        bench.journal().commit(vec![Change::Work(wish)]).await.unwrap();
+    }
+    bench.run(MINUTE).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_answers_nothing_at_all_makes_no_hole() {
+    let bench = Bench::new();
+    bench.fill(12 * 60);
+    bench.run(HOUR).await;
+    let cause = || Fault::new(FaultKind::Server, "internal error");
+    bench.vendor.twist(move |_, _| Some(PollError::Restart { cause: cause() }));
+    bench.run(5 * HOUR).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0);
+    bench.vendor.twist(|_, _| None);
+    bench.run(HOUR).await;
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(5)).await;
+}
