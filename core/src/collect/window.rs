@@ -480,6 +480,7 @@ impl Job {
             again: memo.again,
             whole: memo.whole,
             began: memo.began,
+            read: memo.read,
             ..Memo::default()
         };
         let name = format!("{}@{}", memo.family, middle.timestamp_millis());
@@ -825,5 +826,21 @@ mod tests {
                 prop_assert_eq!(pair.first().unwrap().1, pair.last().unwrap().0);
             }
         }
+    }
+
+    #[test]
+    fn a_part_of_a_backfill_that_is_being_read_is_overtaken_for_want_of_quota() {
+        let plan = StreamPlan::of(&LOG);
+        let mut job = job(backfill("acme", &plan, "backfill-1".to_owned(), (at(0), at(86_400_000)), false));
+        let now = at(29 * 86_400_000);
+        step(&mut job, now, now, 1);
+        let part = job
+            .windowed(|job, memo| {
+                memo.read = Some(now);
+                job.divide(memo)
+            })
+            .flatten()
+            .unwrap();
+        assert_eq!(overtaken_by(&Window::new(&part).memo, now), "quota");
     }
 }

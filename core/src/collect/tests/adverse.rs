@@ -310,3 +310,16 @@ async fn a_vendor_that_answers_nothing_at_all_makes_no_hole() {
     bench.run(HOUR).await;
     bench.assert_all_once(bench.now() - TimeDelta::minutes(5)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_is_not_cut_into_ever_more_pieces_while_bodies_are_what_it_waits_for() {
+    let bench = Bench::new().vendor(|vendor| vendor.body = Duration::from_secs(10));
+    let bench = Bench { start: bench.now() - TimeDelta::days(20), ..bench };
+    let begin = bench.now();
+    for _ in 0..4 {
+        bench.run(5 * MINUTE).await;
+        let state = bench.state().await;
+        let pieces = state.works.iter().filter(|work| work.lane == Lane::Backfill).count();
+        assert!((2..=IN_FLIGHT).contains(&pieces), "{pieces} after {}", bench.now() - begin);
+    }
+}
