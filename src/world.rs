@@ -213,7 +213,8 @@ impl World {
                 let takes = |stream: &&'static Stream| sink.streams.takes(connector.name(), stream.name);
                 let streams = settings.stored_streams().filter(takes).collect();
                 let revisions = settings.revisions == Revisions::All;
-                routes.insert(source.clone(), Route { connector, streams, revisions });
+                let organisation = connector.organisation_id(&settings.table);
+                routes.insert(source.clone(), Route { connector, organisation, streams, revisions });
             }
             let namespace = open.namespace().to_owned();
             let renderer =

@@ -161,7 +161,7 @@ impl Bench {
     fn deliverer(&self, sink: &Arc<Target>) -> Deliverer {
         let connector = tidegate_connectors::ALL[0];
         let streams = connector.streams().iter().collect();
-        let route = Route { connector, streams, revisions: true };
+        let route = Route { connector, organisation: None, streams, revisions: true };
         Deliverer {
             key: "siem".to_owned(),
             sink: Arc::clone(sink) as Arc<dyn Sink>,

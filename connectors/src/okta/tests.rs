@@ -25,6 +25,7 @@ fn at(text: &str) -> DateTime<Utc> {
 fn context() -> Context<'static> {
     Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names: &NAMES,
         fetched: at("2026-01-15T10:00:30Z"),

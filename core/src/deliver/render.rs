@@ -88,6 +88,8 @@ pub struct Built {
 pub struct Route {
     /// Its code.
     pub connector: &'static dyn Connector,
+    /// The vendor's name for its organisation ([`Connector::organisation_id`]).
+    pub organisation: Option<String>,
     /// Streams that go to this sink.
     pub streams: Vec<&'static Stream>,
     /// Whether later meanings of a record are delivered, or only the first.
@@ -323,6 +325,7 @@ impl<'a> Building<'a> {
             };
             let context = Context {
                 tenant: &renderer.tenant,
+                organisation: route.organisation.as_deref(),
                 namespace: &renderer.namespace,
                 names: stream.names,
                 ingested: *now,
@@ -468,7 +471,12 @@ mod tests {
 
     #[test]
     fn documents_say_how_their_records_were_read() {
-        let route = Route { connector: &Vendor, streams: STREAMS.iter().collect(), revisions: true };
+        let route = Route {
+            connector: &Vendor,
+            organisation: None,
+            streams: STREAMS.iter().collect(),
+            revisions: true,
+        };
         let renderer = Renderer {
             tenant: "acme".into(),
             schema: crate::schema::by_name("ecs").expect("ecs"),
