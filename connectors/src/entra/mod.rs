@@ -7,6 +7,7 @@ mod certificate;
 mod client;
 pub mod codes;
 pub mod event_types;
+pub mod fields;
 pub mod normalize;
 pub mod streams;
 
@@ -183,6 +184,10 @@ impl Connector for Entra {
     fn organisation(&self, table: &Map<String, Json>) -> Result<String, SettingsError> {
         let config = config(table)?;
         Ok(format!("{}/{}", origin(&urls(&config)?.0), directory(&config)?))
+    }
+
+    fn organisation_id(&self, table: &Map<String, Json>) -> Option<String> {
+        directory(&config(table).ok()?).ok()
     }
 
     fn buckets(&self, table: &Map<String, Json>) -> Result<Vec<Bucket>, SettingsError> {
