@@ -412,8 +412,9 @@ impl Writer<'_> {
             self.put(":");
             let open = self.opened(label);
             if alone {
+                // The name alone says something too.
                 if !element.get("value").is_some_and(|value| self.flat(value, depth)) {
-                    self.cut_label(open);
+                    self.put("\"\"");
                 }
                 continue;
             }
@@ -442,10 +443,13 @@ impl Writer<'_> {
                 for element in value.elements() {
                     let at = self.len();
                     self.put(",");
-                    let written = match element.kind() {
-                        Kind::Array => self.lone(element, depth),
-                        _ => self.maps(element, depth + 1),
-                    };
+                    let mut written = self.maps(element, depth + 1);
+                    // No list of lists, whether it is one or text of one.
+                    if self.buf.get(at + 1) == Some(&b'[') {
+                        self.cut_back(at);
+                        self.put(",");
+                        written = self.lone(element, depth);
+                    }
                     if !written {
                         self.cut_back(at);
                     }

@@ -132,7 +132,7 @@ fn pairs_become_an_object_and_none_is_lost() {
     let pair = |key: &str, value: Json| json!({ "key": key, "value": value });
     assert_eq!(
         shaped("pairs", &json!([pair("A, b.c", json!("x")), pair("n", json!(1)), pair("z", Json::Null)])),
-        (json!({ "A, b.c": "x", "n": 1 }), 0)
+        (json!({ "A, b.c": "x", "n": 1, "z": "" }), 0)
     );
     assert_eq!(
         shaped(
@@ -166,6 +166,7 @@ fn maps_are_objects_whatever_was_said() {
         (json!("no JSON"), json!({ "value": "no JSON" }), 1),
         (json!("[1,"), json!({ "value": "[1," }), 1),
         (json!(["a", [2], {}]), json!([{ "value": "a" }, { "value": [2] }]), 2),
+        (json!(["[{\"a\":1}]", "{\"a\":1}"]), json!([{ "value": [{ "a": 1 }] }, { "a": 1 }]), 1),
         (json!(7), json!({ "value": 7 }), 1),
         (json!([]), Json::Null, 0),
         (json!("[]"), Json::Null, 0),
