@@ -217,7 +217,8 @@ impl World {
                 let filter = sink.streams.clone();
                 let takes = Box::new(move |stream: &str| filter.takes(connector.name(), stream));
                 let revisions = settings.revisions == Revisions::All;
-                routes.insert(source.clone(), Route { connector, takes, revisions });
+                let organisation = connector.organisation_id(&settings.table);
+                routes.insert(source.clone(), Route { connector, organisation, takes, revisions });
             }
             let namespace = open.namespace().to_owned();
             let renderer = Renderer {

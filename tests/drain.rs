@@ -111,7 +111,7 @@ async fn pages_that_wait_for_company_are_delivered_before_a_drain_ends() {
     let file = FileJournal::open(dir.path(), OpenOptions::new("test", now)).unwrap();
     let journal = Handle::new(Arc::new(DrainsAtAck(file, signal.clone())));
     let sink = Arc::new(Slow(Mutex::default()));
-    let route = Route { connector: &Okta, takes: Box::new(|_| true), revisions: true };
+    let route = Route { connector: &Okta, organisation: None, takes: Box::new(|_| true), revisions: true };
     let renderer = Renderer {
         tenant: "acme".into(),
         schema: tidegate_core::schema::by_name("raw").unwrap(),

@@ -128,6 +128,10 @@ pub trait Connector: Sync {
         &self,
         table: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<String, SettingsError>;
+    /// The vendor's own name for that organisation, where the table says it and records do not: documents carry it.
+    fn organisation_id(&self, _table: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+        None
+    }
     /// The vendor's budgets that the `source` table's streams spend from; a stream's narrowest stands first. Default: one of
     /// the organisation, [`Budget::default`].
     ///

@@ -430,6 +430,7 @@ fn context(stream: &Stream) -> Context<'static> {
     let names = STREAMS.iter().find(|known| known.name == stream.name).unwrap().names;
     Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names,
         fetched: at("2026-03-02T10:00:30Z").unwrap(),

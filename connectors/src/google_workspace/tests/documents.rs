@@ -14,6 +14,7 @@ fn documents(name: &str, record: &[u8]) -> Vec<Json> {
     let _identity = GoogleWorkspace.identity(stream(name), root);
     let context = Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names: stream(name).names,
         fetched: at("2026-01-15T10:00:30Z"),
