@@ -224,6 +224,10 @@ impl Reading {
     /// What the vendor has forgotten before we came, also while a window waited for its turn, is a hole; no sweep goes
     /// there either.
     pub(super) fn kept(&mut self, at: usize, asked: DateTime<Utc>) -> Vec<Change> {
+        if self.ahead.is_none() {
+            // Only the vendor's clock says what is old: ours may be days ahead, and a hole is for ever.
+            return Vec::new();
+        }
         let vendor = self.vendor();
         let ours = |job: &&mut Job| job.work.lane != Lane::Live && !job.has_begun();
         let Some(job) = self.jobs.get_mut(at).filter(ours) else {
