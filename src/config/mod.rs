@@ -43,7 +43,7 @@ use tidegate_core::source::{Connector, SettingsError, Stream};
 pub const DEFAULT_PATH: &str = "pipeline.toml";
 
 /// The schemas that `schema = "…"` accepts.
-pub const SCHEMAS: &[&str] = &["ecs", "raw"];
+pub const SCHEMAS: &[&str] = &["ecs", "ocsf", "ocsf_1_9", "raw"];
 
 /// A configuration that was found right.
 #[derive(Debug)]

@@ -60,8 +60,13 @@ pub fn normalize<'r>(
         Shape::Risk => risk_detection(record, &mut event),
         Shape::Provisioning => provisioning(record, &mut event),
     }
+    let stamp = record.get(log.identity_time);
+    event.written = stamp.and_then(text);
     if event.time.is_none() {
-        event.time = record.get(log.identity_time).and_then(time);
+        event.time = stamp.and_then(time);
+    }
+    if log.kind == Some("nonInteractiveUser") {
+        event.session.background = Some(Text::from_static("nonInteractiveUser"));
     }
     emit(event);
     Ok(())
@@ -387,12 +392,13 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
         alert: true,
     };
     let mut service = Account::default();
-    let (mut correlation, mut updated) = (None, None);
+    let mut correlation = None;
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
             Some("detectedDateTime") => event.time = time(value),
-            Some("lastUpdatedDateTime") => updated = time(value),
+            Some("lastUpdatedDateTime") => event.span.changed = time(value),
+            Some("activityDateTime") => event.span.began = time(value),
             Some("riskEventType") => event.kind.action = text(value),
             Some("riskLevel") => event.risk.word = known_risk(value),
             Some("riskState") => event.outcome.word = text(value),
@@ -421,7 +427,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     };
     if event.risk.threat == Some(false) {
         event.kind.activity = Activity::Close;
-    } else if event.time.zip(updated).is_some_and(|(found, updated)| updated > found)
+    } else if event.time.zip(event.span.changed).is_some_and(|(found, updated)| updated > found)
         && event.outcome.word.as_ref().is_some_and(|word| word == "confirmedCompromised")
     {
         event.kind.activity = Activity::Update;

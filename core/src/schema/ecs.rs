@@ -28,6 +28,10 @@ impl Schema for Ecs {
         let Event {
             id,
             time,
+            // `@timestamp` says the same.
+            written: _,
+            // Kept in the namespace.
+            span: _,
             kind,
             outcome,
             message,
@@ -48,6 +52,7 @@ impl Schema for Ecs {
             // Kept in the namespace.
             changes: _,
             record,
+            part: _,
             table,
         } = event;
         let Context { tenant: _, namespace: _, names, fetched, ingested, id: _, original, marks } = context;
@@ -150,7 +155,7 @@ impl Schema for Ecs {
             out.string(id);
             out.put("}");
         }
-        let Session { id: _, root: _, issuer: _, protocol: _ } = session;
+        let Session { id: _, root: _, issuer: _, protocol: _, background: _ } = session;
         let App { id: _, name: _ } = app;
         let Transaction { id: transaction_id, word: _, path } = transaction;
         if let Some(id) = transaction_id {
@@ -255,7 +260,7 @@ pub(super) fn marks(out: &mut Writer<'_>, marks: &Marks<'_>, time_missing: bool,
     words(out, ",\"tags\":", tags.into_iter().filter(|(said, _)| *said).map(|(_, word)| word));
 }
 
-fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
+pub(super) fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
     let open = out.open(label);
     for word in words {
         out.put(",\"");

@@ -7,6 +7,7 @@
 mod ecs;
 mod integration;
 mod namespace;
+mod ocsf;
 mod raw;
 mod writer;
 
@@ -46,7 +47,8 @@ pub trait Schema: Sync {
 pub use writer::Writer;
 
 /// All schemas.
-pub const ALL: [&dyn Schema; 3] = [&ecs::Ecs, &raw::Raw, &integration::RawForIntegration];
+pub const ALL: [&dyn Schema; 5] =
+    [&ecs::Ecs, &ocsf::V1_8, &ocsf::V1_9, &raw::Raw, &integration::RawForIntegration];
 
 /// The schema of this name.
 #[must_use]
