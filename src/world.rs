@@ -1,24 +1,25 @@
 //! What the program is made of: the connectors and sinks that it knows, the clock, the way out. Turns a tenant's
 //! configuration into sources and sinks; knows none of them by name.
 
-use crate::config::{self, Config, Reach, Revisions, SinkStart, SourceConfig};
+use crate::config::{self, Config, GeoIpConfig, Reach, Revisions, SinkStart, SourceConfig};
 use crate::pipeline::StartError;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tidegate_core::clock::Clock;
 use tidegate_core::collect::StreamPlan;
 use tidegate_core::deliver::Start;
 use tidegate_core::deliver::render::{Renderer, Route};
+use tidegate_core::geoip::GeoIp;
 use tidegate_core::http::{Client, HttpSettings, Reqwest, Transport, TransportSettings};
 use tidegate_core::journal::{Change, Fingerprint};
 use tidegate_core::quota::{Buckets, Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
 use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
-use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source, Stream};
+use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source};
 use tokio::sync::{Notify, Semaphore};
 
 /// Everything that exists once a process. Cheap to clone.
@@ -45,6 +46,8 @@ struct Outward {
     fixed: Option<Arc<dyn Transport>>,
     transports: Vec<(Reach, Duration, Arc<dyn Transport>)>,
     slots: Option<Arc<Semaphore>>,
+    /// The databases of addresses, and their files' times when they were read.
+    geoip: Option<(GeoIpConfig, [Option<SystemTime>; 2], Arc<GeoIp>)>,
     /// By connector, bucket, scope and share.
     quotas: HashMap<(&'static str, &'static str, String, u8), Quota>,
 }
@@ -194,6 +197,7 @@ impl World {
     pub fn sinks(&self, config: &Config, tenant: &str) -> Result<Vec<OpenSink>, StartError> {
         let Some(ours) = config.tenants.get(tenant) else { return Ok(Vec::new()) };
         let mut out = Vec::new();
+        let geoip = self.geoip(&config.geoip)?;
         for (key, sink) in &ours.sinks {
             let wrong =
                 |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
@@ -210,14 +214,20 @@ impl World {
             let mut routes = HashMap::new();
             for (source, settings) in &ours.sources {
                 let connector = settings.connector;
-                let takes = |stream: &&'static Stream| sink.streams.takes(connector.name(), stream.name);
-                let streams = settings.stored_streams().filter(takes).collect();
+                let filter = sink.streams.clone();
+                let takes = Box::new(move |stream: &str| filter.takes(connector.name(), stream));
                 let revisions = settings.revisions == Revisions::All;
-                routes.insert(source.clone(), Route { connector, streams, revisions });
+                routes.insert(source.clone(), Route { connector, takes, revisions });
             }
             let namespace = open.namespace().to_owned();
-            let renderer =
-                Renderer { tenant: tenant.into(), schema, routes, original: sink.original, namespace };
+            let renderer = Renderer {
+                tenant: tenant.into(),
+                schema,
+                routes,
+                original: sink.original,
+                namespace,
+                geoip: geoip.clone(),
+            };
             let start = match sink.start {
                 SinkStart::Now => Start::Now,
                 SinkStart::Kept => Start::Kept,
@@ -251,6 +261,27 @@ impl World {
             (name, streams, quota)
         };
         Ok(Buckets::new(source.connector.buckets(&source.table)?.into_iter().map(&mut of).collect()))
+    }
+
+    /// All tenants share what is read once, until a file is replaced.
+    fn geoip(&self, config: &GeoIpConfig) -> Result<Option<Arc<GeoIp>>, StartError> {
+        let GeoIpConfig { city, asn } = config;
+        if city.is_none() && asn.is_none() {
+            return Ok(None);
+        }
+        let time = |path: &Option<PathBuf>| path.as_ref()?.metadata().ok()?.modified().ok();
+        let times = [time(city), time(asn)];
+        let mut outward = self.outward.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, geoip)) =
+            outward.geoip.as_ref().filter(|(known, then, _)| known == config && *then == times)
+        {
+            return Ok(Some(Arc::clone(geoip)));
+        }
+        let geoip = GeoIp::open(city.as_deref(), asn.as_deref())
+            .map_err(|error| StartError::Config(format!("[geoip]: {error}")))?;
+        let geoip = Arc::new(geoip);
+        outward.geoip = Some((config.clone(), times, Arc::clone(&geoip)));
+        Ok(Some(geoip))
     }
 
     fn client(&self, config: &Config, reach: &Reach, pages: bool) -> Result<Client, SettingsError> {

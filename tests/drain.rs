@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidegate_connectors::okta::{Okta, STREAMS};
+use tidegate_connectors::okta::Okta;
 use tidegate_core::board::Board;
 use tidegate_core::clock::Clock;
 use tidegate_core::deliver::render::{Renderer, Route};
@@ -102,13 +102,14 @@ async fn pages_that_wait_for_company_are_delivered_before_a_drain_ends() {
     let file = FileJournal::open(dir.path(), OpenOptions::new("test", now)).unwrap();
     let journal = Handle::new(Arc::new(DrainsAtAck(file, signal.clone())));
     let sink = Arc::new(Slow(Mutex::default()));
-    let route = Route { connector: &Okta, streams: STREAMS.iter().collect(), revisions: true };
+    let route = Route { connector: &Okta, takes: Box::new(|_| true), revisions: true };
     let renderer = Renderer {
         tenant: "acme".into(),
         schema: tidegate_core::schema::by_name("raw").unwrap(),
         routes: HashMap::from([("okta".to_owned(), route)]),
         original: false,
         namespace: "default".to_owned(),
+        geoip: None,
     };
     let deliverer = Deliverer {
         key: "slow".to_owned(),

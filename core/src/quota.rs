@@ -108,6 +108,17 @@ pub struct Counters {
     pub concurrency_refusals: u64,
 }
 
+impl Counters {
+    /// Counters only grow: the greater ones are the later ones.
+    fn max(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.max(other.requests),
+            refused_429: self.refused_429.max(other.refused_429),
+            concurrency_refusals: self.concurrency_refusals.max(other.concurrency_refusals),
+        }
+    }
+}
+
 /// A budget as a status page shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QuotaStatus {
@@ -195,12 +206,18 @@ struct Tickets {
 impl Tickets {
     /// How many go before this holder, who stands behind all others if it is new.
     fn before(&mut self, holder: usize, now: Duration) -> u32 {
-        self.waiting.retain(|other, (_, due)| *other == holder || due.saturating_add(UNUSED) > now);
+        self.waiting.retain(|other, (_, due)| *other == holder || is_kept(*due, now));
         let next = self.next;
         let number = self.waiting.entry(holder).or_insert((next, now)).0;
         self.next = self.next.max(number.saturating_add(1));
         let before = self.waiting.values().filter(|(other, _)| *other < number).count();
         u32::try_from(before).unwrap_or(u32::MAX)
+    }
+
+    /// How many take turns with this holder, itself included.
+    fn turns(&self, holder: usize, now: Duration) -> u32 {
+        let others = self.waiting.iter().filter(|(other, (_, due))| **other != holder && is_kept(*due, now));
+        u32::try_from(others.count()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
     fn told(&mut self, holder: usize, due: Duration) {
@@ -212,6 +229,11 @@ impl Tickets {
     fn give_back(&mut self, holder: usize) {
         self.waiting.remove(&holder);
     }
+}
+
+/// Whether a place in a queue is still its holder's.
+fn is_kept(due: Duration, now: Duration) -> bool {
+    due.saturating_add(UNUSED) > now
 }
 
 /// A source's budgets, each with the streams that spend from it; a stream's narrowest stands first.
@@ -423,14 +445,16 @@ impl Quota {
         Arc::as_ptr(&self.own).addr()
     }
 
-    /// The time between two of our requests, if the budget is used evenly.
+    /// The time between two of our requests, if the budget is used evenly; where others wait at a wider one, that between
+    /// two of our turns there.
     #[must_use]
     pub fn period(&self) -> Duration {
-        std::iter::once(&self.own)
-            .chain(&self.wider)
-            .map(|budget| lock(budget).period())
-            .max()
-            .unwrap_or_default()
+        let turn = |wider: &Arc<Mutex<Inner>>| {
+            let wider = lock(wider);
+            wider.period().saturating_mul(wider.tickets.turns(self.id(), wider.now))
+        };
+        let own = self.inner().period();
+        self.wider.iter().map(turn).fold(own, Duration::max)
     }
 
     /// Learns from an answer.
@@ -517,21 +541,21 @@ impl Quota {
         }
     }
 
+    /// A budget that several sources share is resumed by each of them, also while it runs for others: who knows the latest
+    /// request knows it best.
     fn resume(&self, kept: &Kept, now: DateTime<Utc>) {
         let mut inner = self.inner();
         inner.tick(now);
-        inner.limit = kept.limit.filter(|limit| *limit > 0);
-        inner.remaining = kept.remaining;
-        inner.counters = kept.counters;
-        inner.limiter = None;
+        inner.counters = inner.counters.max(kept.counters);
         if let Some(until) = kept.not_before {
             let wait = until.signed_duration_since(now).to_std().unwrap_or(Duration::ZERO);
             inner.hold(wait);
         }
-        if let Some(last) = kept.last {
-            let ago = now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
-            // A budget that several sources share is restored by each of them: the latest request counts.
-            inner.last = inner.last.max(Some(inner.now.saturating_sub(ago)));
+        let ago = |last: DateTime<Utc>| now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
+        let last = kept.last.map(|last| inner.now.saturating_sub(ago(last)));
+        if inner.last.is_none() || last > inner.last {
+            inner.limit = kept.limit.filter(|limit| *limit > 0).or(inner.limit);
+            (inner.remaining, inner.last, inner.limiter) = (kept.remaining, last, None);
         }
     }
 
@@ -790,6 +814,28 @@ mod tests {
     }
 
     #[test]
+    fn a_second_source_of_a_bucket_does_not_set_it_back() {
+        let before = Quota::default();
+        before.observe(seen(600, 599, 60), at(0));
+        assert_eq!(before.take(at(0)), None);
+        let old = before.state(at(0));
+        let running = Quota::default();
+        running.restore(&old, at(1000));
+        running.observe(seen(60, 40, 60), at(60_000));
+        assert_eq!(running.take(at(60_000)), None);
+        running.restore(&old, at(61_000));
+        let status = running.status(at(61_000));
+        assert_eq!((status.limit, status.used, status.counters.requests), (60, Some(20), 2));
+        assert_eq!(running.take(at(61_000)), Some(S(1)), "by the limit of now, after the request of now");
+        // Of the rows that several sources wrote the youngest tells how it was.
+        let (first, second) = (Quota::default(), running.state(at(61_000)));
+        first.restore(&old, at(61_000));
+        first.restore(&second, at(61_000));
+        assert_eq!(first.status(at(61_000)), QuotaStatus { ours: 0, ..status });
+        assert_eq!(first.take(at(61_000)), Some(S(1)));
+    }
+
+    #[test]
     fn unreadable_state_and_absurd_waits_do_no_harm() {
         let quota = Quota::default();
         quota.restore("not json", at(0));
@@ -841,6 +887,26 @@ mod tests {
         assert!(most - least <= 1, "{sent:?}");
         // 61 in ten seconds; rounding to milliseconds costs a little.
         assert!(sent.iter().sum::<u32>() >= 3_660 * 98 / 100, "{sent:?}");
+    }
+
+    #[test]
+    fn an_evenly_used_budget_counts_those_who_wait_at_a_wider_one() {
+        let shared = Quota::default();
+        shared.configure(Budget { limit: 20, span: S(10) }, None);
+        let own = || {
+            let own = Quota::default();
+            own.configure(Budget { limit: 10, span: S(10) }, None);
+            own.within(&shared)
+        };
+        let (first, many): (Quota, Vec<_>) = (own(), (0..9).map(|_| own()).collect());
+        assert_eq!(first.period(), S(2));
+        assert_eq!(first.take(at(0)), None);
+        for other in &many {
+            assert!(other.take(at(0)).is_some());
+        }
+        assert_eq!(first.period(), S(10), "nine are waiting, and a second belongs to each of us");
+        assert_eq!(first.take(at(60_000)), None);
+        assert_eq!(first.period(), S(2), "they did not come");
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Args {
     /// Which of its logs, such as system_log
     #[arg(long)]
     pub stream: String,
-    /// The schema of the documents: ecs, ocsf, ocsf_1_9 (a preview), raw or raw_for_integration
+    /// The schema of the documents: ecs, leef, ocsf, ocsf_1_9 (a preview), raw or raw_for_integration
     #[arg(long, default_value = "ecs")]
     pub schema: String,
     /// Exits with 0 although some records could not be mapped

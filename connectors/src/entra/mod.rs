@@ -4,6 +4,7 @@
 
 mod auth;
 mod certificate;
+mod claims;
 mod client;
 pub mod codes;
 pub mod event_types;

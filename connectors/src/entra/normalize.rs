@@ -289,6 +289,11 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     let event_types::Meaning { class, activity, categories, types } = meaning;
     event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert: false };
     event.mfa.deed = deed;
+    match event.kind.class {
+        Class::Group => named_in_changes(event, TargetKind::Group, "Group."),
+        Class::Access => named_in_changes(event, TargetKind::Role, "Role."),
+        _ => {}
+    }
     if deed.is_some() {
         // Such as "User registered Authenticator App with Code".
         event.mfa.factor = event.outcome.reason.as_ref().and_then(|reason| mfa::factor(&reason.decode()));
@@ -355,7 +360,7 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                 Some("id") => account.id = id(value),
                 Some("displayName") => account.full_name = known(value),
                 Some("userPrincipalName") => principal(value, &mut account),
-                Some("type") => word = known(value),
+                Some("type" | "Type") => word = known(value),
                 Some("modifiedProperties") => changes(value, event),
                 _ => {}
             }
@@ -379,6 +384,32 @@ fn changes<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             let of = |key: &str| property.get(key).and_then(word);
             event.changes.push(Change { name, from: of("oldValue"), to: of("newValue") });
         }
+    }
+}
+
+/// Whoever is added to a group or a role is the target; which one it is stands among what was changed, as JSON text.
+fn named_in_changes(event: &mut Event<'_>, kind: TargetKind, prefix: &str) {
+    if event.targets.iter().any(|target| target.kind == kind) {
+        return;
+    }
+    let find = |name: &str| {
+        let change = event.changes.iter().find(|change| {
+            change
+                .name
+                .as_plain()
+                .and_then(|plain| plain.strip_prefix(prefix))
+                .is_some_and(|rest| rest == name)
+        })?;
+        let said = |text: &Option<Text<'_>>| {
+            let decoded = text.as_ref()?.decode();
+            let plain = decoded.trim_matches('"');
+            (!plain.is_empty() && plain != "null").then(|| Text::owned(plain))
+        };
+        said(&change.to).or_else(|| said(&change.from))
+    };
+    let account = Account { id: find("ObjectID"), full_name: find("DisplayName"), ..Account::default() };
+    if account.id.is_some() || account.full_name.is_some() {
+        event.targets.push(Target { kind, word: None, account });
     }
 }
 

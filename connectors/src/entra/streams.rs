@@ -112,8 +112,8 @@ pub(super) struct Log {
     pub(super) top: u32,
     /// The application permission that reads it.
     pub(super) permission: &'static str,
-    /// The licence that it takes.
-    pub(super) licence: &'static str,
+    /// The licence that it takes, if any.
+    pub(super) licence: Option<&'static str>,
 }
 
 const AUDIT_LOG: &str = "AuditLog.Read.All";
@@ -132,11 +132,17 @@ const fn sign_ins(name: &'static str, title: &'static str, kind: &'static str) -
         kind: Some(kind),
         top: 1000,
         permission: AUDIT_LOG,
-        licence: PREMIUM,
+        licence: Some(PREMIUM),
     }
 }
 
-const fn activities(name: &'static str, title: &'static str, shape: Shape, path: &'static str) -> Log {
+const fn activities(
+    name: &'static str,
+    title: &'static str,
+    shape: Shape,
+    path: &'static str,
+    licence: Option<&'static str>,
+) -> Log {
     Log {
         name,
         shape,
@@ -148,7 +154,7 @@ const fn activities(name: &'static str, title: &'static str, shape: Shape, path:
         kind: None,
         top: 1000,
         permission: AUDIT_LOG,
-        licence: PREMIUM,
+        licence,
     }
 }
 
@@ -165,7 +171,7 @@ const fn risk(name: &'static str, title: &'static str, path: &'static str, licen
         kind: None,
         top: 500,
         permission: RISK,
-        licence,
+        licence: Some(licence),
     }
 }
 
@@ -174,7 +180,13 @@ pub(super) const LOGS: &[Log] = &[
     sign_ins("sign_ins_non_interactive", "the log of non-interactive sign-ins", "nonInteractiveUser"),
     sign_ins("sign_ins_service_principal", "the log of service principals' sign-ins", "servicePrincipal"),
     sign_ins("sign_ins_managed_identity", "the log of managed identities' sign-ins", "managedIdentity"),
-    activities("directory_audits", "the directory's audit log", Shape::Audit, "auditLogs/directoryAudits"),
+    activities(
+        "directory_audits",
+        "the directory's audit log",
+        Shape::Audit,
+        "auditLogs/directoryAudits",
+        None,
+    ),
     risk(
         "risk_detections",
         "the log of users' risk detections",
@@ -187,7 +199,13 @@ pub(super) const LOGS: &[Log] = &[
         "identityProtection/servicePrincipalRiskDetections",
         "Workload Identities Premium",
     ),
-    activities("provisioning", "the provisioning log", Shape::Provisioning, "auditLogs/provisioning"),
+    activities(
+        "provisioning",
+        "the provisioning log",
+        Shape::Provisioning,
+        "auditLogs/provisioning",
+        Some(PREMIUM),
+    ),
 ];
 
 /// How a stream is asked for.

@@ -389,6 +389,7 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     event.kind.types = meaning.types;
     event.kind.alert = meaning.alert;
     event.risk.threat = Some(true);
+    let mut handled = None;
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("alertId") => event.id = known(value),
@@ -405,6 +406,7 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
             }
             Some("data") => data(value, &mut event),
             Some("metadata") => {
+                handled = value.get("updateTime").and_then(time);
                 event.outcome.word = value.get("status").and_then(known);
                 event.risk.word = value.get("severity").and_then(known);
             }
@@ -420,7 +422,7 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     };
     if event.outcome.word.as_ref().is_some_and(|word| word == "CLOSED") {
         event.kind.activity = Activity::Close;
-    } else if event.span.changed.is_some() && event.span.changed != event.time {
+    } else if event.span.changed.max(handled).is_some_and(|changed| Some(changed) != event.time) {
         event.kind.activity = Activity::Update;
     }
     emit(event);

@@ -125,12 +125,13 @@ impl Job {
     }
 
     /// New records with a time before this became visible late: a chain had passed that time long before, a window was
-    /// read before, or runs on another time of the record. History tells nothing about lateness.
-    pub(super) fn late_before(&self, asked: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// read before, or runs on another time of the record. History tells nothing about lateness. `read` is the vendor's
+    /// clock: a record's time is its.
+    pub(super) fn late_before(&self, read: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let seen = match (&self.part, self.work.lane) {
             (_, Lane::Backfill) => None,
             (Part::Chain(chain), _) => chain.memo.drained,
-            (Part::Window(_), _) => Some(asked),
+            (Part::Window(_), _) => Some(read),
         };
         seen.and_then(|seen| seen.checked_sub_signed(LATE))
     }

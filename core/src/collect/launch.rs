@@ -2,7 +2,7 @@
 
 use super::job::{Job, Part};
 use super::window::{self, Next};
-use super::{FAR, IN_FLIGHT, Landed, Reading};
+use super::{FAR, IN_FLIGHT, LOOK_AGAIN, Landed, Reading};
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Change, JournalError, Lane};
 use crate::source::{Place, PollError, Stream};
@@ -34,11 +34,9 @@ impl Reading {
         }
         order.sort_by_cached_key(|at| {
             self.jobs.get(*at).map(|job| {
-                let begin = if job.rank(vendor) == 3 && matches!(job.part, Part::Window(_)) {
-                    Some(job.work.from)
-                } else {
-                    None
-                };
+                // Oldest first, both of what expires soon and of the rest.
+                let history = job.work.lane == Lane::Backfill && matches!(job.part, Part::Window(_));
+                let begin = history.then_some(job.work.from);
                 (job.rank(vendor), begin, job.due)
             })
         });
@@ -48,7 +46,7 @@ impl Reading {
             let Some(place) = job.place() else { continue };
             // The first request tells the vendor's clock, by which all others are planned.
             let unmet = self.ahead.is_none();
-            let single = self.refused || unmet || matches!(job.part, Part::Chain(_));
+            let single = self.refused.is_some() || unmet || matches!(job.part, Part::Chain(_));
             if self.flights.len() >= IN_FLIGHT || (single && !self.flights.is_empty()) {
                 break;
             }
@@ -107,7 +105,7 @@ impl Reading {
 
     /// Where our share is not used up although backfills are in flight, one of them is divided.
     pub(super) fn divide(&mut self, wall: DateTime<Utc>) {
-        while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && !self.refused {
+        while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && self.refused.is_none() {
             let idle = |job: &Job| {
                 let quota = self.c.http.of(job.stream()).quota().cloned();
                 job.work.lane == Lane::Backfill && quota.is_none_or(|quota| quota.busy(wall).is_none())
@@ -248,8 +246,10 @@ impl Reading {
                     // A sweep that waits for a live row that is behind has no instant of its own.
                     let without = wait.is_zero() && job.work.lane != Lane::Live;
                     let least = if without { job.plan.poll } else { Duration::from_millis(100) };
-                    job.due = Instant::now() + wait.clamp(least.min(FAR), FAR);
-                    job.drained |= job.work.lane == Lane::Live;
+                    let live = job.work.lane == Lane::Live;
+                    let most = if live { job.plan.poll } else { LOOK_AGAIN };
+                    job.due = Instant::now() + wait.clamp(least.min(most), most);
+                    job.drained |= live && met;
                 }
                 Next::Done => job.finished = true,
             }

@@ -20,7 +20,7 @@ pub mod window;
 
 use crate::board::{Board, StreamState};
 use crate::clock::Clock;
-use crate::http::Client;
+use crate::http::{Backoff, Client};
 use crate::journal::{Change, Grade, Handle, JournalError, Lane, State, Work};
 use crate::source::{Connector, Page, PollError, Source, Stream, StreamKind};
 use crate::stop::{Phase, Stop};
@@ -49,6 +49,10 @@ const SLOWEST: Duration = Duration::from_secs(600);
 const SILENCE: TimeDelta = TimeDelta::minutes(30);
 /// A record that became visible longer than this after its time is counted as late.
 const LATE: TimeDelta = TimeDelta::hours(1);
+/// A row that waits for a time is looked at again by then: our clock, by which it was planned, may have been wrong.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+/// The vendor's clock and ours have moved against each other: more than answers take.
+const CLOCK_MOVED: TimeDelta = TimeDelta::minutes(1);
 /// Further away than anything is planned.
 const FAR: Duration = Duration::from_secs(86_400);
 
@@ -127,6 +131,7 @@ impl Collector {
     pub async fn run(self) -> Result<(), JournalError> {
         let state = self.journal.load().await?;
         let mut reading = Reading {
+            refusals: Backoff::new(&format!("{}/{} credential", self.tenant, self.source)),
             c: self,
             jobs: Vec::new(),
             flights: JoinSet::new(),
@@ -134,7 +139,7 @@ impl Collector {
             flush: None,
             next_id: 0,
             sweeps: HashMap::new(),
-            refused: false,
+            refused: None,
             ahead: None,
         };
         reading.begin(&state).await?;
@@ -160,8 +165,10 @@ struct Reading {
     next_id: u64,
     /// By budget: no sweep before. Sweeps take every second request of our share at most.
     sweeps: HashMap<usize, Instant>,
-    /// The credential was refused: one request at a time finds out whether it is good again.
-    refused: bool,
+    /// The credential was refused, and is not tried before this: one request at a time finds out whether it is good again.
+    refused: Option<Instant>,
+    /// Refusals of the credential in a row, whichever rows they met.
+    refusals: Backoff,
     /// How far our clock is ahead of the vendor's, by its last page; none: it has not answered yet.
     ahead: Option<TimeDelta>,
 }
@@ -330,7 +337,10 @@ impl Reading {
                 () = &mut last => break,
             }
         }
-        self.write(Vec::new(), true).await?;
+        // The next run must know of the last request, also where nothing else is left to write.
+        let mut last = std::mem::take(&mut self.pending);
+        last.extend(self.quota());
+        self.c.journal.commit(last).await?;
         Ok(())
     }
 

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tempfile::TempDir;
 
+mod adverse;
+
 const NAMES: Names = Names {
     dataset: "fake.log",
     namespace: "fake",
@@ -61,6 +63,8 @@ struct Vendor {
     page: Mutex<usize>,
     asked: Mutex<Vec<(DateTime<Utc>, Place)>>,
     twist: Mutex<Option<Twist>>,
+    /// Windows that are wider: their second page's token leads back to the first page.
+    circle: Option<TimeDelta>,
     latency: Duration,
     /// Requests that another client sends to the same budget, by time.
     limit: Option<(u32, TimeDelta)>,
@@ -126,7 +130,9 @@ impl Source for Vendor {
             records.push(start..body.len());
             body.push(b'\n');
         }
-        let next = (had.len() > skip + size).then(|| Cursor((skip + size).to_string().into_bytes()));
+        let circles = skip > 0 && self.circle.is_some_and(|circle| *to - *from > circle);
+        let follows = if circles { 0 } else { skip + size };
+        let next = (had.len() > follows).then(|| Cursor(follows.to_string().into_bytes()));
         let (wait, date) = (Duration::ZERO, DateTime::from_timestamp(now.timestamp(), 0));
         Ok(Page { body: Bytes::from(body), records, next, wait, date, unread: None })
     }
@@ -206,6 +212,7 @@ impl Bench {
             page: Mutex::new(1000),
             asked: Mutex::default(),
             twist: Mutex::default(),
+            circle: None,
             latency: Duration::from_millis(300),
             limit: None,
             refused: Mutex::default(),
@@ -840,4 +847,16 @@ async fn the_ledger_and_the_list_of_work_stay_small_over_weeks() {
     assert!(state.coverage.len() <= 12, "{:?}", rows(&state));
     assert!(state.works.len() <= 20, "{:?}", state.works.iter().map(|w| &w.name).collect::<Vec<_>>());
     bench.assert_all_once(begin + TimeDelta::days(14)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_run_knows_of_a_last_request_that_was_not_answered() {
+    let mut bench = Bench::new();
+    bench.run(MINUTE).await;
+    Arc::get_mut(&mut bench.vendor).unwrap().latency = HOUR;
+    bench.run(MINUTE).await;
+    let row = bench.state().await.quotas.remove(0);
+    let next = Quota::default();
+    Buckets::new(vec![("requests", |_| true, next.clone())]).restore(&row.state, bench.now());
+    assert_eq!(next.counters(), bench.quota.counters());
 }

@@ -21,6 +21,7 @@ pub(crate) use time::write_time;
 
 use crate::json::{Kind as Json, Text, Value};
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 
 /// Takes the events of a record, in order.
 pub type Emit<'e, 'r> = dyn FnMut(Event<'r>) + 'e;
@@ -438,8 +439,8 @@ pub struct Geo<'r> {
     pub country_code: Option<Text<'r>>,
     /// Postal code.
     pub postal: Option<Text<'r>>,
-    /// Latitude and longitude, both within range, as the record has them.
-    pub location: Option<(&'r str, &'r str)>,
+    /// Latitude and longitude, both within range, as numbers of JSON.
+    pub location: Option<(Cow<'r, str>, Cow<'r, str>)>,
 }
 
 /// In which session.
@@ -618,9 +619,9 @@ pub fn is_email(text: &Text<'_>) -> bool {
 
 /// Two coordinates, if both are numbers on earth.
 #[must_use]
-pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(&'r str, &'r str)> {
+pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(Cow<'r, str>, Cow<'r, str>)> {
     let fits = |value: Value<'_, 'r>, most: f64| value.as_f64().is_some_and(|number| number.abs() <= most);
-    (fits(lat, 90.0) && fits(lon, 180.0)).then_some((lat.as_number()?, lon.as_number()?))
+    (fits(lat, 90.0) && fits(lon, 180.0)).then_some((lat.as_number()?.into(), lon.as_number()?.into()))
 }
 
 impl Event<'_> {

@@ -665,9 +665,9 @@ pub trait Journal: Send + Sync {
     fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
         Ok(Vec::new())
     }
-    /// Forgets the keys of a stream's hours before `before` (hours since 1970; keys without a time: of pages fetched
-    /// before it), and says how many. The only way that keys go. Their tally stays, by the day. A journal that cannot
-    /// forget keeps them.
+    /// Forgets the keys of a stream's hours before `before` (hours since 1970) of pages that were fetched before it too,
+    /// and says how many. The only way that keys go. Their tally stays, by the day. A journal that cannot forget keeps
+    /// them.
     ///
     /// # Errors
     /// See [`JournalError`].

@@ -909,7 +909,8 @@ async fn a_delivery_loop_wakes_for_pages_and_for_replays() {
     let mut appended = handle.appended();
     handle.commit(vec![Change::Work(work("c"))]).await.unwrap();
     assert!(!appended.has_changed().unwrap());
-    handle.commit(vec![Change::Page(numbered(0, 5))]).await.unwrap();
+    let first = NewPage { at: DateTime::UNIX_EPOCH, ..numbered(0, 5) };
+    handle.commit(vec![Change::Page(first)]).await.unwrap();
     assert!(appended.has_changed().unwrap());
     assert_eq!(*appended.borrow_and_update(), 1);
     handle.commit(vec![Change::Page(numbered(0, 5))]).await.unwrap();

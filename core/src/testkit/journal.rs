@@ -67,6 +67,11 @@ pub fn numbered(first: u64, n: u64) -> NewPage {
     page(records.collect())
 }
 
+/// The same, fetched in the hour 0, in which the first of them happened.
+fn numbered_then(first: u64, n: u64) -> NewPage {
+    NewPage { at: DateTime::UNIX_EPOCH, ..numbered(first, n) }
+}
+
 /// A work of `okta`'s `system_log`, live.
 #[must_use]
 pub fn work(cursor: &str) -> Work {
@@ -608,8 +613,8 @@ fn the_tally_keeps_forgotten_hours_by_the_day(factory: Factory<'_>, dir: &Path) 
         late: hour % 2 == 0,
         ..record(0, 0, b"{}")
     });
-    append(&*journal, page(records.collect()));
-    append(&*journal, NewPage { stream: "other".into(), ..numbered(0, 10) });
+    append(&*journal, NewPage { at: DateTime::UNIX_EPOCH, ..page(records.collect()) });
+    append(&*journal, NewPage { stream: "other".into(), ..numbered_then(0, 10) });
     if !counts(&*journal) || journal.forget("okta", "system_log", 60).unwrap() == 0 {
         return; // it cannot, or it keeps them
     }
@@ -858,7 +863,7 @@ fn keys_and_numbers_outlive_pages(factory: Factory<'_>, dir: &Path) {
 
 fn a_record_of_a_forgotten_hour_is_a_later_meaning_where_records_change(factory: Factory<'_>, dir: &Path) {
     let journal = open(factory, dir);
-    append(&*journal, numbered(0, 2000));
+    append(&*journal, numbered_then(0, 2000));
     if journal.forget("okta", "system_log", 2).unwrap() == 0 {
         return; // it keeps them
     }
@@ -882,10 +887,13 @@ fn a_record_of_a_forgotten_hour_is_a_later_meaning_where_records_change(factory:
 
 fn keys_go_only_when_forgotten(factory: Factory<'_>, dir: &Path) {
     let journal = open(factory, dir);
-    let numbered = |first, n| NewPage { immutable: true, ..numbered(first, n) };
+    let numbered = |first, n| NewPage { immutable: true, ..numbered_then(first, n) };
     let timeless = || NewRecord { key: Key { hour: Key::NO_TIME, id: 9, meaning: 1 }, ..record(0, 0, b"{}") };
+    // Became visible long after it happened: a sweep over its time is still to come.
+    let late = || NewPage { immutable: true, ..page(vec![record(5000, 1, b"{}")]) };
     append(&*journal, numbered(0, 2000));
     append(&*journal, page(vec![timeless()]));
+    append(&*journal, late());
     let forgotten = journal.forget("okta", "system_log", 2).unwrap();
     if forgotten == 0 {
         return; // it keeps them
@@ -895,8 +903,10 @@ fn keys_go_only_when_forgotten(factory: Factory<'_>, dir: &Path) {
     let done = append(&*journal, numbered(0, 2000));
     assert_eq!((done.new, done.duplicates), (1000, 1000));
     assert_eq!(append(&*journal, page(vec![timeless()])).duplicates, 1, "fetched after that hour");
-    assert_eq!(journal.forget("okta", "system_log", i64::MAX).unwrap(), 2001);
+    assert_eq!(append(&*journal, late()).duplicates, 1, "fetched after that hour, too");
+    assert_eq!(journal.forget("okta", "system_log", i64::MAX).unwrap(), 2002);
     assert_eq!(append(&*journal, page(vec![timeless()])).new, 1);
+    assert_eq!(append(&*journal, late()).new, 1);
 }
 
 fn a_second_opener_is_told_who_holds_it(factory: Factory<'_>, dir: &Path) {

@@ -14,7 +14,8 @@ mod words;
 use super::writer::Copied;
 use super::{Context, Marks, Rendered, Schema, Writer};
 use crate::event::{
-    Answer, Deed, Ending, Event, Kind, Mfa, Outcome, Risk, RiskLevel, Session, Span, TargetKind, Transaction,
+    Activity, Answer, Class, Deed, Ending, Event, Kind, Mfa, Outcome, Risk, RiskLevel, Session, Span,
+    TargetKind, Transaction,
 };
 use crate::json::{Text, write_string};
 use crate::source::NormalizeError;
@@ -22,6 +23,7 @@ use form::Subject;
 use observables::Observables;
 use std::cell::Cell;
 use table::{Form, OTHER, Version};
+use unmapped::Told;
 
 pub(super) struct Ocsf(Version);
 
@@ -61,15 +63,16 @@ impl Schema for Ocsf {
             subject: Subject::of(event, form),
             profiles: Profiles::default(),
             observables: Observables::new(),
+            told: Told::default(),
         };
         document.all();
-        let Document { profiles, .. } = document;
+        let Document { profiles, told, .. } = document;
         // The metadata tell what was cut, so they come after everything; what they copy is known beforehand.
         for text in [&event.id, &event.written, &event.kind.action, &event.transaction.id] {
             out.mark(text.as_ref());
         }
         let copied = out.copied().unwrap_or_default();
-        unmapped::unmapped(out, event, &copied);
+        unmapped::unmapped(out, event, &copied, told);
         COPIED.set(copied);
         metadata(out, event, context, self.0, profiles);
         if context.original && !raw.is_empty() {
@@ -100,6 +103,7 @@ struct Document<'w, 'b, 'e, 'r> {
     subject: Subject<'e, 'r>,
     profiles: Profiles,
     observables: Observables<'e, 'r>,
+    told: Told,
 }
 
 impl<'r> Document<'_, '_, '_, 'r> {
@@ -200,17 +204,19 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let Event { severity, mfa, risk, outcome, kind, .. } = self.event;
         let told = severity.map(words::severity);
         let mut id = told.unwrap_or_else(|| {
-            let loosened =
-                matches!(mfa.deed, Some(Deed::Bypass | Deed::Remove | Deed::Suspend | Deed::Forbid));
-            match outcome.result {
-                Ending::Denied => 3,
-                Ending::Failure if !kind.alert => 2,
-                _ if mfa.deed == Some(Deed::Reset) => 4,
-                _ if loosened => 3,
+            let account = kind.class == Class::Account;
+            match (outcome.result, mfa.deed) {
+                (Ending::Denied, _) => 3,
+                (Ending::Failure, _) if !kind.alert => 2,
+                (_, Some(Deed::Reset)) => 4,
+                // For an account from now on, not for one sign-in.
+                (_, Some(Deed::Bypass)) if account => 4,
+                (_, Some(Deed::Bypass | Deed::Remove | Deed::Suspend | Deed::Forbid)) => 3,
+                _ if kind.class == Class::Access && kind.activity == Activity::Grant => 3,
                 _ => 1,
             }
         });
-        if mfa.answer == Some(Answer::Fraud) || mfa.fatigue {
+        if matches!(mfa.answer, Some(Answer::Fraud | Answer::Phishing)) || mfa.fatigue {
             id = id.max(4);
         }
         id = id.max(match (risk.level, &risk.word, risk.threat) {
@@ -233,10 +239,13 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let Outcome { result, word, reason, code } = outcome;
         let said = word.as_ref().and_then(Text::as_plain).unwrap_or_default();
         let ((mut id, mut caption), mut fallback) = words::status(*result);
+        let mut known = true;
         if self.form == Form::Finding {
-            (id, caption) = words::finding_status(said).unwrap_or(match self.event.kind.activity {
-                _ if word.is_some() => words::OTHER,
-                crate::event::Activity::Close => (4, Some("Resolved")),
+            // How an attempt ended says nothing of how far somebody has looked into it.
+            let looked = words::finding_status(said);
+            known = looked.is_some();
+            (id, caption) = looked.unwrap_or(match self.event.kind.activity {
+                Activity::Close => (4, Some("Resolved")),
                 _ => (1, Some("New")),
             });
         } else if id == 0 && word.is_some() && !said.eq_ignore_ascii_case("unknown") {
@@ -244,7 +253,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
             fallback = "Undefined";
         }
         self.enumerated(",\"status_id\":", ",\"status\":", (id, caption), word.as_ref(), fallback);
-        if caption.is_some() {
+        if known && caption.is_some() {
             self.out.mark(word.as_ref());
         }
         self.out.text(",\"status_code\":", code);
@@ -335,8 +344,8 @@ impl<'r> Document<'_, '_, '_, 'r> {
         // A directory in the cloud knows no other.
         self.out.put(",\"is_remote\":true");
         match kind.activity {
-            crate::event::Activity::Logoff => {}
-            crate::event::Activity::Switch => {
+            Activity::Logoff => {}
+            Activity::Switch => {
                 self.out.put(",\"account_switch_type_id\":2,\"account_switch_type\":\"Impersonate\"");
             }
             _ => {

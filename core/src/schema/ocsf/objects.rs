@@ -9,7 +9,7 @@ use super::table::{Form, Version};
 use super::words::{self, OTHER};
 use super::{Document, countries};
 use crate::event::{
-    Account, Actor, ActorKind, Agent, App, Device, Factor, Geo, Mfa, Network, Session, Span, Target,
+    Account, Actor, ActorKind, Agent, App, Deed, Device, Factor, Geo, Mfa, Network, Session, Span, Target,
     TargetKind,
 };
 use crate::json::Text;
@@ -231,6 +231,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if let Some(number) = as_number {
             self.out.put(",\"number\":");
             self.out.number(*number);
+            self.told.system = Some(*number);
         }
         self.out.text(",\"name\":", as_organization);
         self.out.close(system);
@@ -255,13 +256,13 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         let open = self.out.open(",\"location\":");
         self.out.text(",\"city\":", city);
         self.out.text(",\"region\":", region);
-        let named = country_code.as_ref().or(country.as_ref());
-        if let Some(country) = named {
+        if let Some(named) = country_code.as_ref().or(country.as_ref()) {
             self.out.put(",\"country\":");
-            match countries::code(&country.decode()) {
-                Some(code) if country != code => self.out.plain(code),
-                _ => self.out.string(country),
+            match countries::code(&named.decode()) {
+                Some(code) if named != code => self.out.plain(code),
+                _ => self.out.string(named),
             }
+            self.out.text(",\"desc\":", country);
         }
         self.out.text(",\"postal_code\":", postal);
         if let Some((lat, lon)) = location {
@@ -340,6 +341,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if let Some(managed) = managed {
             self.out.put(",\"is_managed\":");
             self.out.boolean(*managed);
+            self.told.managed = Some(*managed);
         }
         self.out.close(open);
     }
@@ -375,6 +377,22 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     /// Objects that something was done with.
     pub(super) fn resources(&mut self, kinds: &'static [TargetKind]) {
         let open = self.out.open(",\"resources\":");
+        let actor = &self.event.actor;
+        // Whoever a finding names is whom it is about, unless it names somebody else.
+        let affected = self.form == Form::Finding
+            && actor.kind == ActorKind::User
+            && actor.account.is_user()
+            && first(self.event, TargetKind::User).is_none();
+        if affected {
+            let open = self.out.open(",");
+            self.out.text(",\"uid\":", &actor.account.id);
+            if let Some(name) = actor.account.shown() {
+                self.out.put(",\"name\":");
+                self.out.string(name);
+            }
+            self.out.put(",\"type\":\"User\",\"role_id\":3,\"role\":\"Affected\"");
+            self.out.close(open);
+        }
         for Target { kind, word, account } in self.targets(kinds) {
             let open = self.out.open(",");
             if let Some(id) = &account.id {
@@ -395,6 +413,11 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                 Some(word) => self.out.string(word),
                 None => self.out.plain(words::target(*kind)),
             }
+            self.out.put(if self.form == Form::Finding {
+                ",\"role_id\":3,\"role\":\"Affected\""
+            } else {
+                ",\"role_id\":1,\"role\":\"Target\""
+            });
             self.out.close(open);
         }
         self.out.close_array(open);
@@ -475,6 +498,17 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             }
             None => {
                 let App { id, name } = &self.event.app;
+                let Mfa { factor, word, deed, .. } = &self.event.mfa;
+                if let (Some(factor), Some(Deed::Allow | Deed::Forbid)) = (factor, deed) {
+                    self.out.put(",\"name\":");
+                    match word {
+                        Some(word) => self.out.string(word),
+                        None => self.out.plain(factor.name()),
+                    }
+                    self.enumerated(",\"type_id\":", ",\"type\":", OTHER, None, "Factor");
+                    self.out.close(open);
+                    return;
+                }
                 self.out.text(",\"uid\":", id);
                 self.out.text(",\"name\":", name);
                 let none = self.out.is_empty_since(open);

@@ -13,17 +13,27 @@ use crate::schema::writer::Copied;
 const DEEPEST: usize = 12;
 
 /// Writes it.
-pub(super) fn unmapped(out: &mut Writer<'_>, event: &Event<'_>, copied: &Copied) {
+pub(super) fn unmapped(out: &mut Writer<'_>, event: &Event<'_>, copied: &Copied, told: Told) {
     let Some(record) = event.record else { return };
-    let mut rest = Rest { out, copied, part: event.part };
+    let mut rest = Rest { out, copied, told, part: event.part };
     let open = rest.out.open(",\"unmapped\":");
     rest.object(event.table.fields, record, 0);
     rest.out.close(open);
 }
 
+/// What the document tells in numbers and booleans, which leave no trace of where they were copied from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// The number of an autonomous system.
+    pub(super) system: Option<i64>,
+    /// Whether a device is managed.
+    pub(super) managed: Option<bool>,
+}
+
 struct Rest<'a, 'b, 'r> {
     out: &'a mut Writer<'b>,
     copied: &'a Copied,
+    told: Told,
     part: Option<Value<'r, 'r>>,
 }
 
@@ -36,6 +46,15 @@ impl Rest<'_, '_, '_> {
                 continue;
             }
             let field = if fields.is_empty() { None } else { find(fields, &key, &mut hint) };
+            // Only where the table says that this is the one that the event has.
+            if field.is_some_and(|field| field.event)
+                && ((self.told.system.is_some() && member.as_i64() == self.told.system)
+                    || (self.told.managed.is_some()
+                        && member.as_bool() == self.told.managed
+                        && key == "managed"))
+            {
+                continue;
+            }
             let inner = match field.map(|field| field.shape) {
                 Some(Shape::Ignore(_)) => continue,
                 Some(Shape::Object(inner) | Shape::List(inner) | Shape::FlatList(inner)) => inner,
