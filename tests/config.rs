@@ -424,7 +424,7 @@ fn a_schema_beside_a_sink_that_insists_on_another_is_an_error() {
     assert_eq!(sink.schema_for(&any).unwrap(), "ecs");
     let error = sink.schema_for(&none).unwrap_err();
     assert_eq!(
-        (error.key.as_str(), error.message.contains("accepted: ecs, leef, raw")),
+        (error.key.as_str(), error.message.contains("accepted: ecs, leef, ocsf, ocsf_1_9, raw")),
         ("schema", true),
         "{error}"
     );

@@ -43,7 +43,7 @@ use tidegate_core::source::{Connector, SettingsError};
 pub const DEFAULT_PATH: &str = "pipeline.toml";
 
 /// The schemas that `schema = "…"` accepts.
-pub const SCHEMAS: &[&str] = &["ecs", "leef", "raw"];
+pub const SCHEMAS: &[&str] = &["ecs", "leef", "ocsf", "ocsf_1_9", "raw"];
 
 /// A configuration that was found right.
 #[derive(Debug)]

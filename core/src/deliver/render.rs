@@ -332,7 +332,7 @@ impl<'a> Building<'a> {
             if origin.event.is_some_and(|only| only as usize != nth) {
                 continue;
             }
-            let id = if several { format!("{id}-{nth}") } else { id.clone() };
+            let id = if several { nth_id(&id, nth) } else { id.clone() };
             let meta = Meta {
                 id,
                 tenant: Arc::clone(&renderer.tenant),
@@ -368,14 +368,27 @@ impl<'a> Building<'a> {
     }
 }
 
+/// The id of a record's document as far as the record makes it; `occurrence` counts equal records without an id. Of a
+/// record's several events each has its place behind it, see [`nth_id`].
+#[must_use]
+pub fn bare_id(identity: &Identity<'_>, record: &[u8], occurrence: u32) -> String {
+    match &identity.id {
+        Some(id) => id.clone().into_owned(),
+        None => format!("{:032x}-{occurrence}", Key::of_content(record)),
+    }
+}
+
+/// The id of one of several events.
+#[must_use]
+pub fn nth_id(id: &str, nth: usize) -> String {
+    format!("{id}-{nth}")
+}
+
 /// The first meaning of a record keeps the vendor's bare id, so that a trial beside another shipper does not double;
 /// every later one is id + meaning hash. A record without an id is known by its content and its place in its second.
 /// The bare id and the document's.
 fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> (String, String) {
-    let bare = match &identity.id {
-        Some(id) => id.clone().into_owned(),
-        None => format!("{:032x}-{}", Key::of_content(&stored.bytes), stored.occurrence),
-    };
+    let bare = bare_id(identity, &stored.bytes, stored.occurrence);
     let mut id = bare.clone();
     if let Some(meaning) = stored.revision {
         id.push_str(&format!("-{meaning:016x}"));

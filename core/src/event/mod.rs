@@ -33,6 +33,10 @@ pub struct Event<'r> {
     pub id: Option<Text<'r>>,
     /// When it happened; `None` where the record has no readable time.
     pub time: Option<DateTime<Utc>>,
+    /// That time as the record has it.
+    pub written: Option<Text<'r>>,
+    /// Of a finding: when what was found began, and when the vendor last changed its mind.
+    pub span: Span,
     /// What kind of event it is.
     pub kind: Kind<'r>,
     /// How it ended.
@@ -65,8 +69,21 @@ pub struct Event<'r> {
     pub changes: Vec<Change<'r>>,
     /// The whole record.
     pub record: Option<Value<'r, 'r>>,
+    /// Which part of it this event is, where a record holds several.
+    pub part: Option<Value<'r, 'r>>,
     /// What becomes of the vendor's own fields.
     pub table: &'static Table,
+}
+
+/// When what was found began, and when the vendor last changed its mind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// The first of what was found.
+    pub began: Option<DateTime<Utc>>,
+    /// The last of it.
+    pub ended: Option<DateTime<Utc>>,
+    /// When the finding was changed.
+    pub changed: Option<DateTime<Utc>>,
 }
 
 /// What kind of event it is.
@@ -103,6 +120,8 @@ pub enum Class {
     Entity,
     /// Tokens and calls by programs.
     Api,
+    /// A file in a store that people share.
+    File,
     /// A finding of the vendor's.
     Detection,
     /// None of these.
@@ -143,6 +162,15 @@ pub enum Activity {
     Enroll,
     Unenroll,
     Close,
+    Upload,
+    Download,
+    Rename,
+    Copy,
+    Move,
+    Restore,
+    Preview,
+    Share,
+    Unshare,
     #[default]
     Other,
 }
@@ -366,6 +394,8 @@ pub enum TargetKind {
     Device,
     /// A token or key.
     Token,
+    /// A file or folder.
+    File,
     /// Anything else.
     #[default]
     Other,
@@ -424,6 +454,8 @@ pub struct Session<'r> {
     pub issuer: Option<Text<'r>>,
     /// How the user signed in: SAML, OpenID Connect, …
     pub protocol: Option<Text<'r>>,
+    /// The vendor's word for a sign-in that nobody was at the keyboard for: a program in the user's name.
+    pub background: Option<Text<'r>>,
 }
 
 /// What the vendor says of the request.

@@ -29,6 +29,10 @@ impl Schema for Ecs {
         let Event {
             id,
             time,
+            // `@timestamp` says the same.
+            written: _,
+            // Kept in the namespace.
+            span: _,
             kind,
             outcome,
             message,
@@ -49,6 +53,7 @@ impl Schema for Ecs {
             // Kept in the namespace.
             changes: _,
             record,
+            part: _,
             table,
         } = event;
         let Context {
@@ -170,7 +175,7 @@ impl Schema for Ecs {
             out.string(id);
             out.put("}");
         }
-        let Session { id: _, root: _, issuer: _, protocol: _ } = session;
+        let Session { id: _, root: _, issuer: _, protocol: _, background: _ } = session;
         let App { id: _, name: _ } = app;
         let Transaction { id: transaction_id, word: _, path } = transaction;
         if let Some(id) = transaction_id {
@@ -307,7 +312,7 @@ pub(super) fn marks(out: &mut Writer<'_>, marks: &Marks<'_>, time_missing: bool,
     words(out, ",\"tags\":", tags.into_iter().filter(|(said, _)| *said).map(|(_, word)| word));
 }
 
-fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
+pub(super) fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
     let open = out.open(label);
     for word in words {
         out.put(",\"");

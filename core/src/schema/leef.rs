@@ -45,6 +45,8 @@ impl Schema for Leef {
         let Event {
             id,
             time,
+            written: _,
+            span: _,
             kind,
             outcome,
             message,
@@ -61,6 +63,7 @@ impl Schema for Leef {
             app,
             changes,
             record,
+            part: _,
             table: _,
         } = event;
         let Context {
@@ -132,6 +135,7 @@ impl Schema for Leef {
             intent,
             fatigue,
             phishing_resistant,
+            others: _,
         } = mfa;
         line.word("factor", factor.map(|factor| factor.name()));
         line.text("factorWord", factor_word.as_ref());
@@ -153,7 +157,7 @@ impl Schema for Leef {
             line.text("targetName", account.full_name.as_ref().or(account.name.as_ref()));
         }
         line.text("appId", app_id.as_ref());
-        let Session { id: session_id, root, issuer, protocol } = session;
+        let Session { id: session_id, root, issuer, protocol, background: _ } = session;
         line.text("sessionId", session_id.as_ref());
         line.text("rootSessionId", root.as_ref());
         line.text("authProtocol", protocol.as_ref());
@@ -243,6 +247,7 @@ fn category(event: &Event<'_>) -> &'static str {
         Class::Account | Class::Group | Class::Access => "iam",
         Class::Entity => "configuration",
         Class::Api => "api",
+        Class::File => "file",
         Class::Detection => "risk",
         Class::Other => "other",
     }

@@ -8,6 +8,7 @@ mod ecs;
 mod integration;
 mod leef;
 mod namespace;
+mod ocsf;
 mod raw;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
@@ -54,7 +55,8 @@ pub trait Schema: Sync {
 pub use writer::Writer;
 
 /// All schemas.
-pub const ALL: [&dyn Schema; 4] = [&ecs::Ecs, &leef::Leef, &raw::Raw, &integration::RawForIntegration];
+pub const ALL: [&dyn Schema; 6] =
+    [&ecs::Ecs, &leef::Leef, &ocsf::V1_8, &ocsf::V1_9, &raw::Raw, &integration::RawForIntegration];
 
 /// The schema of this name.
 #[must_use]

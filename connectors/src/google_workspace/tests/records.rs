@@ -337,7 +337,7 @@ fn other_applications_say_whom_and_what_they_touch() {
             "view",
             json!([{ "name": "doc_id", "value": "d1" }, { "name": "doc_title", "value": "Plan" }, { "name": "doc_type", "value": "document" }])
         ),
-        said(Class::Other, Ending::Unknown, "Other Pland1", "")
+        said(Class::File, Ending::Unknown, "File Pland1", "")
     );
     assert_eq!(
         seen(
