@@ -75,7 +75,8 @@ pub struct Bucket {
     /// For status pages, such as `reports`. Unique within a source.
     pub name: &'static str,
     /// Whose budget it is: an organisation, one log endpoint of it, an app over all its organisations. Sources of a
-    /// process whose connector, bucket, scope and configured share (`quota`) agree share one. No secret.
+    /// process whose connector, bucket and scope agree share one, and the smallest share (`quota`) that is configured for
+    /// any of them. No secret.
     pub scope: String,
     /// How much it is, until an answer says better.
     pub budget: Budget,
@@ -127,6 +128,11 @@ pub trait Connector: Sync {
         &self,
         table: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<String, SettingsError>;
+    /// What becomes of the vendor's own fields, a table a sort of record: which names documents can have is known from
+    /// them (`tidegate rules`).
+    fn tables(&self) -> Vec<&'static crate::event::Table> {
+        Vec::new()
+    }
     /// The vendor's own name for that organisation, where the table says it and records do not: documents carry it.
     fn organisation_id(&self, _table: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
         None

@@ -4,6 +4,7 @@
 
 mod auth;
 mod certificate;
+mod claims;
 mod client;
 pub mod codes;
 pub mod event_types;
@@ -144,6 +145,10 @@ impl Connector for Entra {
 
     fn streams(&self) -> &'static [Stream] {
         STREAMS
+    }
+
+    fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
+        streams::LOGS.iter().map(|log| log.table).collect()
     }
 
     fn schema(&self) -> schemars::Schema {

@@ -116,8 +116,8 @@ pub(super) struct Log {
     pub(super) top: u32,
     /// The application permission that reads it.
     pub(super) permission: &'static str,
-    /// The licence that it takes.
-    pub(super) licence: &'static str,
+    /// The licence that it takes, if any.
+    pub(super) licence: Option<&'static str>,
 }
 
 const AUDIT_LOG: &str = "AuditLog.Read.All";
@@ -137,7 +137,7 @@ const fn sign_ins(name: &'static str, title: &'static str, kind: &'static str, t
         kind: Some(kind),
         top: 1000,
         permission: AUDIT_LOG,
-        licence: PREMIUM,
+        licence: Some(PREMIUM),
     }
 }
 
@@ -147,6 +147,7 @@ const fn activities(
     shape: Shape,
     table: &'static Table,
     path: &'static str,
+    licence: Option<&'static str>,
 ) -> Log {
     Log {
         name,
@@ -160,7 +161,7 @@ const fn activities(
         kind: None,
         top: 1000,
         permission: AUDIT_LOG,
-        licence: PREMIUM,
+        licence,
     }
 }
 
@@ -184,7 +185,7 @@ const fn risk(
         kind: None,
         top: 500,
         permission: RISK,
-        licence,
+        licence: Some(licence),
     }
 }
 
@@ -214,6 +215,7 @@ pub(super) const LOGS: &[Log] = &[
         Shape::Audit,
         &fields::DIRECTORY_AUDITS,
         "auditLogs/directoryAudits",
+        None,
     ),
     risk(
         "risk_detections",
@@ -235,6 +237,7 @@ pub(super) const LOGS: &[Log] = &[
         Shape::Provisioning,
         &fields::PROVISIONING,
         "auditLogs/provisioning",
+        Some(PREMIUM),
     ),
 ];
 

@@ -81,6 +81,7 @@ pub fn activity<'r>(
             Some("id") => {
                 event.id = value.get("uniqueQualifier").or_else(|| value.get("uniqQualifier")).and_then(word);
                 event.time = value.get("time").and_then(time);
+                event.written = value.get("time").and_then(word);
             }
             Some("actor") => actor(value, &mut event),
             Some("ipAddress") => address(known(value), &mut event),
@@ -124,7 +125,8 @@ pub fn activity<'r>(
 }
 
 /// One of an activity's events.
-fn single<'r>(application: &str, element: Value<'_, 'r>, mut event: Event<'r>) -> Event<'r> {
+fn single<'r>(application: &str, element: Value<'r, 'r>, mut event: Event<'r>) -> Event<'r> {
+    event.part = Some(element);
     let mut kind = None;
     let mut found = Found::default();
     for (key, value) in element.members() {
@@ -358,7 +360,7 @@ impl<'r> Found<'r> {
     /// What several parameters say together.
     fn finish(self, application: &str, event: &mut Event<'r>) {
         if self.file.id.is_some() || self.file.full_name.is_some() {
-            event.targets.push(Target { kind: TargetKind::Other, word: self.file_type, account: self.file });
+            event.targets.push(Target { kind: TargetKind::File, word: self.file_type, account: self.file });
         }
         if self.old.is_some() || self.new.is_some() {
             let name = self.setting.unwrap_or(Text::from_static("value"));
@@ -387,18 +389,24 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     event.kind.types = meaning.types;
     event.kind.alert = meaning.alert;
     event.risk.threat = Some(true);
-    let mut updated = None;
+    let mut handled = None;
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("alertId") => event.id = known(value),
-            Some("createTime") => event.time = time(value),
-            Some("updateTime") => updated = time(value),
+            Some("createTime") => {
+                event.time = time(value);
+                event.written = word(value);
+            }
+            Some("startTime") => event.span.began = time(value),
+            Some("endTime") => event.span.ended = time(value),
+            Some("updateTime") => event.span.changed = time(value),
             Some("type") => {
                 event.kind.action = text(value);
                 event.message = text(value);
             }
             Some("data") => data(value, &mut event),
             Some("metadata") => {
+                handled = value.get("updateTime").and_then(time);
                 event.outcome.word = value.get("status").and_then(known);
                 event.risk.word = value.get("severity").and_then(known);
             }
@@ -414,7 +422,7 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     };
     if event.outcome.word.as_ref().is_some_and(|word| word == "CLOSED") {
         event.kind.activity = Activity::Close;
-    } else if updated.is_some() && updated != event.time {
+    } else if event.span.changed.max(handled).is_some_and(|changed| Some(changed) != event.time) {
         event.kind.activity = Activity::Update;
     }
     emit(event);

@@ -29,6 +29,10 @@ impl Schema for Ecs {
         let Event {
             id,
             time,
+            // `@timestamp` says the same.
+            written,
+            // Kept in the namespace.
+            span: _,
             kind,
             outcome,
             message,
@@ -49,6 +53,7 @@ impl Schema for Ecs {
             // Kept in the namespace.
             changes: _,
             record,
+            part: _,
             table,
         } = event;
         let Context {
@@ -66,6 +71,7 @@ impl Schema for Ecs {
         out.begin(raw);
         let document = out.open("");
         out.put(",\"@timestamp\":");
+        out.note_text(written.as_ref());
         if let Some(time) = time {
             write_time(*time, out.buf);
         } else {
@@ -91,8 +97,10 @@ impl Schema for Ecs {
         }
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
-        let Outcome { result, word: _, reason, code: _ } = outcome;
-        out.put(",\"outcome\":\"");
+        let Outcome { result, word, reason, code } = outcome;
+        out.put(",\"outcome\":");
+        out.note_text(word.as_ref().or(code.as_ref()));
+        out.put("\"");
         out.put(match Told::of(*result, table) {
             Told::Success => "success\"",
             Told::Failure => "failure\"",
@@ -170,7 +178,7 @@ impl Schema for Ecs {
             out.string(id);
             out.put("}");
         }
-        let Session { id: _, root: _, issuer: _, protocol: _ } = session;
+        let Session { id: _, root: _, issuer: _, protocol: _, background: _ } = session;
         let App { id: _, name: _ } = app;
         let Transaction { id: transaction_id, word: _, path } = transaction;
         if let Some(id) = transaction_id {
@@ -307,7 +315,7 @@ pub(super) fn marks(out: &mut Writer<'_>, marks: &Marks<'_>, time_missing: bool,
     words(out, ",\"tags\":", tags.into_iter().filter(|(said, _)| *said).map(|(_, word)| word));
 }
 
-fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
+pub(super) fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
     let open = out.open(label);
     for word in words {
         out.put(",\"");

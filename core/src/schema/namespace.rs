@@ -567,7 +567,7 @@ impl Writer<'_> {
     }
 
     /// A container as JSON text.
-    fn json_text(&mut self, value: Value<'_, '_>) -> bool {
+    pub(super) fn json_text(&mut self, value: Value<'_, '_>) -> bool {
         if value.members().next().is_none() && value.elements().next().is_none() {
             return false;
         }
@@ -648,7 +648,7 @@ impl Writer<'_> {
     }
 
     /// A boolean or number as it stands; a number that stores cannot hold, as text.
-    fn scalar(&mut self, value: Value<'_, '_>) {
+    pub(super) fn scalar(&mut self, value: Value<'_, '_>) {
         match value.as_number() {
             Some(number) if number.len() > 18 && value.as_i64().is_none() => {
                 self.note(number);
@@ -839,7 +839,7 @@ fn is_keyed(list: Value<'_, '_>) -> bool {
 
 /// Records keep their order, so the next member is most often the next row.
 #[inline]
-fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'static Field> {
+pub(super) fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'static Field> {
     let decoded;
     let plain = match key.as_plain() {
         Some(plain) => plain,
