@@ -7,6 +7,7 @@
 mod ecs;
 mod integration;
 mod namespace;
+mod params;
 mod raw;
 mod writer;
 
