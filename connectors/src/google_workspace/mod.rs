@@ -9,7 +9,9 @@ pub mod event_types;
 pub mod fields;
 mod mfa;
 pub mod normalize;
+mod params;
 mod refusal;
+pub mod rules;
 mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
