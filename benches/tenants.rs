@@ -66,7 +66,7 @@ struct Options {
 struct Asked {
     polls: AtomicU64,
     tokens: AtomicU64,
-    /// Anything but a page or a token: there should be none.
+    /// Anything but a page or a token: there must be none.
     odd: AtomicU64,
 }
 
@@ -326,7 +326,7 @@ impl World {
         text
     }
 
-    /// The values of a metric by source.
+    /// The values of a metric, with the source that each is of (and its stream, as it stands there).
     fn metric<'t>(text: &'t str, name: &str) -> Vec<(&'t str, f64)> {
         let line = |line: &'t str| {
             let (labels, value) = line.strip_prefix(name)?.strip_prefix('{')?.split_once("} ")?;
@@ -360,6 +360,16 @@ impl World {
         // Two minutes behind the vendor's clock, and a poll.
         let least = Utc::now().timestamp() as f64 - 125.0 - 2.0 * POLL.as_secs_f64();
         assert!(covered.iter().all(|(_, to)| *to >= least), "sources are behind");
+        // A source says how far the stream has come that it read last: the others are looked at one by one.
+        let streams: u64 = STREAMS.iter().map(|(_, streams)| streams).sum();
+        let covered = Self::metric(&text, "tidegate_stream_covered_to_seconds");
+        assert_eq!(covered.len() as u64, streams * self.tenants as u64, "not every stream was read");
+        // Duo's limit lets a log be asked every second poll.
+        let least = least - POLL.as_secs_f64();
+        assert!(covered.iter().all(|(_, to)| *to >= least), "streams are behind");
+        assert_eq!(Self::metric(&text, "tidegate_stream_fault").len(), 0, "streams are failing");
+        let odd = self.asked.odd.load(Ordering::Relaxed);
+        assert_eq!(odd, 0, "answers were neither a page nor a token");
     }
 
     fn read(&self, program: &Program) -> Reading {

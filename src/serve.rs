@@ -23,6 +23,11 @@ impl Boards {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant.to_owned(), (board, journal));
     }
 
+    /// Takes a tenant's board away: nobody works on it any more, and what it said would stand still.
+    pub fn take_away(&self, tenant: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+
     /// All boards, by tenant.
     #[must_use]
     pub fn all(&self) -> BTreeMap<String, Board> {

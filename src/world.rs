@@ -1,24 +1,25 @@
 //! What the program is made of: the connectors and sinks that it knows, the clock, the way out. Turns a tenant's
 //! configuration into sources and sinks; knows none of them by name.
 
-use crate::config::{self, Config, Reach, Revisions, SinkStart, SourceConfig};
+use crate::config::{self, Config, GeoIpConfig, Reach, Revisions, SinkStart, SourceConfig};
 use crate::pipeline::StartError;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tidegate_core::clock::Clock;
 use tidegate_core::collect::StreamPlan;
 use tidegate_core::deliver::Start;
 use tidegate_core::deliver::render::{Renderer, Route};
+use tidegate_core::geoip::GeoIp;
 use tidegate_core::http::{Client, HttpSettings, Reqwest, Transport, TransportSettings};
 use tidegate_core::journal::{Change, Fingerprint};
 use tidegate_core::quota::{Buckets, Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
 use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
-use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source, Stream};
+use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source};
 use tokio::sync::{Notify, Semaphore};
 
 /// Everything that exists once a process. Cheap to clone.
@@ -45,8 +46,10 @@ struct Outward {
     fixed: Option<Arc<dyn Transport>>,
     transports: Vec<(Reach, Duration, Arc<dyn Transport>)>,
     slots: Option<Arc<Semaphore>>,
-    /// By connector, bucket, scope and share.
-    quotas: HashMap<(&'static str, &'static str, String, u8), Quota>,
+    /// The databases of addresses, and their files' times when they were read.
+    geoip: Option<(GeoIpConfig, [Option<SystemTime>; 2], Arc<GeoIp>)>,
+    /// By connector, bucket and scope.
+    quotas: HashMap<(&'static str, &'static str, String), Quota>,
 }
 
 /// A source, ready to be collected.
@@ -194,6 +197,7 @@ impl World {
     pub fn sinks(&self, config: &Config, tenant: &str) -> Result<Vec<OpenSink>, StartError> {
         let Some(ours) = config.tenants.get(tenant) else { return Ok(Vec::new()) };
         let mut out = Vec::new();
+        let geoip = self.geoip(&config.geoip)?;
         for (key, sink) in &ours.sinks {
             let wrong =
                 |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
@@ -210,14 +214,21 @@ impl World {
             let mut routes = HashMap::new();
             for (source, settings) in &ours.sources {
                 let connector = settings.connector;
-                let takes = |stream: &&'static Stream| sink.streams.takes(connector.name(), stream.name);
-                let streams = settings.stored_streams().filter(takes).collect();
+                let filter = sink.streams.clone();
+                let takes = Box::new(move |stream: &str| filter.takes(connector.name(), stream));
                 let revisions = settings.revisions == Revisions::All;
-                routes.insert(source.clone(), Route { connector, streams, revisions });
+                let organisation = connector.organisation_id(&settings.table);
+                routes.insert(source.clone(), Route { connector, organisation, takes, revisions });
             }
             let namespace = open.namespace().to_owned();
-            let renderer =
-                Renderer { tenant: tenant.into(), schema, routes, original: sink.original, namespace };
+            let renderer = Renderer {
+                tenant: tenant.into(),
+                schema,
+                routes,
+                original: sink.original,
+                namespace,
+                geoip: geoip.clone(),
+            };
             let start = match sink.start {
                 SinkStart::Now => Start::Now,
                 SinkStart::Kept => Start::Kept,
@@ -245,12 +256,33 @@ impl World {
         let mut outward = self.outward.lock().unwrap_or_else(PoisonError::into_inner);
         let mut of = |bucket: Bucket| {
             let Bucket { name, scope, budget, organisation, streams } = bucket;
-            let key = (source.connector.name(), name, scope, source.quota.value());
-            let quota = outward.quotas.entry(key).or_insert_with(|| Quota::new(share)).clone();
+            let key = (source.connector.name(), name, scope);
+            let quota = outward.quotas.entry(key).or_default().held(share);
             quota.configure(budget, organisation);
             (name, streams, quota)
         };
         Ok(Buckets::new(source.connector.buckets(&source.table)?.into_iter().map(&mut of).collect()))
+    }
+
+    /// All tenants share what is read once, until a file is replaced.
+    fn geoip(&self, config: &GeoIpConfig) -> Result<Option<Arc<GeoIp>>, StartError> {
+        let GeoIpConfig { city, asn } = config;
+        if city.is_none() && asn.is_none() {
+            return Ok(None);
+        }
+        let time = |path: &Option<PathBuf>| path.as_ref()?.metadata().ok()?.modified().ok();
+        let times = [time(city), time(asn)];
+        let mut outward = self.outward.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, geoip)) =
+            outward.geoip.as_ref().filter(|(known, then, _)| known == config && *then == times)
+        {
+            return Ok(Some(Arc::clone(geoip)));
+        }
+        let geoip = GeoIp::open(city.as_deref(), asn.as_deref())
+            .map_err(|error| StartError::Config(format!("[geoip]: {error}")))?;
+        let geoip = Arc::new(geoip);
+        outward.geoip = Some((config.clone(), times, Arc::clone(&geoip)));
+        Ok(Some(geoip))
     }
 
     fn client(&self, config: &Config, reach: &Reach, pages: bool) -> Result<Client, SettingsError> {
@@ -299,5 +331,72 @@ pub fn journal_dir(config: &Config, tenant: &str) -> PathBuf {
     match config.tenants.get(tenant) {
         Some(ours) => ours.journal.dir.clone(),
         None => config.journal.dir.join(tenant),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use tidegate_core::journal::DeadLetter;
+
+    /// Files stand in `DIR`, which is there as long as it is held.
+    fn world(text: &str) -> (World, Config, tempfile::TempDir) {
+        let (world, dir) = (World::new(&[]), tempfile::tempdir().unwrap());
+        let (path, place) = (dir.path().join("pipeline.toml"), dir.path().display().to_string());
+        std::fs::write(dir.path().join("token"), "secret").unwrap();
+        std::fs::write(&path, text.replace("DIR", &place)).unwrap();
+        let config = config::load(&path, std::iter::empty(), &world.connectors, world.kinds).unwrap();
+        (world, config, dir)
+    }
+
+    #[test]
+    fn sources_of_one_organisation_share_its_budget_and_the_smallest_share_of_it() {
+        let tenant = |name: &str, quota: &str| {
+            format!(
+                "[tenant.{name}]\nsinks = []\n[tenant.{name}.source.okta]\nconnector = \"okta\"\nquota = \"{quota}\"\n\
+                 url = \"https://acme.okta.com\"\nauth = {{ token = \"file:DIR/token\" }}\n"
+            )
+        };
+        let (world, config, _dir) = world(&(tenant("one", "80%") + &tenant("two", "20%")));
+        let budget =
+            |tenant: &str| world.sources(&config, tenant).unwrap().remove(0).http.quota().unwrap().clone();
+        let one = budget("one");
+        let alone = one.period();
+        let two = budget("two");
+        assert_eq!((one.id(), one.period(), two.period()), (two.id(), alone * 4, alone * 4));
+        drop(two);
+        assert_eq!(one.period(), alone, "a tenant that is gone wants nothing");
+    }
+
+    #[test]
+    fn what_is_stored_of_a_stream_that_is_configured_no_more_still_goes_to_sinks_that_take_it() {
+        let (world, config, _dir) = world(
+            "[tenant.acme.source.google]\nconnector = \"google_workspace\"\nstreams = [\"login\"]\n\
+             auth = { service_account = \"file:/none.json\", subject = \"auditor@example.com\" }\n\
+             [sink.files]\nkind = \"file\"\ndir = \"DIR/out\"\nstreams = [\"*\", \"!google_workspace/meet\"]\n",
+        );
+        let sink = world.sinks(&config, "acme").unwrap().remove(0);
+        let takes = |stream: &str| {
+            let letter = DeadLetter {
+                id: 1,
+                sink: "files".to_owned(),
+                source: "google".to_owned(),
+                stream: stream.to_owned(),
+                page: 1,
+                record: 0,
+                event: None,
+                kind: "rejected".to_owned(),
+                reason: String::new(),
+                at: DateTime::UNIX_EPOCH,
+                copy: bytes::Bytes::new(),
+                revision: None,
+                occurrence: 0,
+                retry: true,
+            };
+            sink.renderer.takes(&letter)
+        };
+        assert!(takes("login") && takes("drive") && takes("chat"));
+        assert!(!takes("meet"), "declined");
     }
 }

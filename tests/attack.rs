@@ -160,8 +160,7 @@ impl Bench {
 
     fn deliverer(&self, sink: &Arc<Target>) -> Deliverer {
         let connector = tidegate_connectors::ALL[0];
-        let streams = connector.streams().iter().collect();
-        let route = Route { connector, streams, revisions: true };
+        let route = Route { connector, organisation: None, takes: Box::new(|_| true), revisions: true };
         Deliverer {
             key: "siem".to_owned(),
             sink: Arc::clone(sink) as Arc<dyn Sink>,
@@ -171,6 +170,7 @@ impl Bench {
                 routes: HashMap::from([("okta".to_owned(), route)]),
                 original: false,
                 namespace: "default".to_owned(),
+                geoip: None,
             }),
             journal: self.journal.clone(),
             clock: Clock::starting_at(base()),
@@ -294,6 +294,7 @@ async fn what_is_stored_of_a_source_that_left_the_configuration_is_kept_as_dead_
         routes: HashMap::new(),
         original: false,
         namespace: "default".to_owned(),
+        geoip: None,
     };
     let signal = Signal::default();
     signal.go(Phase::Drain);

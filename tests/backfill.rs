@@ -7,11 +7,13 @@ mod common;
 mod duo;
 
 use chrono::TimeDelta;
+use clap::Parser as _;
 use common::base;
 use duo::{DuoRig, generated};
 use std::time::Duration;
 use tidegate::cli::backfill::{Args, lines};
 use tidegate::cli::{coverage, status};
+use tidegate_core::collect::feed;
 use tidegate_core::journal::{
     Change, FileJournal, Grade, Interval, Journal as _, OpenOptions, Reader, State,
 };
@@ -168,6 +170,53 @@ async fn a_hole_is_repaired_by_its_number_and_one_that_cannot_be_says_so() {
     assert_eq!((code, said.contains("the ledger has no hole 4711")), (20, true), "{said}");
 }
 
+fn holes(rig: &DuoRig) -> Vec<Interval> {
+    rig.state().coverage.into_iter().filter(|row| row.grade == Grade::Hole).collect()
+}
+
+/// Nothing was allowed for two hours, and the collector wrote that down.
+#[tokio::test(start_paused = true)]
+async fn a_hole_that_the_collector_wrote_is_repaired_by_its_number_and_read_once() {
+    let access = [("activity".to_owned(), Access::Forbidden)].into();
+    let rig = DuoRig::new(DuoConfig { access, ..account() }, STREAMS);
+    rig.run(Duration::from_secs(2 * 3_600)).await;
+    let written = holes(&rig);
+    assert_eq!((written.len(), written[0].cause.as_deref()), (1, Some("permission")));
+    assert!(records(&rig, "activity") == 0 && written[0].to - written[0].from > TimeDelta::hours(7));
+    rig.duo.set_access("activity", Access::Granted);
+    let (code, said) = backfill(&rig, &Args { hole: Some(written[0].id), ..args() }).await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("backfill finished"), "{said}");
+    assert_eq!(holes(&rig), Vec::new());
+    let all = rig
+        .duo
+        .known()
+        .iter()
+        .filter(|known| known.stream == "activity" && known.occurred_at >= written[0].from)
+        .count();
+    assert_eq!(records(&rig, "activity"), all as u64);
+    let refused = backfill(&rig, &Args { hole: Some(written[0].id), ..args() }).await;
+    assert_eq!(refused.0, 20, "it is no hole any more: {}", refused.1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_hole_that_the_vendor_half_forgot_the_other_half_is_read() {
+    let rig = DuoRig::new(account(), &format!("{STREAMS}\nstream.activity.retention = \"30h\""));
+    sync(&rig).await;
+    let journal = rig.journal();
+    let old = hole(50, 20, Some(-1));
+    FileJournal::open(&journal, OpenOptions::new("test", base())).unwrap().commit(&[old]).unwrap();
+    let (code, said) = backfill(&rig, &Args { hole: Some(holes(&rig)[0].id), ..args() }).await;
+    assert_eq!(code, 10, "some seconds were forgotten while it waited for the vendor's limit: {said}");
+    let left = holes(&rig);
+    assert_eq!(left[0].from, base() - TimeDelta::hours(50));
+    let reached = left.last().unwrap().to - (base() - TimeDelta::hours(30));
+    assert!(TimeDelta::zero() <= reached && reached < TimeDelta::minutes(15), "{left:?}");
+    let (code, said) = backfill(&rig, &Args { hole: Some(left[0].id), ..args() }).await;
+    assert_eq!(code, 20);
+    assert!(said.contains("cannot be recovered: the vendor does not show that time any more"), "{said}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_may_not_be_read_fails_with_its_remedy() {
     let access = [("activity".to_owned(), Access::Forbidden)].into();
@@ -179,6 +228,53 @@ async fn a_stream_that_may_not_be_read_fails_with_its_remedy() {
         "{said}"
     );
     assert_eq!(records(&rig, "authentication"), 600, "the other stream is read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn spent_time_goes_before_a_source_that_failed_and_both_are_said() {
+    let access = [("activity".to_owned(), Access::Forbidden)].into();
+    let rig = DuoRig::new(DuoConfig { access, ..account() }, STREAMS);
+    let short = Args { max_duration: Some(Duration::from_secs(150)), ..from("97h") };
+    let (code, said) = backfill(&rig, &short).await;
+    assert_eq!(code, 12, "{said}");
+    assert!(said.contains("acme/duo  NOT ALLOWED") && said.contains("  Fix: "), "{said}");
+    assert!(said.contains("acme: ended after "), "{said}");
+}
+
+/// The vendor keeps two days.
+#[tokio::test(start_paused = true)]
+async fn what_the_vendor_has_forgotten_is_not_called_finished() {
+    let rig = DuoRig::new(account(), &format!("{STREAMS}\nstream.activity.retention = \"2d\""));
+    for again in [false, true] {
+        let (code, said) = backfill(&rig, &Args { again, ..from("97h") }).await;
+        assert_eq!(code, 10, "{said}");
+        assert!(said.contains("Z→05-30 00:05Z could not be read: retention (hole "), "{said}");
+        assert!(said.contains("not all of the time could be read") && !said.contains("finished"), "{said}");
+        assert!(!said.contains("duo/authentication"), "{said}");
+    }
+    assert_eq!(records(&rig, "authentication"), 600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_of_a_stream_that_nobody_runs_any_more_is_refused_by_name() {
+    let rig = DuoRig::new(account(), STREAMS);
+    sync(&rig).await;
+    let before = base() - TimeDelta::days(9);
+    let begun = Change::Work(feed::backfill("duo", "telephony", before, Some(base()), false));
+    FileJournal::open(rig.journal(), OpenOptions::new("test", base())).unwrap().commit(&[begun]).unwrap();
+    let (code, said) = backfill(&rig, &args()).await;
+    assert_eq!(code, 20, "{said}");
+    assert!(said.contains("does not run stream telephony, but authentication, activity; add it"), "{said}");
+}
+
+#[test]
+fn again_is_said_of_a_time_or_a_hole() {
+    let parsed = |more: &[&str]| {
+        let words = ["tidegate", "backfill", "acme", "--again"].into_iter().chain(more.iter().copied());
+        tidegate::cli::Cli::try_parse_from(words).map(drop).map_err(|error| error.to_string())
+    };
+    assert!(parsed(&[]).unwrap_err().contains("--from <TIME>|--hole <HOLE>"), "{:?}", parsed(&[]));
+    assert_eq!((parsed(&["--from", "30d"]), parsed(&["--hole", "7"])), (Ok(()), Ok(())));
 }
 
 #[tokio::test(start_paused = true)]

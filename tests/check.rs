@@ -122,7 +122,11 @@ async fn offline_it_says_what_is_off_and_what_cannot_work_as_it_is_meant() {
     let (code, text) = said(&rig, &Args { online: false, json: false }).await;
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("acme/duo/telephony  off: no telephony"), "{text}");
-    assert!(text.contains("warning: activity: ids are forgotten after 3 d, but sweeps may read a record again until 9 d after it"), "{text}");
+    assert!(text.contains("warning: authentication: ids are forgotten after 3 d, but sweeps may read a record again until 7 d 6 h after it"), "{text}");
+    assert!(
+        !text.contains("activity: ids are forgotten"),
+        "who shows a day cannot show it again after three: {text}"
+    );
     assert!(
         text.contains("warning: activity: the horizon 2 d is longer than the vendor keeps records (1 d)"),
         "{text}"

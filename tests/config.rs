@@ -416,12 +416,15 @@ fn a_schema_beside_a_sink_that_insists_on_another_is_an_error() {
     let any = Opinion { default: Some("ecs"), required: None };
     let none = Opinion { default: None, required: None };
     let without = one(ACME).unwrap();
+    let lines = one(&ACME.replace("kind = \"file\"", "kind = \"file\"\nschema = \"leef\"")).unwrap();
+    let error = lines.tenants["acme"].sinks["files"].schema_for(&any).unwrap_err();
+    assert!(error.message.contains("takes JSON documents alone"), "{error}");
     let sink = &without.tenants["acme"].sinks["files"];
     assert_eq!(sink.schema_for(&raw).unwrap(), "raw");
     assert_eq!(sink.schema_for(&any).unwrap(), "ecs");
     let error = sink.schema_for(&none).unwrap_err();
     assert_eq!(
-        (error.key.as_str(), error.message.contains("accepted: ecs, raw")),
+        (error.key.as_str(), error.message.contains("accepted: ecs, leef, ocsf, ocsf_1_9, raw")),
         ("schema", true),
         "{error}"
     );
@@ -713,6 +716,7 @@ mod documentation {
             ("root", "/properties"),
             ("journal", "/properties/journal/properties"),
             ("http", "/properties/http/properties"),
+            ("geoip", "/properties/geoip/properties"),
             ("tenant", "/$defs/tenant/properties"),
             ("source", "/$defs/source/anyOf/0/properties"),
             ("stream", "/$defs/source/anyOf/0/properties/stream/additionalProperties/properties"),

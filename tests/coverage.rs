@@ -4,39 +4,12 @@
 
 #[path = "common/books.rs"]
 mod books;
-#[allow(dead_code, reason = "shared with the tests of the configuration")]
-#[path = "config/fakes.rs"]
-mod fakes;
 
-use books::{Books, at};
+use books::{Books, TENANT, at, row};
 use chrono::TimeDelta;
 use serde_json::Value;
 use tidegate::cli::coverage::{Args, lines};
 use tidegate_core::journal::{Change, Grade, Interval, Key, Lane, NewPage, NewRecord};
-
-/// Two windowed streams (horizons 30 min and a day), one feed, one stream and one source that are off.
-const TENANT: &str = r#"
-[tenant.acme.source.okta]
-connector = "okta"
-url = "https://acme.okta.com"
-auth = { token = "env:T" }
-
-[tenant.acme.source.work]
-connector = "google_workspace"
-url = "https://work.example.com"
-auth = { token = "env:T" }
-stream.drive.off = "too much of it"
-
-[tenant.acme.source.lab]
-connector = "google_workspace"
-url = "https://lab.example.com"
-auth = { token = "env:T" }
-off = "no Workspace licence"
-
-[sink.files]
-kind = "file"
-dir = "out"
-"#;
 
 fn args(from: &str, to: &str) -> Args {
     let time = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -53,25 +26,6 @@ fn statements(books: &Books) -> Vec<Value> {
     let (_, lines) = lines(&books.world, &books.config, &Args { json: true, ..args("", "") });
     let object: Value = serde_json::from_str(&lines[0]).unwrap();
     object["acme"].as_array().unwrap().clone()
-}
-
-/// A row of the ledger; times are hours before [`books::now`].
-fn row(stream: &str, from: i64, to: i64, grade: Grade, count: u64) -> Interval {
-    let (source, stream) = stream.split_once('/').unwrap();
-    Interval {
-        id: 0,
-        source: source.to_owned(),
-        stream: stream.to_owned(),
-        from: at(from),
-        to: at(to),
-        grade,
-        cause: None,
-        repairable_until: None,
-        count,
-        oldest: None,
-        newest: None,
-        read_at: at(to),
-    }
 }
 
 fn hole(stream: &str, from: i64, to: i64, cause: &str, days: Option<i64>) -> Interval {
@@ -195,6 +149,80 @@ fn json_keeps_the_ledgers_rows_and_says_what_is_off() {
     assert_eq!(off("work", "drive"), Some("too much of it"));
     let summary = said.iter().find(|said| said["summary"].is_object()).unwrap();
     assert_eq!((&summary["summary"]["fetched"], &summary["summary"]["settled"]), (&1.0.into(), &Value::Null));
+}
+
+/// The fakes' vendor keeps 90 days.
+#[test]
+fn of_a_hole_it_is_said_which_part_can_be_recovered_until_when_and_why_not() {
+    let day = |days: i64| days * 24;
+    let books = Books::new(
+        TENANT,
+        ledger(vec![
+            hole("work/login", day(100), day(95), "permission", Some(-10)),
+            row("work/login", day(95), day(92), Grade::Settled, 1),
+            hole("work/login", day(92), day(88), "permission", Some(-2)),
+            row("work/login", day(88), day(50), Grade::Settled, 1),
+            hole("work/login", day(50), day(40), "credential", Some(40)),
+            row("work/login", day(40), day(30), Grade::Settled, 1),
+            hole("work/login", day(30), day(30) - 1, "burst", None),
+        ]),
+    );
+    let said = table(&books, &args("", ""));
+    let of = |cause: &str, n: usize| {
+        let mut lines = said.lines().skip_while(|line| !line.contains(cause) || !line.starts_with("hole"));
+        lines.nth(n).unwrap().trim().to_owned()
+    };
+    assert!(said.contains("cannot be recovered: the vendor does not show that time any more"), "{said}");
+    assert!(
+        said.contains(
+            "recoverable from 03-03 00:05Z on until 2026-06-03 (what is before it is gone): tidegate"
+        ),
+        "{said}"
+    );
+    assert!(
+        of("credential", 1).starts_with("recoverable until 2026-07-11, its end until 2026-07-21: "),
+        "{said}"
+    );
+    assert!(of("burst", 1).starts_with("cannot be recovered: one moment held more records"), "{said}");
+    let holes: Vec<Value> = statements(&books).into_iter().filter(|said| said["grade"] == "hole").collect();
+    assert_eq!(holes.len(), 4);
+    assert_eq!(holes[0]["recoverable"], Value::Null);
+    assert!(
+        holes[1]["recoverable"]["from"].as_str().unwrap().starts_with("2026-03-03T00:05:"),
+        "{}",
+        holes[1]
+    );
+}
+
+#[test]
+fn a_bridge_over_a_refused_cursor_is_said() {
+    let bridge =
+        Interval { cause: Some("bridge".to_owned()), ..row("okta/system_log", 40, 39, Grade::Chain, 7) };
+    let rows = vec![row("okta/system_log", 48, 40, Grade::Chain, 7), bridge];
+    let books = Books::new(TENANT, ledger(rows));
+    let said = table(&books, &args("", ""));
+    assert!(
+        said.contains(
+            "okta/system_log  bridge: 05-30 08:00Z→09:00Z, read again by time after the vendor refused"
+        ),
+        "{said}"
+    );
+}
+
+/// It was read until it was declared off a day ago.
+#[test]
+fn the_time_in_which_a_stream_was_off_is_declared_and_not_unread() {
+    let rows =
+        vec![row("work/drive", 48, 24, Grade::Settled, 7), row("work/login", 48, 0, Grade::Settled, 7)];
+    let books = Books::new(TENANT, ledger(rows));
+    let said = table(&books, &args("96h", ""));
+    for off in ["05-28 00:00Z→05-30 00:00Z", "05-31 00:00Z→06-01 00:00Z"] {
+        assert!(said.contains(&format!("work/drive  off: {off}, declared: too much of it")), "{said}");
+    }
+    assert!(!said.contains("work/drive  not read yet") && !said.contains("work/drive  ends"), "{said}");
+    let statements = statements(&books);
+    let mut off = statements.iter().filter(|said| said["stream"] == "drive" && said["unread"].is_object());
+    assert_eq!(off.next().unwrap()["off"], "too much of it");
 }
 
 #[test]

@@ -39,6 +39,10 @@ async fn complete_is_0_and_the_summary_has_its_shape() {
         assert_eq!(summary[key], 0, "{key}");
     }
     assert_eq!(summary["failed"], serde_json::json!([]));
+    let stream = &summary["streams"][0];
+    assert_eq!((&stream["stream"], &stream["fetched"]), (&"acme/okta/system_log".into(), &300.into()));
+    assert!(stream["read_to"].is_string() && stream["caught_up"] == true, "{stream}");
+    assert!(text(&output).contains("Z  300  new records\ncomplete: 300 new records"), "{}", text(&output));
     assert!(summary["run"].is_string() && summary["seconds"].is_number());
     let written: serde_json::Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
     assert_eq!(written, summary);
@@ -99,6 +103,10 @@ async fn a_vendor_that_never_answers_cannot_make_sync_hang() {
     let output = sync(&stage, &["--max-duration", "1s"]).await;
     assert_eq!(output.status.code(), Some(12), "{}", text(&output));
     assert!(began.elapsed() < Duration::from_secs(60));
+    let stream = &json(&output)["streams"][0];
+    assert_eq!((&stream["pages"], &stream["read_to"]), (&0.into(), &serde_json::Value::Null), "{stream}");
+    let said = text(&output);
+    assert!(said.contains("acme/okta/system_log  never read  0  new records  NOTHING CAME"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

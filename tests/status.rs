@@ -5,11 +5,8 @@
 
 #[path = "common/books.rs"]
 mod books;
-#[allow(dead_code, reason = "shared with the tests of the configuration")]
-#[path = "config/fakes.rs"]
-mod fakes;
 
-use books::{Books, at, now, part, rows};
+use books::{Books, TENANT, at, now, part, rows};
 use chrono::TimeDelta;
 use serde_json::Value;
 use tidegate::cli::status::{Args, lines};
@@ -20,32 +17,12 @@ use tidegate_core::collect::window::Memo;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::journal::{Change, Grade, Interval, Lane, QuotaRow, Work};
 
-const TENANT: &str = r#"
-[tenant.acme.source.okta]
-connector = "okta"
-url = "https://acme.okta.com"
-auth = { token = "env:T" }
-
-[tenant.acme.source.work]
-connector = "google_workspace"
-url = "https://work.example.com"
-auth = { token = "env:T" }
-streams = ["*"]
-stream.drive.off = "too much of it"
-
-[tenant.acme.source.lab]
-connector = "google_workspace"
-url = "https://lab.example.com"
-auth = { token = "env:T" }
-off = "no Workspace licence"
-
-[sink.files]
-kind = "file"
-dir = "out"
-"#;
-
 fn status(changes: Vec<Change>) -> (String, Value) {
-    let books = Books::new(TENANT, changes);
+    status_of(TENANT, changes)
+}
+
+fn status_of(tenant: &str, changes: Vec<Change>) -> (String, Value) {
+    let books = Books::new(tenant, changes);
     let shown = |json| {
         let (code, lines) = lines(&books.world, &books.config, &Args { tenant: Vec::new(), json });
         assert_eq!(code, 0);
@@ -80,20 +57,8 @@ fn chain(page: i64, record: i64) -> Work {
 }
 
 fn cover(source: &str, stream: &str, (from, to): (i64, i64), grade: Grade, cause: Option<&str>) -> Change {
-    Change::Cover(Interval {
-        id: 0,
-        source: source.to_owned(),
-        stream: stream.to_owned(),
-        from: at(from),
-        to: at(to),
-        grade,
-        cause: cause.map(str::to_owned),
-        repairable_until: None,
-        count: 0,
-        oldest: None,
-        newest: None,
-        read_at: at(to),
-    })
+    let row = books::row(&format!("{source}/{stream}"), from, to, grade, 0);
+    Change::Cover(Interval { cause: cause.map(str::to_owned), ..row })
 }
 
 #[test]
@@ -193,6 +158,106 @@ fn a_source_that_is_behind_because_of_the_vendors_limit_waits_and_is_not_broken(
         line(&text, "okta/system_log").contains("caught up"),
         "who has everything waits for nothing: {text}"
     );
+}
+
+/// The vendor makes us wait 41 s in one of its limits, and an hour in the other.
+#[test]
+fn a_stream_waits_for_the_limit_that_it_spends_from() {
+    let until = |seconds: i64| (now() + TimeDelta::seconds(seconds)).to_rfc3339();
+    let state = format!(
+        "{{\"alerts\": {{\"not_before\": \"{}\"}}, \"requests\": {{\"not_before\": \"{}\"}}}}",
+        until(3_600),
+        until(41)
+    );
+    let mut changes = rows("work", "login", 5, 29);
+    changes.extend(rows("work", "alerts", 5, 29));
+    changes.push(Change::Quota(QuotaRow { source: "work".to_owned(), not_before: None, state }));
+    let (text, object) = status(changes);
+    assert!(line(&text, "work/login").contains("waiting 41 s"), "{text}");
+    assert!(line(&text, "work/alerts").contains("waiting 3600 s"), "{text}");
+    let of = |stream: &str| {
+        let works = object["works"].as_array().unwrap();
+        works.iter().find(|work| work["stream"] == stream).unwrap()["quota"].as_str().unwrap().to_owned()
+    };
+    assert!(
+        of("login").starts_with("waiting 41 s") && of("alerts").starts_with("waiting 3600 s"),
+        "{object}"
+    );
+}
+
+#[test]
+fn a_sweep_or_backfill_that_fails_is_said_beside_what_live_reading_does() {
+    let mut changes = rows("work", "login", 0, 26);
+    let fail = |change: &mut Change, since: i64| {
+        let Change::Work(work) = change else { panic!() };
+        let memo: Memo = serde_json::from_str(&work.memo).unwrap();
+        work.memo = serde_json::to_string(&Memo { failing: Some(at(since)), ..memo }).unwrap();
+        work.reason = Some("the server failed (503)\nask the vendor's status page".to_owned());
+        work.wait_until = Some(now() + TimeDelta::seconds(90));
+    };
+    changes.extend([part("work", "login", "gap-1", (150, 144), 40, None)]);
+    changes.extend([part("work", "login", "gap-1", (130, 126), 40, None)]);
+    fail(&mut changes[3], 2);
+    fail(&mut changes[4], 3);
+    let (text, object) = status(changes.clone());
+    let said = line(&text, "work/login");
+    let beside = "caught up · a backfill fails since 05-31 21:00Z: the server failed (503); next try in 1 min · backfill 75 %";
+    assert!(said.contains(beside), "{text}");
+    assert!(text.contains("Fix: ask the vendor's status page"), "{text}");
+    let login = of(&object, "login");
+    assert_eq!(login["doing"], "caught_up");
+    assert_eq!(
+        (&login["beside"][0]["lane"], &login["beside"][0]["fault"]),
+        (&"backfill".into(), &"the server failed (503)".into())
+    );
+    // What live reading suffers from too is said once.
+    fail(&mut changes[0], 1);
+    let (text, object) = status(changes);
+    assert_eq!(text.matches("the server failed (503)").count(), 1, "{text}");
+    assert_eq!(of(&object, "login")["doing"], "broken");
+}
+
+#[test]
+fn a_stream_that_is_asked_seldom_is_behind_or_quiet_by_its_own_measure() {
+    let hourly = TENANT.replace("[tenant.acme.source.work]", "poll = \"1h\"\n\n[tenant.acme.source.work]");
+    let of = |page: i64, record: i64| {
+        let (text, _) = status_of(&hourly, vec![Change::Work(chain(page, record))]);
+        line(&text, "okta/system_log").trim_start_matches("  okta/system_log").trim().to_owned()
+    };
+    assert_eq!(of(64, 64), "caught up");
+    assert_eq!(of(67, 67), "behind by 1 h 7 min");
+    assert_eq!(of(59, 119), "caught up", "one poll that brings nothing is no silence");
+    assert!(of(10, 130).starts_with("quiet since 05-31 21:50Z"));
+}
+
+/// Of five days the second is missing, and the fourth is not settled.
+#[test]
+fn read_and_settled_up_to_end_where_something_is_missing() {
+    let cover = |from, to, grade| cover("work", "login", (from, to), grade, None);
+    let mut changes = vec![
+        cover(120, 96, Grade::Settled),
+        cover(72, 48, Grade::Settled),
+        cover(48, 24, Grade::Fetched),
+        cover(24, 0, Grade::Settled),
+    ];
+    changes.extend(rows("work", "login", 0, 0));
+    let up_to = |changes: &[Change]| {
+        let (text, object) = status(changes.to_vec());
+        let login = of(&object, "login");
+        let time = |member: &str| login[member].as_str().unwrap().to_owned();
+        (line(&text, "work/login").contains(" only"), time("covered_to"), time("settled_to"))
+    };
+    let missing = "2026-05-28T00:00:00Z";
+    assert_eq!(up_to(&changes), (true, missing.to_owned(), missing.to_owned()));
+    changes.push(cover(96, 72, Grade::Hole));
+    assert_eq!(up_to(&changes), (true, missing.to_owned(), missing.to_owned()));
+    changes.push(cover(96, 72, Grade::Fetched));
+    assert_eq!(up_to(&changes), (false, "2026-06-01T00:00:00Z".to_owned(), missing.to_owned()));
+    changes.push(cover(96, 72, Grade::Settled));
+    // What was lost before the oldest time that was read takes nothing from it.
+    changes.push(cover(150, 120, Grade::Hole));
+    let settled = "2026-05-30T00:00:00Z".to_owned();
+    assert_eq!(up_to(&changes), (false, "2026-06-01T00:00:00Z".to_owned(), settled));
 }
 
 #[test]

@@ -3,8 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod common;
+#[path = "common/duo.rs"]
+mod duo;
 
 use common::{Stage, json, text};
+use duo::{DuoRig, generated};
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate::cli::run;
+use tidegate::serve::metrics;
+use tidegate_simulator::duo::DuoConfig;
 use tidegate_simulator::{Fault, RandomFaults, SimulateOptions};
 
 fn options(events: usize, seed: u64) -> SimulateOptions {
@@ -58,4 +66,37 @@ async fn a_dead_sink_a_revoked_token_and_a_burst_change_nothing_for_the_fourth()
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert_eq!(dead_sink.books().missing, Vec::<String>::new());
     assert_eq!(burst.books().missing, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_a_reload_took_away_is_gone_from_the_metrics() {
+    let generate = vec![generated("activity", 50, 1)];
+    let rig = DuoRig::new(DuoConfig { generate, ..DuoConfig::default() }, "streams = [\"activity\"]");
+    let file = rig.dir.path().join("pipeline.toml");
+    let one = std::fs::read_to_string(&file).unwrap();
+    let (_, source) = one.split_once("[tenant.acme").unwrap();
+    std::fs::write(&file, format!("{one}\n[tenant.globex{source}")).unwrap();
+    let both = rig.world.load(&file).unwrap();
+    std::fs::write(&file, one).unwrap();
+
+    let (world, again) = (rig.world.clone(), rig.world.clone());
+    let running =
+        tokio::spawn(async move { run::run(&world, Arc::new(both), move || again.load(&file)).await });
+    let seen = async || {
+        let said = metrics(&rig.world.boards).await;
+        ["acme", "globex"].map(|tenant| said.contains(&format!("{{tenant=\"{tenant}\"")))
+    };
+    let until = async |wanted: [bool; 2]| {
+        for _ in 0..600 {
+            if seen().await == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        panic!("it is {:?}", seen().await);
+    };
+    until([true, true]).await;
+    rig.world.reload.notify_one();
+    until([true, false]).await;
+    running.abort();
 }

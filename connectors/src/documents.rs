@@ -1,5 +1,6 @@
 //! What the tests of several connectors ask of ECS documents.
 
+use crate::testing::strict;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ fn context(stream: &Stream, original: bool) -> Context<'static> {
     let at = |text| tidegate_core::event::parse_time(text).unwrap();
     Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names: stream.names,
         fetched: at("2026-01-15T10:00:30Z"),
@@ -176,58 +178,6 @@ fn deep(value: &Json) -> usize {
         Json::Array(elements) => elements.iter().map(deep).max().unwrap_or(0),
         _ => 0,
     }
-}
-
-/// Reads JSON in which no member stands twice.
-fn strict(text: &str) -> Json {
-    struct Once(Json);
-    impl<'de> serde::Deserialize<'de> for Once {
-        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            struct Visit;
-            impl<'de> serde::de::Visitor<'de> for Visit {
-                type Value = Json;
-                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    f.write_str("JSON")
-                }
-                fn visit_unit<E>(self) -> Result<Json, E> {
-                    Ok(Json::Null)
-                }
-                fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-                    Ok(value.into())
-                }
-                fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-                    Ok(value.into())
-                }
-                fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-                    Ok(value.into())
-                }
-                fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-                    Ok(value.into())
-                }
-                fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-                    Ok(value.into())
-                }
-                fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut from: A) -> Result<Json, A::Error> {
-                    let mut all = Vec::new();
-                    while let Some(Once(one)) = from.next_element()? {
-                        all.push(one);
-                    }
-                    Ok(all.into())
-                }
-                fn visit_map<A: serde::de::MapAccess<'de>>(self, mut from: A) -> Result<Json, A::Error> {
-                    let mut all = serde_json::Map::new();
-                    while let Some((name, Once(one))) = from.next_entry::<String, Once>()? {
-                        if all.insert(name.clone(), one).is_some() {
-                            return Err(serde::de::Error::custom(format!("{name} stands twice")));
-                        }
-                    }
-                    Ok(all.into())
-                }
-            }
-            from.deserialize_any(Visit).map(Once)
-        }
-    }
-    serde_json::from_str::<Once>(text).unwrap_or_else(|error| panic!("{error}: {text}")).0
 }
 
 /// The leaves of JSON: path (positions left out) and value.

@@ -28,7 +28,9 @@ pub(crate) enum KeyError {
     NoPublicPart,
     #[error("the key cannot be used; accepted are RSA of 2048 bits and more, P-256 and P-384")]
     Unusable,
-    #[error("the JWK's alg is not known; accepted are RS256, RS384, RS512, ES256, ES384")]
+    #[error(
+        "the JWK's alg is not known; accepted are RS256, RS384, RS512, ES256, ES384, and PS256 for a certificate"
+    )]
     Algorithm,
     #[error("the key is no RSA key; this credential needs one (2048 bits and more)")]
     NotRsa,
@@ -44,7 +46,8 @@ enum Pair {
 /// A private key that signs.
 pub(crate) struct Key {
     pair: Pair,
-    algorithm: &'static str,
+    /// `alg` of what it signs.
+    pub(crate) algorithm: &'static str,
     /// The JWK's own `kid`.
     pub(crate) id: Option<String>,
 }
@@ -205,6 +208,7 @@ impl Key {
                     None | Some("RS256") => ("RS256", &RSA_PKCS1_SHA256),
                     Some("RS384") => ("RS384", &RSA_PKCS1_SHA384),
                     Some("RS512") => ("RS512", &RSA_PKCS1_SHA512),
+                    Some("PS256") => ("PS256", &RSA_PSS_SHA256),
                     Some(_) => return Err(KeyError::Algorithm),
                 };
                 let part = |part: Option<Part>| part.ok_or(KeyError::NoPublicPart);

@@ -18,6 +18,8 @@ pub mod google_workspace;
 mod key;
 pub mod okta;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod token;
 
 use tidegate_core::source::Connector;

@@ -1,11 +1,12 @@
 //! Access tokens of the OAuth kind: kept until four fifths of their life are over, renewed by one at a time.
 //!
-//! A failing token endpoint does not stop a log while the old token is good. A refused token is forgotten once, however
-//! many requests it was refused to.
+//! A token endpoint that fails, or refuses us, does not stop a log while the old token is good. A refused token is
+//! forgotten once, however many requests it was refused to.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderValue;
 use serde::Deserialize;
+use serde_json::Value as Json;
 use std::time::Duration;
 use tidegate_core::clock::Clock;
 use tidegate_core::fault::{Fault, FaultKind};
@@ -26,6 +27,8 @@ const USUAL_LIFE: f64 = 3600.0;
 pub(crate) struct Granted {
     value: Secret,
     life: Duration,
+    bound: bool,
+    scope: Option<String>,
 }
 
 impl Granted {
@@ -36,6 +39,10 @@ impl Granted {
             access_token: String,
             #[serde(default)]
             expires_in: Option<Life>,
+            #[serde(default)]
+            token_type: Json,
+            #[serde(default)]
+            scope: Json,
         }
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -55,8 +62,12 @@ impl Granted {
             Some(Life::Other(_)) | None => None,
         };
         let life = life.filter(|life: &f64| life.is_finite()).unwrap_or(USUAL_LIFE).clamp(10.0, 86_400.0);
-        let value = Secret::new(answer.access_token.into_bytes());
-        Ok(Self { value, life: Duration::from_secs_f64(life) })
+        Ok(Self {
+            value: Secret::new(answer.access_token.into_bytes()),
+            life: Duration::from_secs_f64(life),
+            bound: answer.token_type.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("dpop")),
+            scope: answer.scope.as_str().map(str::to_owned),
+        })
     }
 }
 
@@ -66,11 +77,17 @@ pub(crate) struct Bearer {
     pub(crate) header: HeaderValue,
     /// The secret in it, to keep it out of quoted words.
     pub(crate) secret: Secret,
+    /// The token is worth nothing without a proof of possession (DPoP).
+    pub(crate) bound: bool,
+    /// What it may be used for, where the answer said so.
+    pub(crate) scope: Option<String>,
     number: u64,
 }
 
 struct Token {
     value: Secret,
+    bound: bool,
+    scope: Option<String>,
     refresh: DateTime<Utc>,
     end: DateTime<Utc>,
 }
@@ -109,38 +126,50 @@ impl Tokens {
                     };
                     let (refresh, end) = (now + after(REFRESH), now + after(1.0));
                     state.number += 1;
-                    state.token = Some(Token { value: granted.value, refresh, end });
+                    let Granted { value, bound, scope, .. } = granted;
+                    state.token = Some(Token { value, bound, scope, refresh, end });
                 }
-                Err(PollError::Retry { cause, after }) => match &mut state.token {
+                Err(error) => match &mut state.token {
                     Some(token) if now < token.end => {
-                        tracing::warn!(%cause, "keeping the access token, its renewal failed");
-                        token.refresh = now + AGAIN;
+                        tracing::warn!(%error, "keeping the access token, its renewal failed");
+                        // A vendor that counts refusals is not to be provoked.
+                        let rest = match error {
+                            PollError::Retry { .. } => AGAIN,
+                            _ => ((token.end - now) / 2).max(AGAIN),
+                        };
+                        token.refresh = now + rest;
                     }
                     _ => {
-                        let error = PollError::Retry { cause, after };
-                        let rest = after.and_then(|after| TimeDelta::from_std(after).ok()).unwrap_or(REST);
-                        state.failed = Some((now + rest, error.clone()));
+                        if let PollError::Retry { after, .. } = &error {
+                            let rest = after.and_then(|after| TimeDelta::from_std(after).ok());
+                            state.failed = Some((now + rest.unwrap_or(REST), error.clone()));
+                        }
                         return Err(error);
                     }
                 },
-                Err(error) => return Err(error),
             }
         }
         let number = state.number;
         let unusable =
             |message: &str| PollError::Retry { after: None, cause: Fault::new(FaultKind::Answer, message) };
         let token = state.token.as_ref().ok_or_else(|| unusable("no token was granted"))?;
-        let header = token
-            .value
-            .header_value("Bearer ")
-            .map_err(|_| unusable("the access token fits in no header"))?;
-        Ok(Bearer { header, secret: token.value.clone(), number })
+        let Token { value, bound, scope, .. } = token;
+        let scheme = if *bound { "DPoP " } else { "Bearer " };
+        let header =
+            value.header_value(scheme).map_err(|_| unusable("the access token fits in no header"))?;
+        Ok(Bearer { header, secret: value.clone(), bound: *bound, scope: scope.clone(), number })
     }
 
     /// The API refused this token: the next [`Tokens::bearer`] fetches another one, unless somebody did already.
     pub(crate) async fn refused(&self, bearer: &Bearer) {
+        self.refused_unless(bearer, || true).await;
+    }
+
+    /// The same where a younger token may not do either: `younger_does` is asked whether it does.
+    pub(crate) async fn refused_unless(&self, bearer: &Bearer, younger_does: impl FnOnce() -> bool) {
         let mut state = self.0.lock().await;
-        if state.number == bearer.number {
+        let younger = state.number != bearer.number;
+        if !(younger_does() && younger) {
             state.token = None;
         }
     }

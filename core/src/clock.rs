@@ -32,6 +32,12 @@ impl Clock {
         Self { base: self.base, offset_ms: Arc::new(AtomicI64::new(offset.num_milliseconds())) }
     }
 
+    /// Sets this clock and its clones, as an administrator may set a machine's: from here on it is wrong by `offset`.
+    #[cfg(test)]
+    pub(crate) fn set(&self, offset: TimeDelta) {
+        self.offset_ms.store(offset.num_milliseconds(), Ordering::Relaxed);
+    }
+
     /// Now, in UTC.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {

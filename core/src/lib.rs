@@ -9,6 +9,7 @@ pub mod collect;
 pub mod deliver;
 pub mod event;
 pub mod fault;
+pub mod geoip;
 pub mod http;
 pub mod journal;
 pub mod json;

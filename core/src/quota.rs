@@ -1,4 +1,5 @@
-//! One budget per vendor organisation, shared by all its streams.
+//! Budgets of requests, as vendors count them: of an organisation, of one log endpoint of it, of an app over many
+//! organisations. One a process each, shared by all streams that spend from it, of however many sources.
 //!
 //! Three things say when the next request may go, and the latest wins: a ceiling (`governor`: our share of the vendor's
 //! limit, evenly spaced, so that it holds over *any* stretch of the vendor's span), the vendor's own answers (a `429`, or
@@ -36,7 +37,7 @@ const UNUSED: Duration = Duration::from_secs(1);
 const CONCURRENCY_WAIT: Duration = Duration::from_secs(1);
 
 /// Which part of the vendor's limit is ours: `"50%"` unless configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u32);
 
 impl Default for Share {
@@ -108,6 +109,17 @@ pub struct Counters {
     pub concurrency_refusals: u64,
 }
 
+impl Counters {
+    /// Counters only grow: the greater ones are the later ones.
+    fn max(self, other: Self) -> Self {
+        Self {
+            requests: self.requests.max(other.requests),
+            refused_429: self.refused_429.max(other.refused_429),
+            concurrency_refusals: self.concurrency_refusals.max(other.concurrency_refusals),
+        }
+    }
+}
+
 /// A budget as a status page shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct QuotaStatus {
@@ -166,7 +178,8 @@ fn waiting(wait: Duration, seen: Option<(u32, u32)>, ours: usize) -> String {
 type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>;
 
 struct Inner {
-    share: Share,
+    /// What holders allow us, and how many of them.
+    shares: BTreeMap<Share, usize>,
     budget: Budget,
     organisation: Option<u32>,
     limit: Option<u32>,
@@ -178,7 +191,8 @@ struct Inner {
     wall: Option<DateTime<Utc>>,
     last: Option<Duration>,
     recent: VecDeque<Duration>,
-    limiter: Option<(Limiter, FakeRelativeClock)>,
+    /// Made for this period and with this clock.
+    limiter: Option<(Duration, Limiter, FakeRelativeClock)>,
     refusals: u32,
     counters: Counters,
     tickets: Tickets,
@@ -195,12 +209,18 @@ struct Tickets {
 impl Tickets {
     /// How many go before this holder, who stands behind all others if it is new.
     fn before(&mut self, holder: usize, now: Duration) -> u32 {
-        self.waiting.retain(|other, (_, due)| *other == holder || due.saturating_add(UNUSED) > now);
+        self.waiting.retain(|other, (_, due)| *other == holder || is_kept(*due, now));
         let next = self.next;
         let number = self.waiting.entry(holder).or_insert((next, now)).0;
         self.next = self.next.max(number.saturating_add(1));
         let before = self.waiting.values().filter(|(other, _)| *other < number).count();
         u32::try_from(before).unwrap_or(u32::MAX)
+    }
+
+    /// How many take turns with this holder, itself included.
+    fn turns(&self, holder: usize, now: Duration) -> u32 {
+        let others = self.waiting.iter().filter(|(other, (_, due))| **other != holder && is_kept(*due, now));
+        u32::try_from(others.count()).unwrap_or(u32::MAX).saturating_add(1)
     }
 
     fn told(&mut self, holder: usize, due: Duration) {
@@ -212,6 +232,11 @@ impl Tickets {
     fn give_back(&mut self, holder: usize) {
         self.waiting.remove(&holder);
     }
+}
+
+/// Whether a place in a queue is still its holder's.
+fn is_kept(due: Duration, now: Duration) -> bool {
+    due.saturating_add(UNUSED) > now
 }
 
 /// A source's budgets, each with the streams that spend from it; a stream's narrowest stands first.
@@ -302,6 +327,23 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 pub struct Quota {
     own: Arc<Mutex<Inner>>,
     wider: Vec<Arc<Mutex<Inner>>>,
+    _holder: Option<Arc<Holder>>,
+}
+
+/// Somebody who spends from a budget, until the last clone is gone: a reload may bring another share.
+struct Holder {
+    budget: Arc<Mutex<Inner>>,
+    share: Share,
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let mut budget = lock(&self.budget);
+        if let Some(holders) = budget.shares.get_mut(&self.share) {
+            *holders = holders.saturating_sub(1);
+        }
+        budget.shares.retain(|_, holders| *holders > 0);
+    }
 }
 
 impl fmt::Debug for Quota {
@@ -309,23 +351,16 @@ impl fmt::Debug for Quota {
         let inner = self.inner();
         f.debug_struct("Quota")
             .field("limit", &inner.limit())
-            .field("share", &inner.share)
+            .field("share", &inner.allowed())
             .finish_non_exhaustive()
     }
 }
 
 impl Default for Quota {
+    /// A fresh budget, of which half is ours until a holder says otherwise.
     fn default() -> Self {
-        Self::new(Share::default())
-    }
-}
-
-impl Quota {
-    /// A fresh budget of which this share is ours.
-    #[must_use]
-    pub fn new(share: Share) -> Self {
         let inner = Inner {
-            share,
+            shares: BTreeMap::new(),
             budget: Budget::default(),
             organisation: None,
             limit: None,
@@ -340,7 +375,18 @@ impl Quota {
             counters: Counters::default(),
             tickets: Tickets::default(),
         };
-        Self { own: Arc::new(Mutex::new(inner)), wider: Vec::new() }
+        Self { own: Arc::new(Mutex::new(inner)), wider: Vec::new(), _holder: None }
+    }
+}
+
+impl Quota {
+    /// The same for a holder that allows us this share of it. The vendor counts once, whatever holders allow: of those
+    /// there are, the smallest share is all of theirs.
+    #[must_use]
+    pub fn held(&self, share: Share) -> Self {
+        *self.inner().shares.entry(share).or_default() += 1;
+        let holder = Holder { budget: Arc::clone(&self.own), share };
+        Self { _holder: Some(Arc::new(holder)), ..self.clone() }
     }
 
     /// The same, when each request also spends from `wider`.
@@ -361,9 +407,7 @@ impl Quota {
     /// min(header, organisation × share) instead of header × share.
     pub fn configure(&self, budget: Budget, organisation: Option<u32>) {
         let mut inner = self.inner();
-        if (inner.budget, inner.organisation) != (budget, organisation) {
-            (inner.budget, inner.organisation, inner.limiter) = (budget, organisation, None);
-        }
+        (inner.budget, inner.organisation) = (budget, organisation);
     }
 
     /// Asks for one request. `None`: go, and it is counted; else how long to wait before asking again.
@@ -423,14 +467,16 @@ impl Quota {
         Arc::as_ptr(&self.own).addr()
     }
 
-    /// The time between two of our requests, if the budget is used evenly.
+    /// The time between two of our requests, if the budget is used evenly; where others wait at a wider one, that between
+    /// two of our turns there.
     #[must_use]
     pub fn period(&self) -> Duration {
-        std::iter::once(&self.own)
-            .chain(&self.wider)
-            .map(|budget| lock(budget).period())
-            .max()
-            .unwrap_or_default()
+        let turn = |wider: &Arc<Mutex<Inner>>| {
+            let wider = lock(wider);
+            wider.period().saturating_mul(wider.tickets.turns(self.id(), wider.now))
+        };
+        let own = self.inner().period();
+        self.wider.iter().map(turn).fold(own, Duration::max)
     }
 
     /// Learns from an answer.
@@ -442,10 +488,7 @@ impl Quota {
             return;
         }
         inner.refusals = 0;
-        if inner.limit != Some(seen.limit) {
-            inner.limit = Some(seen.limit);
-            inner.limiter = None;
-        }
+        inner.limit = Some(seen.limit);
         inner.remaining = Some(seen.remaining.min(seen.limit));
         // The last tenth is left to others: administrators work in the same organisation.
         if seen.remaining <= seen.limit / 10 {
@@ -517,21 +560,21 @@ impl Quota {
         }
     }
 
+    /// A budget that several sources share is resumed by each of them, also while it runs for others: who knows the latest
+    /// request knows it best.
     fn resume(&self, kept: &Kept, now: DateTime<Utc>) {
         let mut inner = self.inner();
         inner.tick(now);
-        inner.limit = kept.limit.filter(|limit| *limit > 0);
-        inner.remaining = kept.remaining;
-        inner.counters = kept.counters;
-        inner.limiter = None;
+        inner.counters = inner.counters.max(kept.counters);
         if let Some(until) = kept.not_before {
             let wait = until.signed_duration_since(now).to_std().unwrap_or(Duration::ZERO);
             inner.hold(wait);
         }
-        if let Some(last) = kept.last {
-            let ago = now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
-            // A budget that several sources share is restored by each of them: the latest request counts.
-            inner.last = inner.last.max(Some(inner.now.saturating_sub(ago)));
+        let ago = |last: DateTime<Utc>| now.signed_duration_since(last).to_std().unwrap_or(Duration::ZERO);
+        let last = kept.last.map(|last| inner.now.saturating_sub(ago(last)));
+        if inner.last.is_none() || last > inner.last {
+            inner.limit = kept.limit.filter(|limit| *limit > 0).or(inner.limit);
+            (inner.remaining, inner.last, inner.limiter) = (kept.remaining, last, None);
         }
     }
 
@@ -583,7 +626,7 @@ impl Inner {
             && let Ok(passed) = wall.signed_duration_since(before).to_std()
         {
             self.now = self.now.saturating_add(passed);
-            if let Some((_, clock)) = &self.limiter {
+            if let Some((_, _, clock)) = &self.limiter {
                 clock.advance(passed.min(ORIGIN * 365));
             }
         }
@@ -625,15 +668,21 @@ impl Inner {
 
     fn share(&self) -> u32 {
         match self.organisation {
-            Some(organisation) => self.limit().min(self.share.of(organisation)),
-            None => self.share.of(self.limit()),
+            Some(organisation) => self.limit().min(self.allowed().of(organisation)),
+            None => self.allowed().of(self.limit()),
         }
+    }
+
+    fn allowed(&self) -> Share {
+        self.shares.first_key_value().map(|(share, _)| *share).unwrap_or_default()
     }
 
     /// Evenly spaced: one request every span / share, no bursts, so that no stretch of a span holds more.
     fn ceiling(&mut self) -> Option<Duration> {
         let (now, last, period) = (self.now, self.last, self.period());
-        let (limiter, clock) = self.limiter.get_or_insert_with(|| {
+        // The share or the vendor's limit changed.
+        self.limiter.take_if(|(made_for, ..)| *made_for != period);
+        let (_, limiter, clock) = self.limiter.get_or_insert_with(|| {
             let clock = FakeRelativeClock::default();
             let ceiling = Ceiling::with_period(period)
                 .unwrap_or_else(|| Ceiling::per_second(NonZeroU32::MIN))
@@ -646,7 +695,7 @@ impl Inner {
                 let _counted = limiter.check();
             }
             clock.advance(now.saturating_sub(start));
-            (limiter, clock)
+            (period, limiter, clock)
         });
         limiter.check().err().map(|refusal| {
             refusal.wait_time_from(governor::clock::Clock::now(clock)).max(Duration::from_millis(1))
@@ -708,6 +757,24 @@ mod tests {
         narrow.observe(seen(60, 59, 60), at(0));
         assert_eq!(narrow.take(at(0)), None);
         assert_eq!(narrow.take(at(0)), Some(S(3)));
+    }
+
+    #[test]
+    fn of_a_budgets_holders_the_one_that_allows_least_counts_while_it_is_there() {
+        let budget = Quota::default();
+        budget.configure(Budget { limit: 60, span: S(60) }, None);
+        let share = |text: &str| budget.held(text.parse().unwrap());
+        let (most, least, also) = (share("80%"), share("10%"), share("10%"));
+        assert_eq!((most.id(), most.period()), (least.id(), S(10)));
+        assert_eq!(least.take(at(0)), None);
+        assert_eq!(most.take(at(0)), Some(S(10)), "one budget, whoever asks");
+        let clone = least.clone();
+        drop((least, also));
+        assert_eq!(most.take(at(0)), Some(S(10)));
+        drop(clone);
+        assert_eq!(most.take(at(0)), Some(Duration::from_millis(1250)), "by what those allow that are left");
+        drop(most);
+        assert_eq!(budget.period(), S(2), "half, where nobody says");
     }
 
     #[test]
@@ -790,6 +857,28 @@ mod tests {
     }
 
     #[test]
+    fn a_second_source_of_a_bucket_does_not_set_it_back() {
+        let before = Quota::default();
+        before.observe(seen(600, 599, 60), at(0));
+        assert_eq!(before.take(at(0)), None);
+        let old = before.state(at(0));
+        let running = Quota::default();
+        running.restore(&old, at(1000));
+        running.observe(seen(60, 40, 60), at(60_000));
+        assert_eq!(running.take(at(60_000)), None);
+        running.restore(&old, at(61_000));
+        let status = running.status(at(61_000));
+        assert_eq!((status.limit, status.used, status.counters.requests), (60, Some(20), 2));
+        assert_eq!(running.take(at(61_000)), Some(S(1)), "by the limit of now, after the request of now");
+        // Of the rows that several sources wrote the youngest tells how it was.
+        let (first, second) = (Quota::default(), running.state(at(61_000)));
+        first.restore(&old, at(61_000));
+        first.restore(&second, at(61_000));
+        assert_eq!(first.status(at(61_000)), QuotaStatus { ours: 0, ..status });
+        assert_eq!(first.take(at(61_000)), Some(S(1)));
+    }
+
+    #[test]
     fn unreadable_state_and_absurd_waits_do_no_harm() {
         let quota = Quota::default();
         quota.restore("not json", at(0));
@@ -841,6 +930,26 @@ mod tests {
         assert!(most - least <= 1, "{sent:?}");
         // 61 in ten seconds; rounding to milliseconds costs a little.
         assert!(sent.iter().sum::<u32>() >= 3_660 * 98 / 100, "{sent:?}");
+    }
+
+    #[test]
+    fn an_evenly_used_budget_counts_those_who_wait_at_a_wider_one() {
+        let shared = Quota::default();
+        shared.configure(Budget { limit: 20, span: S(10) }, None);
+        let own = || {
+            let own = Quota::default();
+            own.configure(Budget { limit: 10, span: S(10) }, None);
+            own.within(&shared)
+        };
+        let (first, many): (Quota, Vec<_>) = (own(), (0..9).map(|_| own()).collect());
+        assert_eq!(first.period(), S(2));
+        assert_eq!(first.take(at(0)), None);
+        for other in &many {
+            assert!(other.take(at(0)).is_some());
+        }
+        assert_eq!(first.period(), S(10), "nine are waiting, and a second belongs to each of us");
+        assert_eq!(first.take(at(60_000)), None);
+        assert_eq!(first.period(), S(2), "they did not come");
     }
 
     #[test]

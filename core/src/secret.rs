@@ -170,12 +170,16 @@ impl SecretRef {
         Ok(value)
     }
 
-    /// Reads again because the secret was refused, at most once every [`REREAD`]. Says whether the value changed.
+    /// Whether there is another value than the one that was `used` and refused: one that another request brought in
+    /// meanwhile, or one read now, at most once every [`REREAD`].
     ///
     /// # Errors
     /// As [`SecretRef::read`]; the old value stays in the cache.
-    pub fn refresh(&self, now: DateTime<Utc>) -> Result<bool, SecretError> {
+    pub fn refresh(&self, used: &Secret, now: DateTime<Utc>) -> Result<bool, SecretError> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.value.as_ref().is_some_and(|value| !value.same_as(used)) {
+            return Ok(true);
+        }
         // A clock that was set back must not keep a new token out: only an age inside the minute counts.
         let recent = |at: DateTime<Utc>| {
             now.signed_duration_since(at) < REREAD && now.signed_duration_since(at) >= TimeDelta::zero()
@@ -185,9 +189,9 @@ impl SecretRef {
         }
         cache.refreshed = Some(now);
         let value = self.fetch()?;
-        let changed = !cache.value.as_ref().is_some_and(|old| old.same_as(&value));
+        let other = !value.same_as(used);
         cache.value = Some(value);
-        Ok(changed)
+        Ok(other)
     }
 
     fn fetch(&self) -> Result<Secret, SecretError> {
@@ -345,14 +349,29 @@ mod tests {
         let path = dir.path().join("token");
         std::fs::write(&path, "old").unwrap();
         let file = format!("file:{}", path.display()).parse::<SecretRef>().unwrap();
-        assert_eq!(file.read().unwrap().header_value("").unwrap(), "old");
-        assert!(!file.refresh(at(0)).unwrap());
+        let old = file.read().unwrap();
+        assert_eq!(old.header_value("").unwrap(), "old");
+        assert!(!file.refresh(&old, at(0)).unwrap());
         std::fs::write(&path, "new").unwrap();
         assert_eq!(file.read().unwrap().header_value("").unwrap(), "old");
-        assert!(!file.refresh(at(59)).unwrap());
+        assert!(!file.refresh(&old, at(59)).unwrap());
         let clone = file.clone();
-        assert!(file.refresh(at(60)).unwrap());
+        assert!(file.refresh(&old, at(60)).unwrap());
         assert_eq!(clone.read().unwrap().header_value("").unwrap(), "new");
+    }
+
+    #[test]
+    fn whoever_was_refused_with_the_old_value_learns_of_the_new_one_that_another_request_brought_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        std::fs::write(&path, "old").unwrap();
+        let file = format!("file:{}", path.display()).parse::<SecretRef>().unwrap();
+        let old = file.read().unwrap();
+        std::fs::write(&path, "new").unwrap();
+        assert!(file.refresh(&old, at(0)).unwrap());
+        assert!(file.refresh(&old, at(1)).unwrap(), "the second request in flight has somewhere to go too");
+        let new = file.read().unwrap();
+        assert!(!file.refresh(&new, at(2)).unwrap(), "the new value has nothing after it");
     }
 
     #[test]
@@ -361,9 +380,10 @@ mod tests {
         let path = dir.path().join("token");
         std::fs::write(&path, "old").unwrap();
         let file = format!("file:{}", path.display()).parse::<SecretRef>().unwrap();
-        file.refresh(at(10_000)).unwrap();
+        let old = file.read().unwrap();
+        file.refresh(&old, at(10_000)).unwrap();
         std::fs::write(&path, "new").unwrap();
-        assert!(file.refresh(at(0)).unwrap());
+        assert!(file.refresh(&old, at(0)).unwrap());
     }
 
     #[test]

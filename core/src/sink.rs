@@ -146,6 +146,10 @@ pub trait Sink: Send + Sync {
     fn required_schema(&self) -> Option<&'static str> {
         None
     }
+    /// Whether it takes documents that are lines of text (LEEF), and not only JSON.
+    fn takes_text(&self) -> bool {
+        false
+    }
     /// The namespace of the destination's data streams, for schemas that write it into the document.
     fn namespace(&self) -> &str {
         "default"

@@ -2,8 +2,12 @@
 //! what the ledger lacks. Resumable: what was begun stands in the journal.
 
 use super::manage::{Done, ask};
-use super::standing::{backfills, estimate, ledger, works};
-use super::text::{moment, range, span, thousands};
+use super::report::Summary;
+use super::standing::{
+    Recoverable, backfills, beyond_recovery, estimate, frontier, ledger, recoverable, works,
+};
+use super::sync::{left, retention};
+use super::text::{range, span, thousands};
 use crate::config::{Config, SourceConfig, Start, Tenant};
 use crate::pipeline::{StartError, Tenant as Running};
 use crate::requests::Ask;
@@ -13,22 +17,26 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate_core::board::Board;
+use tidegate_core::clock::Clock;
 use tidegate_core::collect::{StreamPlan, window};
-use tidegate_core::fault::FaultKind;
-use tidegate_core::journal::{Grade, Interval, Lane, Reader, State};
+use tidegate_core::journal::{Grade, Interval, Lane, Reader, State, Work};
 use tidegate_core::source::StreamKind;
 
 /// How often the progress bar moves.
 const TICK: Duration = Duration::from_millis(500);
 /// The bar's length in its own steps.
 const STEPS: u64 = 1_000;
+/// A source that waits so long for the vendor's limit says why; shorter waits are how requests are spread.
+const WAIT: TimeDelta = TimeDelta::seconds(5);
 
 /// Reads older history: what the ledger lacks, up to where collection began. Goes on where it was interrupted.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 all is read and delivered, or the process that holds the tenant reads it; 10 a source failed; \
-                        12 interrupted or --max-duration spent, progress is kept; 20 configuration, or nothing to be read; \
-                        50 journal"
+    after_help = "Exit codes: 0 all is read and delivered, or the process that holds the tenant reads it; 10 a source or \
+                        sink failed, or a part of the time cannot be read; 12 interrupted or --max-duration spent, progress \
+                        is kept; 20 configuration, or nothing to be read; 21 all credentials refused; 30 quota; 40 all \
+                        sinks down; 50 journal. Where several apply, the first of 50, 20, 21, 40, 30, 12, 10",
+    group = clap::ArgGroup::new("what").args(["from", "hole"])
 )]
 pub struct Args {
     /// The tenant
@@ -47,8 +55,9 @@ pub struct Args {
     /// Repairs this hole of the coverage ledger (by its number in `tidegate coverage`)
     #[arg(long, conflicts_with_all = ["source", "from", "to", "stream"])]
     pub hole: Option<u64>,
-    /// Reads again what the ledger has already
-    #[arg(long)]
+    /// Reads the whole range from the vendor, also what the ledger has already. A record whose id is still known is not
+    /// delivered a second time; one whose id was forgotten (`forget_after`) is, tagged `reread`
+    #[arg(long, requires = "what")]
     pub again: bool,
     /// Ends after this long; progress is kept, and the next backfill, run or sync goes on
     #[arg(long, value_name = "DURATION", value_parser = super::duration)]
@@ -76,11 +85,11 @@ pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<Stri
         Err(error) if super::no_journal(&error) => State::default(),
         Err(error) => return said(50, error.to_string()),
     };
-    let Wanted { asks, begun } = match wanted(&state, tenant, args, world.clock.now()) {
+    let Wanted { asks, mut parts } = match wanted(&state, tenant, args, world.clock.now()) {
         Ok(wanted) => wanted,
         Err(error) => return said(20, error),
     };
-    if asks.is_empty() && !begun {
+    if asks.is_empty() && parts.is_empty() {
         return said(0, "the ledger has all of that already (--again reads it once more)".to_owned());
     }
     let mut holder = state.holder.filter(|_| asks.is_empty());
@@ -99,15 +108,33 @@ pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<Stri
                 holder.verb, holder.pid
             ),
         ),
-        None => work(world, config, name, args.max_duration).await,
+        None => {
+            parts.extend(asks.into_iter().filter_map(Part::of));
+            work(world, config, tenant, args, &parts).await
+        }
     }
 }
 
-/// What is to be asked for, and whether something of it was begun before.
+/// A time of a stream that is to be read; without `to`: up to where live collection began.
+struct Part {
+    source: String,
+    stream: String,
+    from: DateTime<Utc>,
+    to: Option<DateTime<Utc>>,
+}
+
+impl Part {
+    fn of(ask: Ask) -> Option<Self> {
+        let Ask::Backfill { source, stream, from, to, again: _ } = ask else { return None };
+        Some(Self { source, stream, from, to })
+    }
+}
+
+/// What is to be asked for, and what is on its way already.
 #[derive(Default)]
 struct Wanted {
     asks: Vec<Ask>,
-    begun: bool,
+    parts: Vec<Part>,
 }
 
 fn wanted(state: &State, tenant: &Tenant, args: &Args, now: DateTime<Utc>) -> Result<Wanted, String> {
@@ -115,13 +142,7 @@ fn wanted(state: &State, tenant: &Tenant, args: &Args, now: DateTime<Utc>) -> Re
         return hole(state, tenant, id, args.again, now);
     }
     let Some(from) = &args.from else {
-        let begun = state.works.iter().any(|work| {
-            work.lane == Lane::Backfill && args.source.as_ref().is_none_or(|source| *source == work.source)
-        });
-        return match begun {
-            true => Ok(Wanted { begun, ..Wanted::default() }),
-            false => Err("no backfill was begun: say from when, such as --from 30d".to_owned()),
-        };
+        return begun(state, tenant, args.source.as_deref());
     };
     let from = super::time(from, now)?;
     let to = args.to.as_deref().map(|to| super::time(to, now)).transpose()?;
@@ -139,14 +160,10 @@ fn wanted(state: &State, tenant: &Tenant, args: &Args, now: DateTime<Utc>) -> Re
         }
     };
     let source = running(tenant, key)?;
-    let mut plans: Vec<&StreamPlan> = source.streams.iter().collect();
-    if let Some(only) = &args.stream {
-        plans.retain(|plan| plan.stream.name == only);
-        if plans.is_empty() {
-            let known: Vec<&str> = source.streams.iter().map(|plan| plan.stream.name).collect();
-            return Err(format!("source {key} does not run stream {only:?}; it runs {}", known.join(", ")));
-        }
-    }
+    let plans: Vec<&StreamPlan> = match &args.stream {
+        Some(only) => vec![run_by(source, key, only)?],
+        None => source.streams.iter().collect(),
+    };
     let mut out = Wanted::default();
     for plan in plans {
         if !args.again {
@@ -155,6 +172,41 @@ fn wanted(state: &State, tenant: &Tenant, args: &Args, now: DateTime<Utc>) -> Re
         out.add(lacks(state, (key, source), plan, (from, to), args.again, now));
     }
     Ok(out)
+}
+
+/// What was begun before and can go on.
+fn begun(state: &State, tenant: &Tenant, source: Option<&str>) -> Result<Wanted, String> {
+    let works = state.works.iter().filter(|work| work.lane == Lane::Backfill);
+    let mut stuck = None;
+    let mut parts = Vec::new();
+    for work in works.filter(|work| source.is_none_or(|source| *source == work.source)) {
+        let Work { source, stream, from, to, .. } = work;
+        match running(tenant, source).and_then(|configured| run_by(configured, source, stream)) {
+            Ok(_) => {
+                parts.push(Part { source: source.clone(), stream: stream.clone(), from: *from, to: *to });
+            }
+            Err(error) => stuck = Some(error),
+        }
+    }
+    match stuck {
+        Some(error) if parts.is_empty() => Err(error),
+        None if parts.is_empty() => {
+            Err("no backfill was begun: say from when, such as --from 30d".to_owned())
+        }
+        _ => Ok(Wanted { asks: Vec::new(), parts }),
+    }
+}
+
+/// The stream as its source runs it.
+fn run_by<'c>(configured: &'c SourceConfig, source: &str, stream: &str) -> Result<&'c StreamPlan, String> {
+    let plan = configured.streams.iter().find(|plan| plan.stream.name == stream);
+    plan.ok_or_else(|| {
+        let known: Vec<&str> = configured.streams.iter().map(|plan| plan.stream.name).collect();
+        format!(
+            "source {source} does not run stream {stream}, but {}; add it to `streams` to read it",
+            known.join(", ")
+        )
+    })
 }
 
 /// The source, if it is read at all.
@@ -193,32 +245,37 @@ fn hole(state: &State, tenant: &Tenant, id: u64, again: bool, now: DateTime<Utc>
     let hole = hole.ok_or_else(|| format!("the ledger has no hole {id} (tidegate coverage)"))?;
     let Interval { source, stream, from, to, .. } = hole;
     let configured = running(tenant, source)?;
-    if !configured.streams.iter().any(|plan| plan.stream.name == stream) {
-        return Err(format!("source {source} does not run stream {stream}; add it to `streams` to read it"));
-    }
-    if hole.repairable_until.is_none_or(|until| until <= now) {
+    let plan = run_by(configured, source, stream)?;
+    let Some(Recoverable { from: still, .. }) = recoverable(hole, Some(plan), now) else {
         return Err(format!(
-            "hole {id} ({source}/{stream} {}, {}) cannot be recovered: the vendor does not show that time any more. If it \
-             does all the same, set stream.{stream}.retention to how long it does, and read it with --from and --to",
+            "hole {id} ({source}/{stream} {}, {}) cannot be recovered: {}. If it does all the same, set \
+             stream.{stream}.retention to how long it does, and read it with --from and --to",
             range(*from, *to, now),
-            hole.cause.as_deref().unwrap_or("unknown")
+            hole.cause.as_deref().unwrap_or("unknown"),
+            beyond_recovery(hole),
         ));
-    }
+    };
     if !again {
-        remembered(state, source, stream, *from, now)?;
+        remembered(state, source, stream, still, now)?;
     }
-    let begun = backfills(&works(state, source, stream))
-        .iter()
-        .any(|begun| begun.from <= *from && begun.to.is_none_or(|end| *to <= end));
+    let works = works(state, source, stream);
+    // Where live reading stands before the hole, it goes on through it by itself.
+    let live = works.iter().find(|work| work.lane == Lane::Live);
+    let on_its_way = live.is_some_and(|live| frontier(plan, live).unwrap_or(live.from) <= still);
+    let begun = on_its_way
+        || backfills(&works).iter().any(|begun| begun.from <= still && begun.to.is_none_or(|end| *to <= end));
     let ask =
-        Ask::Backfill { source: source.clone(), stream: stream.clone(), from: *from, to: Some(*to), again };
-    Ok(Wanted { asks: if begun { Vec::new() } else { vec![ask] }, begun })
+        Ask::Backfill { source: source.clone(), stream: stream.clone(), from: still, to: Some(*to), again };
+    Ok(match begun {
+        true => Wanted { asks: Vec::new(), parts: Part::of(ask).into_iter().collect() },
+        false => Wanted { asks: vec![ask], parts: Vec::new() },
+    })
 }
 
 impl Wanted {
     fn add(&mut self, more: Self) {
         self.asks.extend(more.asks);
-        self.begun |= more.begun;
+        self.parts.extend(more.parts);
     }
 }
 
@@ -248,7 +305,7 @@ fn lacks(
     let begun = begun.map(|work| (work.from, work.to.unwrap_or(live)));
     let begun: Vec<_> = begun.filter(|(begin, until)| *begin < end && from < *until).collect();
     if again {
-        return Wanted { asks: vec![ask(from, Some(end))], begun: false };
+        return Wanted { asks: vec![ask(from, Some(end))], parts: Vec::new() };
     }
     let missing = window::missing(read.chain(begun.iter().copied()), from, end);
     let asks = match plan.stream.kind {
@@ -257,7 +314,37 @@ fn lacks(
         StreamKind::Feed if missing.is_empty() => Vec::new(),
         StreamKind::Feed => vec![ask(from, to)],
     };
-    Wanted { begun: !begun.is_empty(), asks }
+    let part = |(from, to)| Part { source: key.to_owned(), stream: stream.to_owned(), from, to: Some(to) };
+    Wanted { asks, parts: begun.into_iter().map(part).collect() }
+}
+
+/// What of these parts was not read although it could be by now, for people.
+fn unread(tenant: &Tenant, state: &State, parts: &[Part], now: DateTime<Utc>) -> Vec<String> {
+    let mut out = Vec::new();
+    for Part { source, stream, from, to } in parts {
+        let Some(plan) = running(tenant, source).and_then(|s| run_by(s, source, stream)).ok() else {
+            continue;
+        };
+        let works = works(state, source, stream);
+        let live = works.iter().find(|work| work.lane == Lane::Live);
+        let Some(reached) = live.and_then(|live| frontier(plan, live)) else { continue };
+        let ledger = ledger(state, source, stream);
+        let read = ledger.iter().filter(|row| row.grade != Grade::Hole).map(|row| (row.from, row.to));
+        for (a, b) in window::missing(read, *from, to.map_or(reached, |to| to.min(reached))) {
+            let holes = ledger.iter().filter(|row| row.grade == Grade::Hole && row.from < b && a < row.to);
+            out.extend(holes.clone().map(|hole| {
+                let (when, cause) = (range(hole.from.max(a), hole.to.min(b), now), &hole.cause);
+                let cause = cause.as_deref().unwrap_or("unknown");
+                format!("{source}/{stream} {when} could not be read: {cause} (hole {})", hole.id)
+            }));
+            let left = window::missing(holes.map(|hole| (hole.from, hole.to)), a, b);
+            let left = left.into_iter().map(|(a, b)| range(a, b, now));
+            out.extend(left.map(|when| format!("{source}/{stream} {when} is not read yet")));
+        }
+    }
+    out.sort();
+    out.dedup();
+    out
 }
 
 /// How much of all backfills of a tenant is not read yet, as far as that is known.
@@ -269,6 +356,20 @@ async fn rest(journal: &Path) -> Option<TimeDelta> {
         state.works.iter().map(|work| (work.source.as_str(), work.stream.as_str())).collect();
     let all = streams.into_iter().flat_map(|(source, stream)| backfills(&works(&state, source, stream)));
     Some(all.fold(TimeDelta::zero(), |sum, backfill| sum + backfill.rest))
+}
+
+/// What keeps sources and sinks from going on right now, such as ` · elastic: connection refused`.
+fn held_up(board: &Board, now: DateTime<Utc>) -> String {
+    let sources = board.sources().into_iter().filter_map(|(key, source)| {
+        let waits = |(until, why): (DateTime<Utc>, String)| {
+            (until - now >= WAIT).then(|| format!("{why}; next request in {}", span(until - now)))
+        };
+        let why = source.fault.map(|(fault, _)| fault.to_string()).or(source.wait.and_then(waits))?;
+        Some(format!(" · {key}: {why}"))
+    });
+    let sinks = board.sinks().into_iter();
+    let sinks = sinks.filter_map(|(key, sink)| Some(format!(" · {key}: {}", sink.fault?.0)));
+    sources.chain(sinks).collect()
 }
 
 /// What moves while it reads.
@@ -301,7 +402,7 @@ impl Progress {
     }
 
     /// Moves until it is dropped. The journal is read beside its holder: nothing that is dropped here keeps it open.
-    async fn follow(&mut self, board: Board, journal: PathBuf) {
+    async fn follow(&mut self, board: Board, clock: &Clock, journal: PathBuf) {
         loop {
             if let Some(rest) = rest(&journal).await {
                 // What is asked for meanwhile, or found to be missing, makes the whole larger.
@@ -315,9 +416,10 @@ impl Progress {
             let delivered: u64 = board.sinks().values().map(|sink| sink.delivered + sink.duplicates).sum();
             let text = self.text().map_or_else(String::new, |text| format!("{text} · "));
             self.bar.set_message(format!(
-                "{text}{} new records, {} documents delivered",
+                "{text}{} new records, {} documents delivered{}",
                 thousands(fetched),
-                thousands(delivered)
+                thousands(delivered),
+                held_up(&board, clock.now())
             ));
             self.bar.tick();
             tokio::time::sleep(TICK).await;
@@ -326,7 +428,14 @@ impl Progress {
 }
 
 /// Nobody holds the tenant: this command reads and delivers until the backfill is done.
-async fn work(world: &World, config: &Config, name: &str, max: Option<Duration>) -> (u8, Vec<String>) {
+async fn work(
+    world: &World,
+    config: &Config,
+    tenant: &Tenant,
+    args: &Args,
+    parts: &[Part],
+) -> (u8, Vec<String>) {
+    let name = args.tenant.as_str();
     let mut running = match Running::start(world, config, name, "backfill").await {
         Ok(running) => running,
         Err(error) => {
@@ -335,10 +444,11 @@ async fn work(world: &World, config: &Config, name: &str, max: Option<Duration>)
         }
     };
     let journal = journal_dir(config, name);
+    let mut summary = Summary::new(world.clock.now());
     let mut progress = Progress::begin(rest(&journal).await.unwrap_or_default());
     let board = running.board.clone();
     let spent = async {
-        match max {
+        match args.max_duration {
             Some(max) => tokio::time::sleep(max).await,
             None => std::future::pending().await,
         }
@@ -347,39 +457,67 @@ async fn work(world: &World, config: &Config, name: &str, max: Option<Duration>)
         () = running.drain() => true,
         () = super::interrupted() => false,
         () = spent => false,
-        () = progress.follow(board, journal.clone()) => false,
+        () = progress.follow(board, &world.clock, journal.clone()) => false,
     };
     running.stop().await;
     progress.bar.finish_and_clear();
-    if let Some(error) = &running.failed {
-        return (50, vec![format!("{name}: {error}")]);
+    let now = world.clock.now();
+    // That requests are spread is no trouble as long as the vendor refused none.
+    for key in running.board.sources().into_keys() {
+        running.board.source(&key, |source| source.wait = source.wait.take().filter(|_| source.refused > 0));
     }
-    let fetched: u64 = running.board.sources().values().map(|source| source.fetched).sum();
-    let fetched = thousands(fetched);
-    let mut failed = Vec::new();
-    for (key, source) in running.board.sources() {
-        let Some((fault, since)) = source.fault else { continue };
-        let since = moment(since, world.clock.now());
-        failed.push(format!(
-            "{name}/{key}: {fault} (since {since}); the backfill goes on with the next run or sync"
-        ));
-        let rights = matches!(fault.kind, FaultKind::Credential | FaultKind::Permission | FaultKind::Licence);
-        let source = running.sources.get(&key).filter(|_| rights).map(|source| source.remedy());
-        let remedy = fault.remedy.or(source).unwrap_or_default();
-        failed.extend(super::report::remedy(&remedy));
+    let (state, backlog) = left(&running, now).await;
+    summary.tenant(&running, &retention(config, name), complete, backlog, &state);
+    let unread = if complete { unread(tenant, &state, parts, now) } else { Vec::new() };
+    if !unread.is_empty() {
+        summary.code(10);
     }
-    if !failed.is_empty() {
-        return (10, failed);
-    }
-    if !complete {
-        if let Some(rest) = rest(&journal).await {
-            progress.rest = rest;
-        }
+    let code = summary.finish(progress.began.elapsed().as_secs_f64(), None);
+    let mut lines = summary.said().to_vec();
+    lines.extend(unread.iter().map(|unread| format!("{name}: {unread}")));
+    let fetched = thousands(summary.fetched);
+    let goes_on = "the backfill goes on with the next run or sync";
+    lines.push(if !complete {
+        progress.rest = rest(&journal).await.unwrap_or(progress.rest);
         let read = progress.text().map_or_else(String::new, |text| format!(", {text}"));
-        let text = format!(
-            "{name}: ended after {fetched} new records{read}; the next run, sync or backfill goes on"
-        );
-        return (12, vec![text]);
+        format!("{name}: ended after {fetched} new records{read}; {goes_on}")
+    } else if !summary.failed.is_empty() {
+        format!("{name}: {fetched} new records; {goes_on}")
+    } else if unread.is_empty() {
+        format!("{name}: backfill finished, {fetched} new records")
+    } else {
+        format!("{name}: {fetched} new records; not all of the time could be read")
+    });
+    (code, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::held_up;
+    use chrono::{DateTime, TimeDelta};
+    use tidegate_core::board::Board;
+    use tidegate_core::fault::{Fault, FaultKind};
+
+    #[test]
+    fn while_it_waits_it_says_for_whom_and_why() {
+        let now = DateTime::UNIX_EPOCH;
+        let board = Board::default();
+        let wait = |seconds| {
+            board.source("duo", |duo| {
+                duo.wait = Some((now + TimeDelta::seconds(seconds), "60/60 used, 12 ours".to_owned()));
+            });
+        };
+        board.sink("elastic", |_| {});
+        wait(2);
+        assert_eq!(held_up(&board, now), "", "requests are only spread");
+        wait(41);
+        assert_eq!(held_up(&board, now), " · duo: 60/60 used, 12 ours; next request in 41 s");
+        board.sink("elastic", |sink| {
+            sink.fault = Some((Fault::new(FaultKind::Network, "connection refused"), now));
+        });
+        board.source("duo", |duo| duo.fault = Some((Fault::new(FaultKind::Server, "it failed"), now)));
+        let said = held_up(&board, now);
+        assert!(said.starts_with(" · duo: ") && said.contains("it failed · elastic: "), "{said}");
+        assert!(said.contains("connection refused"), "{said}");
     }
-    (0, vec![format!("{name}: backfill finished, {fetched} new records")])
 }

@@ -9,14 +9,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tidegate_core::collect::window::{self, LAST_HORIZON};
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::journal::Reader;
 use tidegate_core::source::Findings;
 
 /// A credential that expires sooner is worth a warning.
 const EXPIRES: TimeDelta = TimeDelta::days(30);
-/// A finding at the last horizon doubles it, until here: so much later than that horizon a record may still be found.
-const DOUBLING: Duration = Duration::from_secs(7 * 86_400);
 
 /// Checks the configuration; with --online also credentials, scopes, clocks and destinations.
 #[derive(Debug, clap::Args)]
@@ -35,9 +34,7 @@ pub struct Args {
 
 /// Runs it; the exit code.
 pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let (code, lines) = lines(world, config, args).await;
-    lines.iter().for_each(|line| super::print(line));
-    code
+    super::said(lines(world, config, args).await)
 }
 
 /// The exit code, and what goes to standard output.
@@ -160,8 +157,14 @@ fn warnings(source: &SourceConfig) -> Vec<String> {
     let days = |duration: Duration| span(TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX));
     let mut out = Vec::new();
     for plan in &source.streams {
-        let (name, Some(last)) = (plan.stream.name, plan.settle.last()) else { continue };
-        let needed = last.saturating_add(DOUBLING);
+        let name = plan.stream.name;
+        // Findings double the last horizon until the very last one, which is swept in batches; what the vendor has forgotten
+        // by then, nobody reads again.
+        let latest = LAST_HORIZON + window::batch(LAST_HORIZON);
+        let needed = latest.to_std().unwrap_or_default().min(plan.retention);
+        if plan.settle.is_empty() {
+            continue;
+        }
         if let Some(after) = source.forget_after.filter(|after| *after < needed) {
             out.push(format!(
                 "{name}: ids are forgotten after {}, but sweeps may read a record again until {} after it: it would be \

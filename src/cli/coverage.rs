@@ -1,7 +1,8 @@
 //! `tidegate coverage`: which time of which stream was read, how well that is proven, and what is missing. Read beside a
 //! running process, from the journals alone.
 
-use super::standing::{self, backfills};
+use super::Shown;
+use super::standing::{self, Recoverable, backfills};
 use super::text::{moment, percent, range, table, thousands};
 use crate::config::{Config, Tenant};
 use crate::world::{World, journal_dir};
@@ -15,6 +16,8 @@ use tidegate_core::journal::{Grade, Interval, JournalError, Reader, State, Tally
 const NOT_PROVEN: &str = "Not proven: that the vendor logged every act.";
 /// Ledgers of streams end within this of each other while all of them are read; what ends sooner is said.
 const TOGETHER: TimeDelta = TimeDelta::hours(1);
+/// The cause of a row that the collector read from a time, and not by the cursor of the row before.
+const BRIDGE: &str = "bridge";
 
 /// Shows which time of which stream was read, how well that is proven, and which holes there are.
 #[derive(Debug, clap::Args)]
@@ -41,18 +44,12 @@ type Asked = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 /// Runs it; the exit code.
 pub fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let (code, lines) = lines(world, config, args);
-    lines.iter().for_each(|line| super::print(line));
-    code
+    super::said(lines(world, config, args))
 }
 
 /// The exit code, and what goes to standard output.
 pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
     let now = world.clock.now();
-    let tenants = match super::chosen(config, &args.tenant) {
-        Ok(tenants) => tenants,
-        Err(code) => return (code, Vec::new()),
-    };
     let asked = match asked(args, now) {
         Ok(asked) => asked,
         Err(error) => {
@@ -60,27 +57,21 @@ pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
             return (20, Vec::new());
         }
     };
-    let (mut code, mut out, mut objects) = (0, Vec::new(), serde_json::Map::new());
-    for (name, tenant) in tenants {
-        let read = match Reader::open(journal_dir(config, name)) {
+    let (code, mut out) = super::of_each(config, &args.tenant, args.json, |name, tenant| {
+        let report = match Reader::open(journal_dir(config, name)) {
             Ok(mut reader) => {
-                reader.load().and_then(|state| report(tenant, Some(&mut reader), &state, asked, now))
+                let state = reader.load()?;
+                report(tenant, Some(&mut reader), &state, asked, now)
             }
             Err(error) if super::no_journal(&error) => report(tenant, None, &State::default(), asked, now),
             Err(error) => Err(error),
-        };
-        match read {
-            Ok(report) if args.json => drop(objects.insert(name.clone(), report.json(asked))),
-            Ok(report) => out.extend(report.text(name, asked, now)),
-            Err(error) => {
-                code = 50;
-                super::complain(&format!("{name}: {error}"));
-            }
-        }
-    }
-    if args.json {
-        out.push(Value::Object(objects).to_string());
-    } else {
+        }?;
+        Ok(match args.json {
+            true => Shown::Json(report.json(asked)),
+            false => Shown::Lines(report.text(name, asked, now)),
+        })
+    });
+    if !args.json && code != 20 {
         out.push(NOT_PROVEN.to_owned());
     }
     (code, out)
@@ -117,8 +108,12 @@ struct Stream {
     settled: Option<TimeDelta>,
     records: u64,
     tally: Option<Tally>,
-    holes: Vec<Interval>,
+    holes: Vec<(Interval, Option<Recoverable>)>,
+    /// What was read again from a time, because the vendor refused the cursor.
+    bridges: Vec<Interval>,
     unread: Vec<Unread>,
+    /// What was not read because the stream was declared off by then.
+    unread_off: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 struct Report {
@@ -201,6 +196,7 @@ fn one(
     now: DateTime<Utc>,
 ) -> Stream {
     let (works, ledger) = (standing::works(state, source, stream), standing::ledger(state, source, stream));
+    // What nobody runs is not being read.
     let backfills = if off.is_some() { Vec::new() } else { backfills(&works) };
     let mut line = Stream {
         source: source.to_owned(),
@@ -213,7 +209,9 @@ fn one(
         records: 0,
         tally: None,
         holes: Vec::new(),
+        bridges: Vec::new(),
         unread: Vec::new(),
+        unread_off: Vec::new(),
     };
     if off.is_some() && ledger.is_empty() {
         return line;
@@ -221,6 +219,8 @@ fn one(
     // What is being read belongs to what the ledger will hold.
     let begins = ledger.iter().map(|row| row.from).chain(backfills.iter().map(|b| b.from)).min();
     let ends = ledger.iter().map(|row| row.to).chain(backfills.iter().filter_map(|b| b.to)).max();
+    // What is off goes on being unread while anything else is read.
+    let ends = if off.is_some() { state.coverage.iter().map(|row| row.to).max() } else { ends };
     let Some((from, to)) = from.or(begins).zip(to.or(ends)).filter(|(from, to)| from < to) else {
         return line;
     };
@@ -236,12 +236,17 @@ fn one(
         None => rows.iter().any(|row| row.grade == Grade::Settled),
     };
     line.settled = windowed.then(|| share(&|grade| grade == Grade::Settled));
-    line.holes = rows.iter().filter(|row| row.grade == Grade::Hole).map(|row| (*row).clone()).collect();
+    let holes = rows.iter().filter(|row| row.grade == Grade::Hole);
+    line.holes = holes.map(|row| ((*row).clone(), standing::recoverable(row, plan, now))).collect();
+    let bridges = rows.iter().filter(|row| row.grade != Grade::Hole && row.cause.as_deref() == Some(BRIDGE));
+    line.bridges = bridges.map(|row| (*row).clone()).collect();
     let unsaid = window::missing(rows.iter().map(|row| (row.from, row.to)), from, to);
-    if off.is_none() {
-        let settling = plan.and_then(|plan| window::settling(plan, &works, now));
-        line.grade = grade(&rows, &unsaid, settling);
+    if off.is_some() {
+        line.unread_off = unsaid;
+        return line;
     }
+    let settling = plan.and_then(|plan| window::settling(plan, &works, now));
+    line.grade = grade(&rows, &unsaid, settling);
     for backfill in &backfills {
         let end = backfill.to.unwrap_or(to);
         if unsaid.iter().any(|(a, b)| *a < end && backfill.from < *b) {
@@ -319,16 +324,36 @@ impl Report {
     fn json(&self, (from, to): Asked) -> Value {
         let inside =
             |row: &&Interval| from.is_none_or(|from| from < row.to) && to.is_none_or(|to| row.from < to);
-        let mut out: Vec<Value> = self.ledger.iter().filter(inside).map(interval).collect();
+        let holes = || self.streams.iter().flat_map(|line| &line.holes);
+        let recoverable = |id| holes().find(|(hole, _)| hole.id == id).and_then(|(_, still)| *still);
+        let row = |row: &Interval| interval(row, recoverable(row.id));
+        let mut out: Vec<Value> = self.ledger.iter().filter(inside).map(row).collect();
         out.extend(self.streams.iter().flat_map(Stream::json));
         Value::Array(out)
     }
 }
 
-fn interval(row: &Interval) -> Value {
+impl Recoverable {
+    /// Such as `until 2026-09-09`, or which part until when.
+    fn text(&self, hole: &Interval, now: DateTime<Utc>) -> String {
+        let day = |at: DateTime<Utc>| at.format("%Y-%m-%d").to_string();
+        let (whole, until) = (day(self.whole_until), day(self.until));
+        if self.from > hole.from {
+            format!("from {} on until {until} (what is before it is gone)", moment(self.from, now))
+        } else if whole == until {
+            format!("until {until}")
+        } else {
+            format!("until {whole}, its end until {until}")
+        }
+    }
+}
+
+/// `recoverable`: of a hole, what of it can still be read.
+fn interval(row: &Interval, recoverable: Option<Recoverable>) -> Value {
     json!({
         "id": row.id, "source": row.source, "stream": row.stream, "from": row.from, "to": row.to,
-        "grade": row.grade, "cause": row.cause, "repairable_until": row.repairable_until, "count": row.count,
+        "grade": row.grade, "cause": row.cause, "repairable_until": row.repairable_until, "recoverable": recoverable,
+        "count": row.count,
         "oldest": row.oldest, "newest": row.newest, "read_at": row.read_at,
     })
 }
@@ -359,26 +384,30 @@ impl Stream {
     fn missing(&self, tenant: &str, now: DateTime<Utc>) -> Vec<String> {
         let name = format!("{}/{}", self.source, self.stream);
         let mut out = Vec::new();
-        for hole in &self.holes {
+        for row in &self.bridges {
+            let when = range(row.from, row.to, now);
+            out.push(format!(
+                "{name}  bridge: {when}, read again by time after the vendor refused the cursor"
+            ));
+        }
+        for (hole, recoverable) in &self.holes {
             let cause = hole.cause.as_deref().unwrap_or("unknown");
             let number = format!("hole {}", hole.id);
             out.push(format!("{number}  {name}  {}  {cause}", range(hole.from, hole.to, now)));
             let indent = " ".repeat(number.chars().count() + 2);
-            out.push(match hole.repairable_until {
-                Some(until) if until > now => format!(
-                    "{indent}recoverable until {}: tidegate backfill {tenant} --hole {}",
-                    until.format("%Y-%m-%d"),
+            out.push(match recoverable {
+                Some(recoverable) => format!(
+                    "{indent}recoverable {}: tidegate backfill {tenant} --hole {}",
+                    recoverable.text(hole, now),
                     hole.id
                 ),
-                Some(until) => {
-                    format!(
-                        "{indent}cannot be recovered any more (until {} it could)",
-                        until.format("%Y-%m-%d")
-                    )
-                }
-                None => format!("{indent}cannot be recovered: the vendor does not show it any more"),
+                None => format!("{indent}cannot be recovered: {}", standing::beyond_recovery(hole)),
             });
         }
+        out.extend(self.unread_off.iter().map(|(from, to)| {
+            let reason = self.off.as_deref().unwrap_or_default();
+            format!("{name}  off: {}, declared: {reason}", range(*from, *to, now))
+        }));
         out.extend(self.unread.iter().map(|unread| {
             let when = range(unread.from, unread.to, now);
             match unread.reading {
@@ -416,6 +445,12 @@ impl Stream {
         }));
         if let Some(reason) = &self.off {
             out.push(json!({ "source": self.source, "stream": self.stream, "off": reason }));
+            out.extend(self.unread_off.iter().map(|(from, to)| {
+                json!({
+                    "source": self.source, "stream": self.stream, "off": reason,
+                    "unread": { "from": from, "to": to, "being_read": false, "percent": null },
+                })
+            }));
         }
         out
     }

@@ -21,10 +21,11 @@ const TOKEN: &str = "demo-token";
 
 /// Everything that exists has arrived within this long after the restart, or it is lost.
 const ARRIVAL: Duration = Duration::from_secs(75);
-/// The log of the stand-ins is this long, and late events happened as long before they became visible. With the two minutes
-/// of [`START`] that is less than half an hour: the pipeline reads it in one piece, instead of as a backfill.
+/// The log of the stand-ins is this long, and late events happened as long before they became visible: the oldest is twice
+/// as old.
 const SPREAD: TimeDelta = TimeDelta::minutes(10);
-/// Where the sources begin.
+/// Where the sources begin: before the oldest event, but less than half an hour ago, so that the pipeline reads it all in one
+/// piece, instead of as a backfill.
 const START: &str = "29m";
 
 /// Shows it all without any account: four local vendors, the pipeline killed once in the middle, a local Elasticsearch.

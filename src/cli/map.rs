@@ -2,6 +2,7 @@
 
 use crate::world::World;
 use std::io::{BufRead, BufWriter, Write};
+use tidegate_core::deliver::render::{bare_id, nth_id};
 use tidegate_core::event::Event;
 use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Explained, Marks};
@@ -16,7 +17,7 @@ pub struct Args {
     /// Which of its logs, such as system_log
     #[arg(long)]
     pub stream: String,
-    /// The schema of the documents: ecs, raw or raw_for_integration
+    /// The schema of the documents: ecs, leef, ocsf, ocsf_1_9 (a preview), raw or raw_for_integration
     #[arg(long, default_value = "ecs")]
     pub schema: String,
     /// Exits with 0 although some records could not be mapped
@@ -25,12 +26,15 @@ pub struct Args {
     /// Shows each field with the record field that it came from
     #[arg(long)]
     pub explain: bool,
-    /// Keeps the vendor's record as `event.original`
+    /// Keeps the vendor's record, as `event.original` or `raw_data`
     #[arg(long)]
     pub original: bool,
     /// The tenant that documents name
     #[arg(long, default_value = "default")]
     pub tenant: String,
+    /// The vendor's name for the organisation, where its records do not say it, such as Entra's directory id
+    #[arg(long)]
+    pub organisation: Option<String>,
     /// The data stream namespace that documents name
     #[arg(long, default_value = "default")]
     pub namespace: String,
@@ -115,8 +119,15 @@ impl Mapper<'_> {
         let mut tape = Tape::default();
         let record = tape.cut(line).map_err(|error| format!("not JSON: {error}"))?;
         let now = self.world.clock.now();
+        let identity = self.connector.identity(self.stream, record);
+        let id = bare_id(&identity, line, 0);
+        let mut events = Vec::new();
+        self.connector
+            .normalize(self.stream, record, &mut |event| events.push(event))
+            .map_err(|error| error.0)?;
         let context = Context {
             tenant: &self.args.tenant,
+            organisation: self.args.organisation.as_deref(),
             namespace: &self.args.namespace,
             names: self.stream.names,
             ingested: now,
@@ -125,11 +136,9 @@ impl Mapper<'_> {
             original: self.args.original,
             marks: Marks::default(),
         };
-        let mut events = Vec::new();
-        self.connector
-            .normalize(self.stream, record, &mut |event| events.push(event))
-            .map_err(|error| error.0)?;
-        for event in &events {
+        for (nth, event) in events.iter().enumerate() {
+            let several = (events.len() > 1).then(|| nth_id(&id, nth));
+            let context = Context { id: Some(several.as_ref().unwrap_or(&id)), ..context.clone() };
             if self.args.explain {
                 let lines = schema::explain(self.schema, event, &context).map_err(|error| error.0)?;
                 out.extend_from_slice(explained(event, &lines).as_bytes());

@@ -104,7 +104,7 @@ pub fn main(extra: &[&'static dyn Connector]) -> u8 {
     };
     logs(&cli);
     // Few threads: the C library keeps an arena of memory for each, and what runs in blocking tasks either computes (two
-    // cores do not want more) or waits some milliseconds for the disk.
+    // cores do not want more) or waits some milliseconds for the disk. Names are looked up elsewhere.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -285,6 +285,47 @@ fn chosen<'c>(
         return Ok(config.tenants.iter().collect());
     }
     names.iter().map(|name| Ok((name, tenant(config, name)?))).collect()
+}
+
+/// Prints what goes to standard output; the exit code.
+fn said((code, lines): (u8, Vec<String>)) -> u8 {
+    lines.iter().for_each(|line| print(line));
+    code
+}
+
+/// What a command shows of a tenant.
+enum Shown {
+    Lines(Vec<String>),
+    Json(serde_json::Value),
+}
+
+/// What `show` says of each of these tenants (none named: of all), one after the other, or as one JSON object. The exit
+/// code, and what goes to standard output.
+fn of_each(
+    config: &Config,
+    names: &[String],
+    json: bool,
+    show: impl Fn(&str, &crate::config::Tenant) -> Result<Shown, JournalError>,
+) -> (u8, Vec<String>) {
+    let tenants = match chosen(config, names) {
+        Ok(tenants) => tenants,
+        Err(code) => return (code, Vec::new()),
+    };
+    let (mut code, mut out, mut objects) = (0, Vec::new(), serde_json::Map::new());
+    for (name, tenant) in tenants {
+        match show(name, tenant) {
+            Ok(Shown::Lines(lines)) => out.extend(lines),
+            Ok(Shown::Json(object)) => drop(objects.insert(name.clone(), object)),
+            Err(error) => {
+                code = 50;
+                complain(&format!("{name}: {error}"));
+            }
+        }
+    }
+    if json {
+        out.push(serde_json::Value::Object(objects).to_string());
+    }
+    (code, out)
 }
 
 /// Whether a tenant never ran, so that there is nothing to read.

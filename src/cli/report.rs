@@ -1,6 +1,7 @@
 //! What a run says at its end: a summary for people and machines, and an exit code that means something.
 
-use super::text::thousands;
+use super::standing::{covered_to, ledger};
+use super::text::{moment, table, thousands};
 use crate::pipeline::Tenant;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::journal::State;
 
 /// Exit codes. Stable; the order is the precedence where several apply.
 pub const PRECEDENCE: [u8; 8] = [70, 50, 20, 21, 40, 30, 12, 10];
@@ -39,6 +41,38 @@ pub struct Failed {
     pub data_at_risk_from: Option<DateTime<Utc>>,
 }
 
+/// What became of one stream. A sum over streams would hide one that read nothing.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct Read {
+    /// `tenant/source/stream`.
+    pub stream: String,
+    /// Up to where it was read without a gap; none: nothing of it was ever read.
+    pub read_to: Option<DateTime<Utc>>,
+    /// Whether live reading has caught up.
+    pub caught_up: bool,
+    /// Pages that came.
+    pub pages: u64,
+    /// New records.
+    pub fetched: u64,
+    /// Records that were known.
+    pub duplicates: u64,
+}
+
+impl Read {
+    fn cells(&self, now: DateTime<Utc>) -> Vec<String> {
+        let to = match self.read_to {
+            Some(to) => format!("read up to {}", moment(to, now)),
+            None => "never read".to_owned(),
+        };
+        let more = match (self.pages, self.caught_up) {
+            (0, _) => "  NOTHING CAME",
+            (_, false) => "  not caught up",
+            (_, true) => "",
+        };
+        vec![self.stream.clone(), to, thousands(self.fetched), format!("new records{more}")]
+    }
+}
+
 /// How many tenants ended how.
 #[derive(Clone, Copy, Debug, Default, Serialize, PartialEq, Eq)]
 pub struct Tenants {
@@ -63,6 +97,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Tenants.
     pub tenants: Tenants,
+    /// Every stream that was to be read.
+    pub streams: Vec<Read>,
     /// New records.
     pub fetched: u64,
     /// Records that were known.
@@ -106,6 +142,12 @@ impl Summary {
         self.texts.push(text.into());
     }
 
+    /// What was said so far.
+    #[must_use]
+    pub fn said(&self) -> &[String] {
+        &self.texts
+    }
+
     /// A tenant that another run holds.
     pub fn skipped(&mut self, tenant: &str, text: String, code: Option<u8>) {
         self.tenants.skipped += 1;
@@ -127,18 +169,28 @@ impl Summary {
         self.code(code);
     }
 
-    /// A tenant that ran. `retention` by source key: vendor's name and how long it keeps records; `complete`: it ended by itself, not by the budget.
+    /// A tenant that ran. `retention` by source key: vendor's name and how long it keeps records; `complete`: it ended by
+    /// itself, not by the budget; `journal`: what it holds at the end.
     pub fn tenant(
         &mut self,
         tenant: &Tenant,
         retention: &BTreeMap<String, (&'static str, Duration)>,
         complete: bool,
         backlog: (u64, u64),
+        journal: &State,
     ) {
         let mut good = true;
         for (key, state) in tenant.board.sources() {
             self.fetched += state.fetched;
             self.duplicates += state.duplicates;
+            self.streams.extend(state.streams.iter().map(|(stream, doing)| Read {
+                stream: format!("{}/{key}/{stream}", tenant.name),
+                read_to: covered_to(&ledger(journal, &key, stream)),
+                caught_up: doing.drained,
+                pages: doing.polls,
+                fetched: doing.fetched,
+                duplicates: doing.duplicates,
+            }));
             self.credentials.1 += 1;
             let quota = state.wait.as_ref().filter(|_| !state.drained);
             let Some((fault, since)) = state.fault.clone().or_else(|| {
@@ -225,6 +277,7 @@ impl Summary {
         if self.sinks.1 > 0 && self.sinks.0 == self.sinks.1 {
             self.code(40);
         }
+        self.streams.sort_by(|a, b| a.stream.cmp(&b.stream));
         self.seconds = (seconds * 1000.0).round() / 1000.0;
         let code = PRECEDENCE.into_iter().find(|code| self.codes.contains(code)).unwrap_or(0);
         self.result = match code {
@@ -247,6 +300,10 @@ impl Summary {
         let mut out = String::new();
         for text in &self.texts {
             let _ = writeln!(out, "{text}");
+        }
+        let cells: Vec<Vec<String>> = self.streams.iter().map(|read| read.cells(self.began)).collect();
+        for line in table(&cells, &[2]) {
+            let _ = writeln!(out, "{line}");
         }
         let delivered: Vec<String> =
             self.delivered.iter().map(|(sink, n)| format!("{} to {sink}", thousands(*n))).collect();

@@ -135,6 +135,7 @@ fn guard(
             Some(()) => keep_going(&world, &ours, &name, stop).await,
             None => 0,
         };
+        world.boards.take_away(&name);
         drop(working);
         (name, code)
     });

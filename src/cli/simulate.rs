@@ -69,7 +69,7 @@ pub struct Args {
     /// The OAuth client must prove possession of a key (DPoP)
     #[arg(long, requires = "client_id")]
     dpop: bool,
-    /// Serves https and writes ca.pem into this folder
+    /// Serves https and writes ca.pem into this folder: a pipeline trusts it by `ca_file` below `[http]`
     #[arg(long, value_name = "DIR")]
     tls: Option<PathBuf>,
     /// Share of requests that fail in some way, 0 to 1
@@ -142,23 +142,25 @@ pub async fn run(args: &Args) -> u8 {
         ));
     }
     super::print(&format!("{:16}  {}", "Elasticsearch", simulation.elasticsearch_url));
-    if let Some(ca) = &simulation.ca_file {
-        super::print(&format!("{:16}  {}", "CA", ca.display()));
-    }
-    super::print(&format!("\nThese sources read them:\n{}", sources(&simulation, &args.keys)));
+    super::print(&format!("\nThese lines of a pipeline read them:\n{}", sources(&simulation, &args.keys)));
     super::print("Next: tidegate sync    (Ctrl-C ends the stand-ins)");
     super::interrupted().await;
     simulation.shutdown().await;
     0
 }
 
-/// The vendors that are played, as sources of a pipeline. `keys` is where [`Simulation::write_keys`] wrote to.
+/// The vendors that are played, as sources of a pipeline; with TLS also whom they have to trust, as the cluster's sink has
+/// to. `keys` is where [`Simulation::write_keys`] wrote to.
 pub(super) fn sources(simulation: &Simulation, keys: &Path) -> String {
     let file = |name: &str| {
         let reference = format!("file:{}", keys.join(name).display());
         serde_json::Value::String(reference).to_string()
     };
     let mut text = String::new();
+    if let Some(ca) = &simulation.ca_file {
+        let ca = serde_json::Value::String(ca.display().to_string());
+        let _ = write!(text, "\n[http]\nca_file = {ca}\n");
+    }
     let mut source = |key: &str, connector: &str, lines: String| {
         let _ = write!(text, "\n[tenant.acme.source.{key}]\nconnector = \"{connector}\"\n{lines}");
     };
@@ -219,4 +221,29 @@ fn clients(args: &Args) -> Result<Vec<Client>, String> {
     };
     client.dpop_required = args.dpop;
     Ok(vec![client])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use super::{SimulateOptions, sources, start};
+    use std::net::SocketAddr;
+    use tidegate_core::http::{Reqwest, TransportSettings};
+
+    #[tokio::test]
+    async fn with_tls_the_printed_lines_say_whom_to_trust() {
+        let dir = tempfile::tempdir().unwrap();
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options =
+            SimulateOptions { okta: free, elasticsearch: free, events: 1, ..SimulateOptions::default() };
+        let plain = start(options.clone()).await.unwrap();
+        assert!(!sources(&plain, dir.path()).contains("[http]"));
+        let tls = Some(dir.path().join("tls"));
+        let secure = start(SimulateOptions { tls, ..options }).await.unwrap();
+        let printed: toml::Table = toml::from_str(&sources(&secure, dir.path())).unwrap();
+        let ca_file = printed["http"]["ca_file"].as_str().unwrap();
+        assert!(printed["tenant"]["acme"]["source"]["okta"]["url"].as_str().unwrap().starts_with("https://"));
+        let trust = TransportSettings { ca_file: Some(ca_file.into()), ..TransportSettings::default() };
+        assert!(Reqwest::new(&trust).is_ok());
+    }
 }

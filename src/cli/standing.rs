@@ -2,19 +2,23 @@
 //! same is true beside it.
 
 use super::text::{moment, span};
-use crate::config::Tenant;
+use crate::config::{SourceConfig, Tenant};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tidegate_core::collect::{StreamPlan, feed, window};
 use tidegate_core::journal::{Grade, Interval, Lane, State, Work};
 use tidegate_core::source::StreamKind;
 
-/// Nothing new for so long is worth a word; the collector begins to ask less often then.
+/// Nothing new for so long is worth a word; the collector begins to ask less often then. Two polls must have brought
+/// nothing, at least.
 const QUIET: TimeDelta = TimeDelta::minutes(30);
-/// A silent stream is asked at least this often, and its progress is written within a minute after it: later than that it
+/// A silent stream is asked at least this often, unless its `poll` is longer.
+const SLOWEST: Duration = Duration::from_secs(600);
+/// A page is asked for, read and written within this part of the time between two polls, a minute at least: what is later
 /// is behind.
-const SLOWEST: TimeDelta = TimeDelta::minutes(11);
+const SLACK: u32 = 10;
 /// The causes of holes that only a person can end.
 const HALTED: [&str; 3] = ["credential", "permission", "licence"];
 
@@ -24,6 +28,10 @@ const HALTED: [&str; 3] = ["credential", "permission", "licence"];
 struct Memo {
     heard: Option<DateTime<Utc>>,
     failing: Option<DateTime<Utc>>,
+}
+
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
 fn memo<M: Default + for<'de> Deserialize<'de>>(work: &Work) -> M {
@@ -129,16 +137,66 @@ fn part(work: &Work) -> Backfill {
     }
 }
 
-/// Up to where a stream is settled.
+/// Up to where a stream is settled; see [`covered_to`].
 #[must_use]
 pub fn settled_to(ledger: &[&Interval]) -> Option<DateTime<Utc>> {
-    ledger.iter().filter(|row| row.grade == Grade::Settled).map(|row| row.to).max()
+    unbroken(ledger, |grade| grade == Grade::Settled)
 }
 
-/// Up to where a stream was read.
+/// Up to where a stream was read without a gap, from the oldest time that was read at all: a hole behind it, or a time of
+/// which the ledger says nothing yet, ends what can be relied on.
 #[must_use]
 pub fn covered_to(ledger: &[&Interval]) -> Option<DateTime<Utc>> {
-    ledger.iter().filter(|row| row.grade != Grade::Hole).map(|row| row.to).max()
+    unbroken(ledger, |grade| grade != Grade::Hole)
+}
+
+/// The end of the first rows in a row that are good enough. `ledger`: by time.
+fn unbroken(ledger: &[&Interval], good: impl Fn(Grade) -> bool) -> Option<DateTime<Utc>> {
+    let read = ledger.iter().skip_while(|row| row.grade == Grade::Hole);
+    let mut end = None;
+    for row in read {
+        if !good(row.grade) || end.is_some_and(|end| end < row.from) {
+            break;
+        }
+        end = Some(row.to);
+    }
+    end
+}
+
+/// What of a hole can still be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Recoverable {
+    /// Where it begins: behind the hole's beginning where the vendor has forgotten that already.
+    pub from: DateTime<Utc>,
+    /// When the vendor begins to forget it.
+    pub whole_until: DateTime<Utc>,
+    /// When the vendor has forgotten all of it.
+    pub until: DateTime<Utc>,
+}
+
+/// What of a hole can still be read, if anything. `plan`: the stream as it is configured; without it the ledger's word of
+/// the hole's beginning must do.
+#[must_use]
+pub fn recoverable(hole: &Interval, plan: Option<&StreamPlan>, now: DateTime<Utc>) -> Option<Recoverable> {
+    let told = hole.repairable_until? - hole.from;
+    let (retention, kept) = match plan {
+        Some(plan) => (delta(plan.retention), window::kept(plan, now)),
+        None => (told, now.checked_sub_signed(told)?),
+    };
+    let from = hole.from.max(kept);
+    let gone = |at: DateTime<Utc>| at.checked_add_signed(retention).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    (from < hole.to).then(|| Recoverable { from, whole_until: gone(from), until: gone(hole.to) })
+}
+
+/// Why nothing of a hole can be read any more.
+#[must_use]
+pub fn beyond_recovery(hole: &Interval) -> &'static str {
+    match hole.cause.as_deref() {
+        Some("burst") => {
+            "one moment held more records than the vendor shows of it, and it has no way to go on"
+        }
+        _ => "the vendor does not show that time any more",
+    }
 }
 
 /// What keeps a stream from being read.
@@ -184,9 +242,13 @@ pub struct Standing {
     pub stream: String,
     /// What live reading does.
     pub doing: Doing,
-    /// Up to where it was read.
+    /// What keeps a sweep or a backfill of it from going on, while live reading does well or suffers from something else.
+    pub beside: Vec<(Lane, Broken)>,
+    /// Up to where it was read without a gap.
     pub covered_to: Option<DateTime<Utc>>,
-    /// Up to where it is settled.
+    /// It was read further than that.
+    pub gap: bool,
+    /// Up to where it is settled without a gap.
     pub settled_to: Option<DateTime<Utc>>,
     /// A range is being read again.
     pub sweeping: bool,
@@ -206,8 +268,11 @@ pub fn standings(tenant: &Tenant, state: &State, now: DateTime<Utc>) -> Vec<Stan
             continue;
         }
         for plan in &source.streams {
-            let doing = doing(key, plan, state, now);
-            out.push(standing(state, key, plan.stream.name, doing, Some(plan), now));
+            let waiting = quota_wait(state, key, Some(source), plan.stream.name, now);
+            let doing = doing(key, plan, state, waiting.as_deref(), now);
+            let mut line = standing(state, key, plan.stream.name, doing, Some(plan), now);
+            line.beside = beside(&line.doing, &works(state, key, plan.stream.name), now);
+            out.push(line);
         }
         for (stream, reason) in &source.off_streams {
             out.push(standing(state, key, stream, Doing::Off(reason.clone()), None, now));
@@ -238,7 +303,9 @@ fn standing(
     Standing {
         source: source.to_owned(),
         stream: stream.to_owned(),
+        beside: Vec::new(),
         covered_to: covered_to(&ledger),
+        gap: ledger.iter().rfind(|row| row.grade != Grade::Hole).map(|row| row.to) > covered_to(&ledger),
         settled_to: settled_to(&ledger),
         sweeping: works.iter().any(|work| in_hand(&work)),
         settling_behind: settling.is_some_and(|settling| settling.behind),
@@ -248,7 +315,17 @@ fn standing(
     }
 }
 
-fn doing(key: &str, plan: &StreamPlan, state: &State, now: DateTime<Utc>) -> Doing {
+/// Up to where live reading has come; `None`: it has never caught up.
+#[must_use]
+pub fn frontier(plan: &StreamPlan, live: &Work) -> Option<DateTime<Utc>> {
+    match plan.stream.kind {
+        StreamKind::Windowed { .. } => Some(live.from),
+        StreamKind::Feed => memo::<feed::Memo>(live).drained,
+    }
+}
+
+/// `waiting`: what the vendor's limit makes the stream wait for.
+fn doing(key: &str, plan: &StreamPlan, state: &State, waiting: Option<&str>, now: DateTime<Utc>) -> Doing {
     let works = works(state, key, plan.stream.name);
     let Some(live) = works.iter().find(|work| work.lane == Lane::Live) else { return Doing::NotBegun };
     let ledger = ledger(state, key, plan.stream.name);
@@ -261,27 +338,44 @@ fn doing(key: &str, plan: &StreamPlan, state: &State, now: DateTime<Utc>) -> Doi
         let told = told.find(|work| work.reason.is_some()).unwrap_or(live);
         return Doing::Broken(broken(told, hole.from, hole.cause.as_deref().unwrap_or_default()));
     }
-    let reached = match plan.stream.kind {
-        StreamKind::Windowed { .. } => Some(live.from),
-        StreamKind::Feed => memo::<feed::Memo>(live).drained,
-    };
-    let poll = TimeDelta::from_std(plan.poll).unwrap_or(TimeDelta::MAX);
-    let usual = TimeDelta::from_std(plan.visible_after).unwrap_or_default() + poll.max(SLOWEST);
+    let reached = frontier(plan, live);
+    let asked = plan.poll.max(SLOWEST);
+    let usual = delta(plan.visible_after.saturating_add(asked).saturating_add(asked / SLACK));
     let behind = now - reached.unwrap_or(live.from);
     let late = reached.is_none() || behind > usual;
-    let failing = works.iter().copied().find(|work| work.reason.is_some());
-    if let Some(waiting) = quota_wait(state, key, now)
-        && (late || failing.is_some())
+    if let Some(waiting) = waiting
+        && (late || live.reason.is_some())
     {
-        return Doing::Waiting(waiting);
+        return Doing::Waiting(waiting.to_owned());
     }
-    let Memo { heard, failing: since } = memo(failing.unwrap_or(live));
-    match (failing, heard) {
-        (Some(work), _) => Doing::Broken(broken(work, since.unwrap_or(now), "")),
-        (None, _) if late => Doing::Behind(behind),
-        (None, Some(heard)) if now - heard > QUIET => Doing::Quiet(heard),
-        (None, _) => Doing::CaughtUp,
+    let Memo { heard, failing } = memo(live);
+    match (live.reason.is_some(), heard) {
+        (true, _) => Doing::Broken(broken(live, failing.unwrap_or(now), "")),
+        (false, _) if late => Doing::Behind(behind),
+        (false, Some(heard)) if now - heard > QUIET.max(delta(plan.poll.saturating_mul(2))) => {
+            Doing::Quiet(heard)
+        }
+        (false, _) => Doing::CaughtUp,
     }
+}
+
+/// What rows beside the live one suffer from, each trouble once, as long as it is not what the stream's own line says.
+fn beside(doing: &Doing, works: &[&Work], now: DateTime<Utc>) -> Vec<(Lane, Broken)> {
+    let live = works.iter().find(|work| work.lane == Lane::Live && work.reason.is_some());
+    let said = match doing {
+        Doing::Broken(broken) => Some(broken.fault.clone()),
+        _ => live.map(|live| broken(live, now, "").fault),
+    };
+    let mut out: Vec<(Lane, Broken)> = Vec::new();
+    for work in works.iter().filter(|work| work.lane != Lane::Live && work.reason.is_some()) {
+        let trouble = broken(work, memo::<Memo>(work).failing.unwrap_or(now), "");
+        match out.iter_mut().find(|(lane, known)| *lane == work.lane && known.fault == trouble.fault) {
+            Some((_, known)) => known.since = known.since.min(trouble.since),
+            None if said.as_ref() == Some(&trouble.fault) => {}
+            None => out.push((work.lane, trouble)),
+        }
+    }
+    out
 }
 
 fn broken(work: &Work, since: DateTime<Utc>, cause: &str) -> Broken {
@@ -296,11 +390,37 @@ fn broken(work: &Work, since: DateTime<Utc>, cause: &str) -> Broken {
     }
 }
 
-/// Such as `waiting 41 s: 60/60 used, 12 ours`, while the vendor's limit makes the source wait.
+/// Such as `waiting 41 s: 60/60 used, 12 ours`, while one of the vendor's limits that the stream spends from makes it wait.
+/// `configured`: its source, where there still is one.
 #[must_use]
-pub fn quota_wait(state: &State, source: &str, now: DateTime<Utc>) -> Option<String> {
+pub fn quota_wait(
+    state: &State,
+    source: &str,
+    configured: Option<&SourceConfig>,
+    stream: &str,
+    now: DateTime<Utc>,
+) -> Option<String> {
     let row = state.quotas.iter().find(|row| row.source == source)?;
-    tidegate_core::quota::reason(&row.state, now)
+    let buckets = configured.and_then(|source| source.connector.buckets(&source.table).ok());
+    let Some(buckets) = buckets else { return tidegate_core::quota::reason(&row.state, now) };
+    let others = |name: &str| buckets.iter().any(|bucket| bucket.name == name && !(bucket.streams)(stream));
+    let mut limits: serde_json::Map<String, Value> = serde_json::from_str(&row.state).ok()?;
+    limits.retain(|name, _| !others(name));
+    tidegate_core::quota::reason(&Value::Object(limits).to_string(), now)
+}
+
+impl Broken {
+    /// Such as `05-31 20:00Z: the server failed (503); next try in 12 min`.
+    fn text(&self, now: DateTime<Utc>) -> String {
+        let next = self.next.filter(|next| *next > now);
+        let next = next.map_or_else(String::new, |next| format!("; next try in {}", span(next - now)));
+        format!("{}: {}{next}", moment(self.since, now), self.fault)
+    }
+
+    fn json(&self) -> Value {
+        let Self { since, fault, remedy, next } = self;
+        json!({ "since": since, "fault": fault, "remedy": remedy, "next_try": next })
+    }
 }
 
 impl Standing {
@@ -320,17 +440,20 @@ impl Standing {
                 span(now - *since)
             ),
             Doing::CaughtUp => match self.covered_to {
+                Some(to) if self.gap => format!("caught up, complete up to {} only", moment(to, now)),
                 Some(to) => format!("caught up, complete up to {} ago", span(now - to)),
                 None => "caught up".to_owned(),
             },
-            Doing::Broken(Broken { since, fault, remedy: known, next }) => {
-                remedy = known.as_deref();
-                let next = next.filter(|next| *next > now);
-                let next =
-                    next.map_or_else(String::new, |next| format!("; next try in {}", span(next - now)));
-                format!("BROKEN since {}: {fault}{next}", moment(*since, now))
+            Doing::Broken(broken) => {
+                remedy = broken.remedy.as_deref();
+                format!("BROKEN since {}", broken.text(now))
             }
         };
+        for (lane, broken) in &self.beside {
+            remedy = remedy.or(broken.remedy.as_deref());
+            let what = if *lane == Lane::Sweep { "a sweep" } else { "a backfill" };
+            line.push_str(&format!(" · {what} fails since {}", broken.text(now)));
+        }
         if self.sweeping {
             line.push_str(" · sweeping");
         }
@@ -367,24 +490,28 @@ impl Standing {
                 })
             })
             .collect();
-        let mut object = json!({
+        let beside = self.beside.iter().map(|(lane, broken)| joined(json!({ "lane": lane }), broken.json()));
+        let object = json!({
             "source": self.source, "stream": self.stream, "doing": word, "covered_to": self.covered_to,
             "settled_to": self.settled_to, "sweeping": self.sweeping, "settling_behind": self.settling_behind,
-            "backfills": backfills,
+            "backfills": backfills, "beside": beside.collect::<Vec<_>>(),
         });
         let more = match &self.doing {
             Doing::Off(reason) => json!({ "off": reason }),
-            Doing::Broken(Broken { since, fault, remedy, next }) => {
-                json!({ "since": since, "fault": fault, "remedy": remedy, "next_try": next })
-            }
+            Doing::Broken(broken) => broken.json(),
             Doing::Waiting(why) => json!({ "waiting": why }),
             Doing::Behind(by) => json!({ "behind_s": by.num_seconds() }),
             Doing::Quiet(since) => json!({ "since": since }),
             Doing::Gone | Doing::NotBegun | Doing::CaughtUp => json!({}),
         };
-        if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
-            object.extend(more);
-        }
-        object
+        joined(object, more)
     }
+}
+
+/// An object with the members of another one.
+fn joined(mut object: Value, more: Value) -> Value {
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    object
 }

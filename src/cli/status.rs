@@ -1,6 +1,7 @@
 //! `tidegate status`: what each tenant's sources and sinks are doing, read beside a running process, from the journals
 //! alone.
 
+use super::Shown;
 use super::standing::{self, Standing, standings};
 use super::text::{moment, span, table, thousands};
 use crate::config::{Config, Tenant};
@@ -74,15 +75,15 @@ fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
     u64::try_from((now - at).num_seconds()).unwrap_or(0)
 }
 
-/// All that is shown of a tenant.
-struct Shown {
+/// All that is to be shown of a tenant.
+struct Looked {
     state: State,
     streams: Vec<Standing>,
     /// Each with its dead letters.
     sinks: Vec<(Backlog, u64)>,
 }
 
-fn look(config: &Config, name: &str, tenant: &Tenant, now: DateTime<Utc>) -> Result<Shown, JournalError> {
+fn look(config: &Config, name: &str, tenant: &Tenant, now: DateTime<Utc>) -> Result<Looked, JournalError> {
     let mut reader = Reader::open(journal_dir(config, name))?;
     let state = reader.load()?;
     let lacks = backlog(&state, |range, bytes| reader.read(range, bytes), now)?;
@@ -98,48 +99,32 @@ fn look(config: &Config, name: &str, tenant: &Tenant, now: DateTime<Utc>) -> Res
             }
         }
     }
-    Ok(Shown { streams: standings(tenant, &state, now), state, sinks })
+    Ok(Looked { streams: standings(tenant, &state, now), state, sinks })
 }
 
 /// Runs it; the exit code.
 pub fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let (code, lines) = lines(world, config, args);
-    lines.iter().for_each(|line| super::print(line));
-    code
+    super::said(lines(world, config, args))
 }
 
 /// The exit code, and what goes to standard output.
 pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
     let now = world.clock.now();
-    let tenants = match super::chosen(config, &args.tenant) {
-        Ok(tenants) => tenants,
-        Err(code) => return (code, Vec::new()),
-    };
-    let (mut code, mut out, mut objects) = (0, Vec::new(), serde_json::Map::new());
-    for (name, tenant) in tenants {
-        match look(config, name, tenant, now) {
-            Ok(shown) if args.json => drop(objects.insert(name.clone(), shown.json(now))),
-            Ok(shown) => out.extend(shown.text(name, tenant, now)),
-            Err(error) if super::no_journal(&error) => {
-                if args.json {
-                    objects.insert(name.clone(), json!({ "journal": null }));
-                } else {
-                    out.push(format!("{name}  never ran (no journal yet)"));
-                }
-            }
-            Err(error) => {
-                code = 50;
-                super::complain(&format!("{name}: {error}"));
-            }
-        }
-    }
-    if args.json {
-        out.push(Value::Object(objects).to_string());
-    }
-    (code, out)
+    super::of_each(config, &args.tenant, args.json, |name, tenant| {
+        let looked = match look(config, name, tenant, now) {
+            Err(error) if super::no_journal(&error) => None,
+            looked => Some(looked?),
+        };
+        Ok(match (looked, args.json) {
+            (Some(looked), true) => Shown::Json(looked.json(tenant, now)),
+            (Some(looked), false) => Shown::Lines(looked.text(name, tenant, now)),
+            (None, true) => Shown::Json(json!({ "journal": null })),
+            (None, false) => Shown::Lines(vec![format!("{name}  never ran (no journal yet)")]),
+        })
+    })
 }
 
-impl Shown {
+impl Looked {
     fn text(&self, name: &str, tenant: &Tenant, now: DateTime<Utc>) -> Vec<String> {
         let holder = match &self.state.holder {
             Some(holder) => format!(
@@ -181,7 +166,7 @@ impl Shown {
         out
     }
 
-    fn json(&self, now: DateTime<Utc>) -> Value {
+    fn json(&self, tenant: &Tenant, now: DateTime<Utc>) -> Value {
         let state = &self.state;
         let covered =
             |source: &str, stream: &str| standing::covered_to(&standing::ledger(state, source, stream));
@@ -192,7 +177,7 @@ impl Shown {
                 json!({
                     "source": w.source, "stream": w.stream, "lane": w.lane, "name": w.name, "from": w.from,
                     "to": w.to, "wait_until": w.wait_until, "reason": w.reason,
-                    "quota": standing::quota_wait(state, &w.source, now),
+                    "quota": standing::quota_wait(state, &w.source, tenant.sources.get(&w.source), &w.stream, now),
                     "covered_to": covered(&w.source, &w.stream),
                 })
             })

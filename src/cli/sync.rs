@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::journal::JournalError;
+use tidegate_core::journal::{JournalError, State};
 use tokio::task::JoinSet;
 
 /// A holder whose sign of life is older than this no longer moves.
@@ -41,6 +41,7 @@ struct Ended {
     name: String,
     complete: bool,
     backlog: (u64, u64),
+    journal: State,
 }
 
 /// Runs it; the exit code.
@@ -131,7 +132,15 @@ async fn one(
     let name = tenant.to_owned();
     let mut running = match Tenant::start(world, config, tenant, "sync").await {
         Ok(running) => running,
-        Err(error) => return Ended { tenant: Err(error), name, complete: false, backlog: (0, 0) },
+        Err(error) => {
+            return Ended {
+                tenant: Err(error),
+                name,
+                complete: false,
+                backlog: (0, 0),
+                journal: State::default(),
+            };
+        }
     };
     world.boards.put(tenant, running.board.clone(), journal_dir(config, tenant));
     let complete = tokio::select! {
@@ -139,26 +148,27 @@ async fn one(
         _ = stop.wait_for(|stop| *stop) => false,
     };
     running.stop().await;
-    let backlog = backlog(&running, world.clock.now()).await;
-    Ended { tenant: Ok(running), name, complete, backlog }
+    let (journal, backlog) = left(&running, world.clock.now()).await;
+    Ended { tenant: Ok(running), name, complete, backlog, journal }
 }
 
-/// Records that the slowest sink still lacks, and the age of the oldest in seconds.
-async fn backlog(tenant: &Tenant, now: DateTime<Utc>) -> (u64, u64) {
+/// What the journal holds; the records that the slowest sink still lacks, and the age of the oldest in seconds.
+pub(super) async fn left(tenant: &Tenant, now: DateTime<Utc>) -> (State, (u64, u64)) {
     let journal = Arc::clone(tenant.journal.journal());
     let count = move || {
         let state = journal.load()?;
-        super::status::backlog(&state, |range, bytes| journal.read(range, bytes), now)
+        let lacks = super::status::backlog(&state, |range, bytes| journal.read(range, bytes), now)?;
+        let most = lacks.into_iter().map(|lacks| (lacks.records, lacks.oldest_s)).max();
+        Ok::<_, JournalError>((state, most.unwrap_or_default()))
     };
-    let lacks = tokio::task::spawn_blocking(count).await.ok().and_then(Result::ok).unwrap_or_default();
-    lacks.into_iter().map(|lacks| (lacks.records, lacks.oldest_s)).max().unwrap_or_default()
+    tokio::task::spawn_blocking(count).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>) {
     match ended.tenant {
         Ok(tenant) => {
             let retention = retention(config, &tenant.name);
-            summary.tenant(&tenant, &retention, ended.complete, ended.backlog);
+            summary.tenant(&tenant, &retention, ended.complete, ended.backlog, &ended.journal);
         }
         Err(StartError::Journal(JournalError::Held { holder, .. })) => {
             let age = now - holder.heartbeat;
@@ -179,7 +189,7 @@ fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>
 }
 
 /// Each source's vendor, and how long it keeps records: the shortest of the source's streams.
-fn retention(config: &Config, tenant: &str) -> BTreeMap<String, (&'static str, Duration)> {
+pub(super) fn retention(config: &Config, tenant: &str) -> BTreeMap<String, (&'static str, Duration)> {
     let Some(tenant) = config.tenants.get(tenant) else { return BTreeMap::new() };
     let shortest =
         |source: &crate::config::SourceConfig| source.streams.iter().map(|plan| plan.retention).min();

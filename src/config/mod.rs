@@ -37,13 +37,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate_core::collect::StreamPlan;
 use tidegate_core::sink::{Sink, SinkKind};
-use tidegate_core::source::{Connector, SettingsError, Stream};
+use tidegate_core::source::{Connector, SettingsError};
 
 /// Where configuration is looked for when the command line names no file.
 pub const DEFAULT_PATH: &str = "pipeline.toml";
 
 /// The schemas that `schema = "…"` accepts.
-pub const SCHEMAS: &[&str] = &["ecs", "raw"];
+pub const SCHEMAS: &[&str] = &["ecs", "leef", "ocsf", "ocsf_1_9", "raw"];
 
 /// A configuration that was found right.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub struct Config {
     pub journal: JournalConfig,
     /// Outgoing connections.
     pub http: HttpConfig,
+    /// Databases of addresses.
+    pub geoip: GeoIpConfig,
     /// Where `run` serves health and metrics; `None`: nowhere.
     pub listen: Option<SocketAddr>,
     /// By name; at least one.
@@ -84,6 +86,15 @@ pub struct HttpConfig {
     pub max_body: Size,
     /// How many answers are read at the same time.
     pub page_slots: usize,
+}
+
+/// Databases of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GeoIpConfig {
+    /// Of cities.
+    pub city: Option<PathBuf>,
+    /// Of autonomous systems.
+    pub asn: Option<PathBuf>,
 }
 
 /// How a source or a sink is reached.
@@ -128,23 +139,12 @@ pub struct SourceConfig {
     pub off: Option<String>,
     /// Which versions of a record are delivered.
     pub revisions: Revisions,
-    /// How long ids are remembered; `None`: as long as the vendor keeps records.
+    /// How long ids are remembered; `None`: a day longer than the vendor keeps records.
     pub forget_after: Option<Duration>,
     /// How it is reached.
     pub reach: Reach,
     /// The connector's own keys.
     pub table: Map<String, Value>,
-}
-
-impl SourceConfig {
-    /// Every stream of which the journal may hold records: those that the connector lists, run or not, and those beside
-    /// them that the source runs or that are declared off.
-    pub fn stored_streams(&self) -> impl Iterator<Item = &'static Stream> {
-        let listed = self.connector.streams();
-        let off = self.off_streams.keys().filter_map(|name| self.connector.stream(name));
-        let named = self.streams.iter().map(|plan| plan.stream).chain(off);
-        listed.iter().chain(named.filter(|named| !listed.iter().any(|stream| stream.name == named.name)))
-    }
 }
 
 /// Two are the same when nothing would change by restarting: the order of streams counts, origins do not.
@@ -225,6 +225,15 @@ impl SinkConfig {
                      accepted: {required:?}, or no such key"
                 ),
             )),
+            (Some(configured), _)
+                if tidegate_core::schema::by_name(configured).is_some_and(|schema| schema.is_text())
+                    && !sink.takes_text() =>
+            {
+                Err(SettingsError::new(
+                    "schema",
+                    format!("{configured:?} is lines of text, and this kind takes JSON documents alone"),
+                ))
+            }
             (Some(configured), _) => Ok(configured),
             (None, Some(required)) => Ok(required),
             (None, None) => sink.default_schema().ok_or_else(|| {

@@ -29,6 +29,8 @@ pub(super) struct RootKeys {
     pub(super) journal: Given<Table>,
     /// Outgoing connections.
     pub(super) http: Given<Table>,
+    /// Databases of addresses.
+    pub(super) geoip: Given<Table>,
     /// `[defaults.source]`: keys that every source has unless it sets them itself.
     pub(super) defaults: Given<Table>,
     /// `[template.NAME]`: what tenants have in common.
@@ -91,6 +93,17 @@ pub(super) struct HttpKeys {
     pub(super) page_slots: Given<Count>,
 }
 
+/// `[geoip]`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct GeoIpKeys {
+    /// A MaxMind database of cities, such as GeoLite2-City.mmdb: fills where an address is, for events whose vendor does
+    /// not say it. Read when the configuration is.
+    pub(super) city: Given<PathBuf>,
+    /// A MaxMind database of autonomous systems, such as GeoLite2-ASN.mmdb.
+    pub(super) asn: Given<PathBuf>,
+}
+
 /// `[tenant.NAME]`, or a tenant's file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -130,7 +143,9 @@ pub(super) struct SourceKeys {
     pub(super) off: Given<String>,
     /// Whether later versions of a record are delivered too. All are stored.
     pub(super) revisions: Given<Revisions>,
-    /// How long ids are remembered for dedupe; default: as long as the vendor keeps records.
+    /// How long ids are remembered for dedupe; default: a day longer than the vendor keeps records. A sweep that finds
+    /// something comes again until 7 d 6 h after a record; with less than that it would be delivered again. A backfill that
+    /// touches a time whose ids are forgotten is refused without `--again`.
     pub(super) forget_after: Given<Duration>,
     /// When a window of time is read again, soonest first: one to six times, `"1m"` to `"7d"`. Not for feeds. Default:
     /// the stream's own.

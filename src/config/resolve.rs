@@ -2,11 +2,12 @@
 
 use super::error::{ConfigError, ConfigErrors, unknown};
 use super::raw::{
-    self, DefaultsKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, TenantJournalKeys, TenantKeys,
+    self, DefaultsKeys, GeoIpKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, TenantJournalKeys,
+    TenantKeys,
 };
 use super::tree::{self, Kind, Node, Origin};
 use super::values::{Given, Size, is_name};
-use super::{Config, Filter, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, Tenant};
+use super::{Config, Filter, GeoIpConfig, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, Tenant};
 use super::{files, own, placeholders};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -102,6 +103,7 @@ impl Resolver<'_> {
         for (key, table) in [
             ("journal", keys.journal),
             ("http", keys.http),
+            ("geoip", keys.geoip),
             ("defaults", keys.defaults),
             ("template", keys.template),
             ("tenant", keys.tenant),
@@ -114,6 +116,7 @@ impl Resolver<'_> {
         let http_node = self.over_built_in("http", root);
         let journal = self.journal(&journal_node);
         let http = self.http(&http_node);
+        let geoip = self.geoip(&root.child("geoip"));
         let shared = Shared { root, journal: &journal_node, http: &http_node };
         self.templates(root);
         let mut tenants = BTreeMap::new();
@@ -130,7 +133,7 @@ impl Resolver<'_> {
             self.errors.push(ConfigError::at(&[], origin, message));
         }
         self.unused_sinks(&shared, &tenants);
-        Some(Config { journal: journal?, http: http?, listen, tenants, files })
+        Some(Config { journal: journal?, http: http?, geoip: geoip?, listen, tenants, files })
     }
 
     /// Reads a table's keys; each of the wrong ones is told by `take`.
@@ -228,6 +231,14 @@ impl Resolver<'_> {
         }
         self.at_least(at, "budget", budget, SMALLEST_BUDGET);
         Some(JournalConfig { dir: dir?, budget: budget?, keep: keep? })
+    }
+
+    fn geoip(&mut self, node: &Node) -> Option<GeoIpConfig> {
+        let at = At { path: &["geoip"], node };
+        let keys: GeoIpKeys = self.keys(at)?;
+        self.refuse_unknown(at, &raw::names::<GeoIpKeys>());
+        let (city, asn) = (self.take(at, "city", keys.city), self.take(at, "asn", keys.asn));
+        Some(GeoIpConfig { city, asn })
     }
 
     fn at_least(&mut self, at: At<'_>, key: &str, size: Option<Size>, least: Size) {

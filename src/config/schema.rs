@@ -1,8 +1,8 @@
 //! The published JSON Schema: the common keys, and beside them each connector's and each sink kind's own.
 
 use super::raw::{
-    DefaultsKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, SourceKeys, StreamKeys, TenantJournalKeys,
-    TenantKeys,
+    DefaultsKeys, GeoIpKeys, HttpKeys, JournalKeys, Keys, RootKeys, SinkKeys, SourceKeys, StreamKeys,
+    TenantJournalKeys, TenantKeys,
 };
 use super::resolve::{SOURCE_DEFAULTS, built_in};
 use super::{SCHEMAS, raw};
@@ -64,6 +64,7 @@ pub fn json_schema(connectors: &[&'static dyn Connector], sinks: &[&'static dyn 
     let mut root = closed(keys::<RootKeys>(&json!({})));
     set(&mut root, "journal", closed(keys::<JournalKeys>(&defaults("journal"))));
     set(&mut root, "http", closed(keys::<HttpKeys>(&defaults("http"))));
+    set(&mut root, "geoip", closed(keys::<GeoIpKeys>(&json!({}))));
     set(&mut root, "defaults", for_all);
     set(&mut root, "template", named(json!({"$ref": "#/$defs/template"})));
     set(&mut root, "tenant", named(json!({"$ref": "#/$defs/tenant"})));

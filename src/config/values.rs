@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tidegate_core::collect::window::LAST_HORIZON;
 use tidegate_core::units::{DURATION, SIZE, duration, size, split};
 
 /// A number of bytes.
@@ -333,8 +334,6 @@ impl Leaf for Vec<String> {
 
 /// Sooner than this a second reading only repeats the first.
 const SOONEST_HORIZON: Duration = Duration::from_secs(60);
-/// A finding doubles the horizon; here doubling ends, so that nothing can be later.
-const LAST_HORIZON: Duration = Duration::from_secs(7 * 86_400);
 /// Each horizon reads everything once more: with more of them a stream would spend its quota on what it has.
 const MOST_HORIZONS: usize = 6;
 
@@ -346,7 +345,8 @@ impl Leaf for Vec<Duration> {
         let Json::Array(values) = value else { return wanted(ACCEPTED, value) };
         let horizons: Self = values.iter().map(Duration::read).collect::<Result<_, _>>()?;
         let ascending = horizons.windows(2).all(|pair| matches!(pair, [one, two] if one < two));
-        let bounded = horizons.iter().all(|horizon| (SOONEST_HORIZON..=LAST_HORIZON).contains(horizon));
+        let last = LAST_HORIZON.to_std().unwrap_or_default();
+        let bounded = horizons.iter().all(|horizon| (SOONEST_HORIZON..=last).contains(horizon));
         let wrong = if horizons.is_empty() || !ascending {
             "this is empty or out of order"
         } else if horizons.len() > MOST_HORIZONS {

@@ -2,14 +2,42 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
-use crate::fakes::{CONNECTORS, SINKS};
+#[path = "../config/fakes.rs"]
+pub mod fakes;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use fakes::{CONNECTORS, SINKS};
 use tempfile::TempDir;
 use tidegate::config::{Config, load};
 use tidegate::world::World;
 use tidegate_core::clock::Clock;
 use tidegate_core::collect::window::{InHand, Memo};
-use tidegate_core::journal::{Change, FileJournal, Journal as _, Lane, OpenOptions, Work};
+use tidegate_core::journal::{Change, FileJournal, Grade, Interval, Journal as _, Lane, OpenOptions, Work};
+
+/// A feed, windowed streams (horizons 30 min and a day), a stream and a source that are off.
+pub const TENANT: &str = r#"
+[tenant.acme.source.okta]
+connector = "okta"
+url = "https://acme.okta.com"
+auth = { token = "env:T" }
+
+[tenant.acme.source.work]
+connector = "google_workspace"
+url = "https://work.example.com"
+auth = { token = "env:T" }
+streams = ["*"]
+stream.drive.off = "too much of it"
+
+[tenant.acme.source.lab]
+connector = "google_workspace"
+url = "https://lab.example.com"
+auth = { token = "env:T" }
+off = "no Workspace licence"
+
+[sink.files]
+kind = "file"
+dir = "out"
+"#;
 
 /// The present of these tests: 2026-06-01T00:00:00Z.
 pub fn now() -> DateTime<Utc> {
@@ -50,6 +78,25 @@ impl Books {
         let dir = self.dir.path().join("journal/acme");
         let journal = FileJournal::open(&dir, OpenOptions::new("test", now())).unwrap();
         journal.commit(&changes).unwrap();
+    }
+}
+
+/// A row of the ledger; times are hours before [`now`].
+pub fn row(stream: &str, from: i64, to: i64, grade: Grade, count: u64) -> Interval {
+    let (source, stream) = stream.split_once('/').unwrap();
+    Interval {
+        id: 0,
+        source: source.to_owned(),
+        stream: stream.to_owned(),
+        from: at(from),
+        to: at(to),
+        grade,
+        cause: None,
+        repairable_until: None,
+        count,
+        oldest: None,
+        newest: None,
+        read_at: at(to),
     }
 }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::event::Emit;
 use tidegate_core::json::Value;
+use tidegate_core::quota::Budget;
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
 };
 use tidegate_core::source::{
-    Connector, Findings, Identity, Names, NormalizeError, Settings, SettingsError, Source, Stream, StreamKind,
+    Bucket, Connector, Findings, Identity, Names, NormalizeError, Settings, SettingsError, Source, Stream,
+    StreamKind,
 };
 
 const NAMES: Names = Names {
@@ -132,6 +134,22 @@ impl Connector for Fake {
                 Err(SettingsError::new("url", "the key is missing; accepted: the organisation's address"))
             }
         }
+    }
+
+    /// Alerts have a limit of their own.
+    fn buckets(&self, table: &Map<String, Json>) -> Result<Vec<Bucket>, SettingsError> {
+        let scope = self.organisation(table)?;
+        let bucket = |name: &'static str, streams: fn(&str) -> bool| Bucket {
+            name,
+            scope: scope.clone(),
+            budget: Budget::default(),
+            organisation: None,
+            streams,
+        };
+        Ok(vec![
+            bucket("alerts", |stream| stream == "alerts"),
+            bucket("requests", |stream| stream != "alerts"),
+        ])
     }
 
     fn identity<'r>(&self, _: &Stream, _: Value<'_, 'r>) -> Identity<'r> {

@@ -68,14 +68,6 @@ fn a_stream_that_the_connector_takes_but_does_not_list_runs_where_it_is_named() 
 }
 
 #[test]
-fn a_source_knows_the_streams_that_sinks_may_find_stored() {
-    let tables = "[tenant.acme.source.okta.stream.meet]\noff = \"nobody reads it\"";
-    let source = source(r#"streams = ["login", "chat"]"#, tables).unwrap();
-    let stored: Vec<&str> = source.stored_streams().map(|stream| stream.name).collect();
-    assert_eq!(stored, ["login", "admin", "drive", "alerts", "chat", "meet"]);
-}
-
-#[test]
 fn a_sink_takes_or_leaves_streams_that_the_connector_does_not_list() {
     let takes = |list: &str, stream: &str| {
         let config = one(&format!("{ACME}streams = {list}\n")).unwrap();

@@ -225,7 +225,7 @@ impl Logs {
                 again = match said.code {
                     Some(40105) => (http.skew().unwrap_or_default() - skew).abs() > CLOCK,
                     _ => {
-                        let refreshed = self.auth.secret_key.refresh(http.clock().now());
+                        let refreshed = self.auth.secret_key.refresh(&signed.key, http.clock().now());
                         refreshed.map_err(|error| self.unreadable(error.into()))?
                     }
                 };

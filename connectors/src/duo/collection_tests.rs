@@ -5,6 +5,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::Request;
 use serde_json::json;
+use std::collections::{HashMap, HashSet};
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::Client;
 use tidegate_core::quota::{Buckets, Quota};
@@ -566,6 +567,79 @@ async fn a_full_v1_page_goes_on_at_its_last_second() {
         assert_eq!(page.unread, None);
         let short = paged(v1_page((0..999).map(|n| FROM + 99 + n / 10)), name, Some("1779991299")).await;
         assert_eq!((token(&short), short.records.len()), (None, 999));
+    }
+}
+
+/// Reads a window to its end from a Duo that holds these records; what came, and each page token.
+async fn walked(
+    name: &str,
+    mut answer: impl FnMut(&HashMap<String, String>) -> Reply + Send + 'static,
+) -> (HashSet<u64>, Vec<String>) {
+    let script = Script::start();
+    script.answer(move |request, _| {
+        let query = request.uri().query().unwrap_or_default().as_bytes();
+        Ok(answer(&url::form_urlencoded::parse(query).into_owned().collect()))
+    });
+    let source = opened(script.client());
+    let (mut came, mut tokens) = (HashSet::new(), Vec::new());
+    loop {
+        let place = window(tokens.last().map(String::as_str));
+        let page = source.poll(stream(name), &place).await.unwrap();
+        assert_eq!(page.unread, None);
+        came.extend(
+            page.iter().map(|record| serde_json::from_slice::<Json>(record).unwrap()["n"].as_u64().unwrap()),
+        );
+        match token(&page) {
+            None => return (came, tokens),
+            Some(next) => tokens.push(next.to_owned()),
+        }
+        assert!(tokens.len() < 9, "{tokens:?}");
+    }
+}
+
+/// One second is cut by the first page's end, the next second by the second page's.
+#[tokio::test(start_paused = true)]
+async fn seconds_that_two_pages_of_v1_cut_one_after_the_other_come_whole() {
+    let times: Vec<i64> = [(0, 600), (6, 700), (7, 900), (8, 50)]
+        .into_iter()
+        .flat_map(|(second, records)| vec![FROM + second; records])
+        .collect();
+    let all = times.len() as u64;
+    for name in ["administrator", "offline_enrollment"] {
+        let times = times.clone();
+        let (came, tokens) = walked(name, move |query| {
+            let since: i64 = query["mintime"].parse().unwrap();
+            let records = times.iter().enumerate().filter(|(_, time)| **time >= since).take(1000);
+            ok(records.map(|(n, time)| json!({ "n": n, "timestamp": time })).collect())
+        })
+        .await;
+        assert_eq!(tokens, [(FROM + 6).to_string(), (FROM + 7).to_string()]);
+        assert_eq!(came.len() as u64, all);
+    }
+}
+
+/// One millisecond is cut by two pages: Duo's place names the record too.
+#[tokio::test(start_paused = true)]
+async fn a_millisecond_that_two_pages_of_v2_cut_comes_whole() {
+    let time = FROM * 1000 + 250;
+    for (name, list, joined) in
+        [("authentication", "authlogs", false), ("activity", "items", true), ("telephony", "items", true)]
+    {
+        let (came, tokens) = walked(name, move |query| {
+            let last = query.get("next_offset").map(|place| place.split_once(",id-").unwrap().1);
+            let first = last.map_or(0, |last| last.parse::<usize>().unwrap() + 1);
+            let records: Vec<_> = (first..2_500.min(first + 1000)).map(|n| json!({ "n": n })).collect();
+            let last = first + records.len() - 1;
+            let next = match joined {
+                _ if last == 2_499 => Json::Null,
+                true => json!(format!("{time},id-{last}")),
+                false => json!([time.to_string(), format!("id-{last}")]),
+            };
+            ok(json!({ list: records, "metadata": { "next_offset": next } }))
+        })
+        .await;
+        assert_eq!(tokens, [format!("{time},id-999"), format!("{time},id-1999")]);
+        assert_eq!(came.len(), 2_500);
     }
 }
 

@@ -30,8 +30,6 @@ pub fn of(stream: &str) -> &'static Table {
     }
 }
 
-const GATHERED: Shape = Shape::Ignore("gathered below");
-
 const AUTH: &[Field] = &[
     field!("access_device", Shape::Object(ACCESS_DEVICE)),
     field!("adaptive_trust_assessments", Shape::Flat),
@@ -48,7 +46,7 @@ const AUTH: &[Field] = &[
     field!("remembered_factor", Shape::Keyword),
     field!("result", Shape::Keyword).event(),
     // `@timestamp` has it.
-    field!("timestamp", Shape::Time).event(),
+    field!("timestamp", Shape::Stamp).event(),
     field!("trusted_endpoint_status", Shape::Keyword),
     field!("txid", Shape::Keyword).event(),
     field!("user", Shape::Object(AUTH_USER)),
@@ -119,7 +117,7 @@ const ACTIVITY_RECORD: &[Field] = &[
     field!("outcome", Shape::Inner("result")).event(),
     field!("target", Shape::Object(PARTY)),
     // `@timestamp` has it.
-    field!("ts", Shape::Time).event(),
+    field!("ts", Shape::Stamp).event(),
 ];
 
 const PARTY: &[Field] = &[
@@ -146,7 +144,7 @@ const TELEPHONY_RECORD: &[Field] = &[
     field!("phone" => "phone_number", Shape::Keyword),
     field!("telephony_id" => "id", Shape::Keyword).event(),
     // `@timestamp` has it.
-    field!("ts", Shape::Time).event(),
+    field!("ts", Shape::Stamp).event(),
     field!("txid", Shape::Keyword).event(),
     field!("type", Shape::Keyword).event(),
 ];
@@ -172,7 +170,7 @@ const TRUST_MONITOR_RECORD: &[Field] = &[
     field!("state_updated_timestamp", Shape::Long),
     field!("surfaced_auth", Shape::Flat),
     // `@timestamp` has it.
-    field!("surfaced_timestamp", Shape::Time).event(),
+    field!("surfaced_timestamp", Shape::Stamp).event(),
     field!("triage_event_uri", Shape::Keyword),
     field!("triaged_as_interesting", Shape::Boolean),
     field!("type", Shape::Keyword).event(),
@@ -183,10 +181,10 @@ const ADMIN: &[Field] = &[
     // An object as JSON text most of the time; other text is the document's message.
     field!("description" => "flattened", Shape::Details),
     // `@timestamp` has both.
-    field!("isotimestamp", Shape::Time).event(),
+    field!("isotimestamp", Shape::Stamp).event(),
     field!("object" => "action_performed_on", Shape::Keyword).event(),
-    field!("timestamp", Shape::Time).event(),
-    field!("username", GATHERED).event(),
+    field!("timestamp", Shape::Stamp).event(),
+    field!("username", Shape::Gathered).event(),
     field!("eventtype", Shape::Keyword),
     field!("host", Shape::Keyword),
     field!("" => "user", Shape::Group(&[field!("username" => "name", Shape::Keyword).event()])),
@@ -202,10 +200,10 @@ const OFFLINE: &[Field] = &[
             field!("user_agent", Shape::Keyword).event(),
         ])
     ),
-    field!("isotimestamp", Shape::Time).event(),
+    field!("isotimestamp", Shape::Stamp).event(),
     field!("object", Shape::Keyword).event(),
-    field!("timestamp", Shape::Time).event(),
-    field!("username", GATHERED).event(),
+    field!("timestamp", Shape::Stamp).event(),
+    field!("username", Shape::Gathered).event(),
     field!("eventtype", Shape::Keyword),
     field!("host", Shape::Keyword),
     field!("" => "user", Shape::Group(&[field!("username" => "name", Shape::Keyword).event()])),

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
     Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer, is_email,
-    is_ip, known, parse_time, text, truth,
+    is_ip, known, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Tape, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -72,10 +72,16 @@ pub fn normalize<'r>(
     if record.kind() != Json::Object {
         return Err(NormalizeError("the record is not a JSON object".to_owned()));
     }
+    let written = match stream {
+        "activity" | "telephony" => "ts",
+        "trust_monitor" => "surfaced_timestamp",
+        _ => "isotimestamp",
+    };
     let mut event = Event {
         record: Some(record),
         table: fields::of(stream),
         time: time(stream, record),
+        written: record.get(written).or_else(|| record.get("timestamp")).and_then(word),
         ..Event::default()
     };
     match stream {

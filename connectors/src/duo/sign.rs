@@ -71,7 +71,8 @@ pub(super) struct Signed {
     pub(super) date: String,
     /// The `Authorization` header.
     pub(super) authorization: http::HeaderValue,
-    key: Secret,
+    /// The secret key that signed.
+    pub(super) key: Secret,
     signature: Secret,
 }
 

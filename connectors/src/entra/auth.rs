@@ -6,22 +6,21 @@
 //! - A claims challenge (continuous access evaluation) is answered with a token that was asked for with these claims.
 
 use super::certificate::Certificate;
+use super::claims::{Claims, LENIENT};
 use super::client::{Words, guid};
 use crate::key::{Key, KeyError};
 use crate::token::{Bearer, Granted, Tokens};
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::{Client, Response, Verdict, judge};
-use tidegate_core::secret::{Secret, SecretRef};
+use tidegate_core::secret::{Secret, SecretError, SecretRef};
 use tidegate_core::source::PollError;
 use url::Url;
 
@@ -36,12 +35,6 @@ const LOOP_WAIT: Duration = Duration::from_secs(300);
 
 /// To quote in a support case.
 const REQUEST_ID: &str = "x-ms-request-id";
-
-/// Base64 of either alphabet is made into the URL's; padding may be there or not.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Which thumbprint an assertion names its certificate by, and how it is signed.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -70,8 +63,8 @@ pub(super) struct App {
     /// The Graph host's `.default`.
     pub(super) scope: String,
     pub(super) tokens: Tokens,
-    /// What the last challenge asks of the next token.
-    pub(super) claims: Mutex<Option<String>>,
+    /// What challenges ask of tokens.
+    pub(super) claims: Mutex<Claims>,
 }
 
 /// What a token says of itself. Microsoft calls Graph's tokens opaque, so this is only ever told, never relied on.
@@ -88,22 +81,28 @@ impl App {
         self.tokens.bearer(http.clock(), async || self.renew(http).await).await
     }
 
-    /// Graph refused this token. What a challenge asks for goes into the request for the next one.
+    /// Graph refused this token. What a challenge asks for goes into the request for the next one, also where another
+    /// stream has fetched one meanwhile that lacks it.
     pub(super) async fn refused(&self, bearer: &Bearer, response: &Response) {
-        if let Some(claims) = challenge(response) {
-            *self.claims.lock().unwrap_or_else(PoisonError::into_inner) = Some(claims);
-        }
-        self.tokens.refused(bearer).await;
+        self.tokens.refused_unless(bearer, || self.claims().challenged(response)).await;
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One token; a second request only where the clock or a file turned out to be newer than what was used.
     async fn renew(&self, http: &Client) -> Result<Granted, PollError> {
-        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let claims = self.claims().asked();
         let mut again = false;
         loop {
             let skew = http.skew();
-            let (request, secret) =
-                self.request(http.their_now(), claims.as_deref()).map_err(|fault| self.halt(fault))?;
+            let used = self.proof.kept().map_err(|error| self.halt(error.into()))?;
+            let (request, secret) = match self.request(http.their_now(), claims.as_deref()) {
+                Ok(request) => request,
+                Err(_) if self.reread(&used, http)? => continue,
+                Err(fault) => return Err(self.halt(fault)),
+            };
             let response = http.send(request).await?;
             let verdict = judge::judge(&response, None);
             let words = Words::read(&response.body, &[secret]);
@@ -115,7 +114,7 @@ impl App {
             match verdict {
                 Verdict::Ok => {
                     let granted = Granted::read(&response, "microsoft", REQUEST_ID)?;
-                    *self.claims.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    self.claims().granted();
                     return Ok(granted);
                 }
                 Verdict::Retry { after, kind } => return retry(after, kind, "not now"),
@@ -126,7 +125,7 @@ impl App {
                 Some(90_025 | 90_033) => return retry(None, FaultKind::Server, "the server failed"),
                 _ => {}
             }
-            if !again && (clock_corrected(skew, http.skew()) || self.reread(http)?) {
+            if !again && (clock_corrected(skew, http.skew()) || self.reread(&used, http)?) {
                 again = true;
                 continue;
             }
@@ -134,15 +133,13 @@ impl App {
         }
     }
 
-    /// Reads files again because what they held was refused. Says whether one has changed.
-    fn reread(&self, http: &Client) -> Result<bool, PollError> {
-        let now = http.clock().now();
-        let refresh = |secret: &SecretRef| secret.refresh(now).map_err(|error| self.halt(error.into()));
-        match &self.proof {
-            Proof::Secret(secret) => refresh(secret),
-            Proof::Certificate { certificate, key, .. } => Ok(refresh(certificate)? | refresh(key)?),
-            Proof::Federated(_) => Ok(false),
+    /// Reads files again because what they held did not do. Says whether one holds something else.
+    fn reread(&self, used: &[(&SecretRef, Secret)], http: &Client) -> Result<bool, PollError> {
+        let mut other = false;
+        for (place, used) in used {
+            other |= place.refresh(used, http.clock().now()).map_err(|error| self.halt(error.into()))?;
         }
+        Ok(other)
     }
 
     /// A request for a token, and the secret in it that must not be quoted.
@@ -322,6 +319,16 @@ impl App {
 }
 
 impl Proof {
+    /// The places whose values are kept, and what they hold now.
+    fn kept(&self) -> Result<Vec<(&SecretRef, Secret)>, SecretError> {
+        let places = match self {
+            Self::Secret(secret) => vec![secret],
+            Self::Certificate { certificate, key, .. } => vec![certificate, key],
+            Self::Federated(_) => Vec::new(),
+        };
+        places.into_iter().map(|place| Ok((place, place.read()?))).collect()
+    }
+
     /// Where it is.
     fn place(&self) -> String {
         match self {
@@ -336,20 +343,6 @@ pub(super) fn told(bearer: &Bearer) -> Option<Told> {
     bearer.secret.for_signing(|bytes| {
         let claims = std::str::from_utf8(bytes).ok()?.split('.').nth(1)?;
         serde_json::from_slice(&LENIENT.decode(claims).ok()?).ok()
-    })
-}
-
-/// The claims of a challenge for continuous access evaluation: JSON, carried in base64.
-fn challenge(response: &Response) -> Option<String> {
-    response.headers.get_all(http::header::WWW_AUTHENTICATE).iter().find_map(|value| {
-        let value = value.to_str().ok()?;
-        if !value.contains("insufficient_claims") {
-            return None;
-        }
-        let claims = value.split_once("claims=\"")?.1.split('"').next()?;
-        let claims = LENIENT.decode(claims.replace('+', "-").replace('/', "_")).ok()?;
-        serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&claims).ok()?;
-        String::from_utf8(claims).ok()
     })
 }
 

@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::cut::Envelope;
-use tidegate_core::http::judge::quotable;
+use tidegate_core::http::judge::{judge, quotable};
 use tidegate_core::http::{Client, HttpError, Response, Verdict, link};
 use tidegate_core::secret::Secret;
 use tidegate_core::source::{Cursor, Page, Place, PollError, Stream};
@@ -28,9 +28,14 @@ use url::Url;
 /// To quote in a support case.
 const REQUEST_ID: &str = "request-id";
 
-/// A licensed directory is now and then told that it has no licence: so often it is asked again, after so long each.
+/// A licensed directory is now and then told that it has no licence: so often it is asked again, after so long each. In
+/// all it is less than a run of `sync` takes; who is refused for longer is asked again slowly, as after any halt.
 const LICENCE_RETRIES: [Duration; 3] =
-    [Duration::from_secs(60), Duration::from_secs(120), Duration::from_secs(240)];
+    [Duration::from_secs(10), Duration::from_secs(25), Duration::from_secs(50)];
+
+/// Where a refusal for the limit names no wait (Identity Protection's never does): Graph counts reports over ten seconds, and
+/// what is asked before they are over is counted too.
+const REST: Duration = Duration::from_secs(10);
 
 /// No edition keeps less than seven days: what is younger was not refused for its age, whatever the words.
 const SURELY_KEPT: TimeDelta = TimeDelta::days(6);
@@ -73,7 +78,7 @@ impl Graph {
         }
         let url = match token {
             None => self.first(log, *from, *to)?,
-            Some(link) => self.follow(link)?,
+            Some(link) => self.follow(log, link).map_err(|cause| PollError::Restart { cause })?,
         };
         let response = self.get(log, *from, token.is_some(), &url).await?;
         self.read(&url, response)
@@ -101,12 +106,18 @@ impl Graph {
             .map_err(|error| halt(FaultKind::Configuration, error.to_string()))
     }
 
-    /// A stored link. It was checked before it was stored; it is checked again before a credential goes there.
-    fn follow(&self, link: &Cursor) -> Result<Url, PollError> {
-        let refused = |cause| PollError::Halt { cause };
-        let text = std::str::from_utf8(&link.0)
-            .map_err(|_| refused(Fault::new(FaultKind::Cursor, "the stored link is no text")))?;
-        link::same_origin(&self.url, text).map_err(refused)
+    /// A stored link. It was checked before it was stored; it is checked again before a credential goes there. Without one
+    /// that can be followed, the window begins again.
+    fn follow(&self, log: &Log, link: &Cursor) -> Result<Url, Fault> {
+        let broken = |what: &str| Fault::new(FaultKind::Cursor, format!("the stored link {what}"));
+        let text = std::str::from_utf8(&link.0).map_err(|_| broken("is no text"))?;
+        let url = link::same_origin(&self.url, text)?;
+        let (path, ours) = (url.path().to_ascii_lowercase(), log.path.to_ascii_lowercase());
+        if path.strip_suffix(&ours).is_some_and(|before| before.ends_with('/')) {
+            Ok(url)
+        } else {
+            Err(broken(&format!("does not lead to {}", log.title)))
+        }
     }
 
     /// One request; a second one only where the token could be renewed.
@@ -140,7 +151,7 @@ impl Graph {
                 Err(error @ HttpError::Timeout(_)) => return Err(PollError::Narrow { cause: error.into() }),
                 Err(error) => return Err(error.into()),
             };
-            let verdict = http.judge(&response, None);
+            let verdict = verdict(&http, &response);
             match verdict {
                 Verdict::Ok => {
                     self.lock_unlicensed().remove(log.name);
@@ -203,8 +214,12 @@ impl Graph {
                 fault(FaultKind::Credential, format!("{title}: Graph refused a fresh token{said}"))
                     .remedy(self.app.remedy())
             }
-            Verdict::Forbidden if words.licence() => {
-                return self.unlicensed(log, fault(FaultKind::Licence, format!("{title} needs a licence{said}")));
+            Verdict::Forbidden if let Some(licence) = log.licence.filter(|_| words.licence()) => {
+                let cause = fault(FaultKind::Licence, format!("{title} needs a licence{said}")).remedy(format!(
+                    "{title} needs {licence} in the directory; leave {} out of the source's `streams` where there is none",
+                    log.name
+                ));
+                return self.unlicensed(log, cause);
             }
             Verdict::Forbidden => {
                 fault(FaultKind::Permission, format!("the app may not read {title}{said}")).remedy(self.permission(log))
@@ -235,13 +250,7 @@ impl Graph {
         if !left.is_zero() {
             return PollError::Retry { after: Some(left.min(LICENCE_RETRIES[2])), cause };
         }
-        let Some(after) = LICENCE_RETRIES.get(state.times).copied() else {
-            let cause = cause.remedy(format!(
-                "{} needs {} in the directory; leave {} out of the source's `streams` where there is none",
-                log.title, log.licence, log.name
-            ));
-            return PollError::Halt { cause };
-        };
+        let Some(after) = LICENCE_RETRIES.get(state.times).copied() else { return PollError::Halt { cause } };
         state.times += 1;
         state.until = now + TimeDelta::from_std(after).unwrap_or_default();
         PollError::Retry { after: Some(after), cause }
@@ -314,6 +323,18 @@ impl Graph {
 }
 
 const NEXT: &str = "@odata.nextLink";
+
+/// What the answer means. After a refusal for the limit nobody asks for as long as it says, or for [`REST`]; whoever was
+/// refused waits longer each time.
+fn verdict(http: &Client, response: &Response) -> Verdict {
+    let verdict = judge(response, None);
+    if let Verdict::Retry { after, kind: FaultKind::RateLimit } = verdict
+        && let Some(quota) = http.quota()
+    {
+        let _held = quota.refused(FaultKind::RateLimit, after.or(Some(REST)), http.clock().now());
+    }
+    verdict
+}
 
 fn halt(kind: FaultKind, message: impl Into<String>) -> PollError {
     PollError::Halt { cause: Fault::new(kind, message) }

@@ -30,14 +30,8 @@ pub fn identity<'r>(stream: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
     Identity { id, time: at }
 }
 
-/// Also with an hour of one digit, as Identity Protection has been seen to write it.
 fn time(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    let text = value.as_text()?;
-    let text = text.decode();
-    parse_time(&text).or_else(|| {
-        let (day, hour) = text.split_once('T').filter(|(_, hour)| hour.as_bytes().get(1) == Some(&b':'))?;
-        parse_time(&format!("{day}T0{hour}"))
-    })
+    parse_time(&value.as_text()?.decode())
 }
 
 /// Turns a record into its event.
@@ -53,15 +47,20 @@ pub fn normalize<'r>(
         return Err(NormalizeError("the record is not a JSON object".to_owned()));
     }
     let log = log(stream.name).ok_or_else(|| NormalizeError(format!("entra has no log {}", stream.name)))?;
-    let mut event = Event { record: Some(record), ..Event::default() };
+    let mut event = Event { record: Some(record), table: log.table, ..Event::default() };
     match log.shape {
         Shape::SignIn => sign_in(record, &mut event),
         Shape::Audit => audit(record, &mut event),
         Shape::Risk => risk_detection(record, &mut event),
         Shape::Provisioning => provisioning(record, &mut event),
     }
+    let stamp = record.get(log.identity_time);
+    event.written = stamp.and_then(text);
     if event.time.is_none() {
-        event.time = record.get(log.identity_time).and_then(time);
+        event.time = stamp.and_then(time);
+    }
+    if log.kind == Some("nonInteractiveUser") {
+        event.session.background = Some(Text::from_static("nonInteractiveUser"));
     }
     emit(event);
     Ok(())
@@ -244,6 +243,9 @@ fn status<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) -> Option<i64> {
             _ => {}
         }
     }
+    if event.message.is_none() {
+        event.message.clone_from(&event.outcome.reason);
+    }
     event.outcome.result = code.map_or(Ending::Unknown, codes::ending);
     code
 }
@@ -284,6 +286,11 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     let event_types::Meaning { class, activity, categories, types } = meaning;
     event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert: false };
     event.mfa.deed = deed;
+    match event.kind.class {
+        Class::Group => named_in_changes(event, TargetKind::Group, "Group."),
+        Class::Access => named_in_changes(event, TargetKind::Role, "Role."),
+        _ => {}
+    }
     if deed.is_some() {
         // Such as "User registered Authenticator App with Code".
         event.mfa.factor = event.outcome.reason.as_ref().and_then(|reason| mfa::factor(&reason.decode()));
@@ -350,7 +357,7 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                 Some("id") => account.id = id(value),
                 Some("displayName") => account.full_name = known(value),
                 Some("userPrincipalName") => principal(value, &mut account),
-                Some("type") => word = known(value),
+                Some("type" | "Type") => word = known(value),
                 Some("modifiedProperties") => changes(value, event),
                 _ => {}
             }
@@ -377,6 +384,32 @@ fn changes<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     }
 }
 
+/// Whoever is added to a group or a role is the target; which one it is stands among what was changed, as JSON text.
+fn named_in_changes(event: &mut Event<'_>, kind: TargetKind, prefix: &str) {
+    if event.targets.iter().any(|target| target.kind == kind) {
+        return;
+    }
+    let find = |name: &str| {
+        let change = event.changes.iter().find(|change| {
+            change
+                .name
+                .as_plain()
+                .and_then(|plain| plain.strip_prefix(prefix))
+                .is_some_and(|rest| rest == name)
+        })?;
+        let said = |text: &Option<Text<'_>>| {
+            let decoded = text.as_ref()?.decode();
+            let plain = decoded.trim_matches('"');
+            (!plain.is_empty() && plain != "null").then(|| Text::owned(plain))
+        };
+        said(&change.to).or_else(|| said(&change.from))
+    };
+    let account = Account { id: find("ObjectID"), full_name: find("DisplayName"), ..Account::default() };
+    if account.id.is_some() || account.full_name.is_some() {
+        event.targets.push(Target { kind, word: None, account });
+    }
+}
+
 fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     event.kind = Kind {
         action: None,
@@ -387,12 +420,13 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
         alert: true,
     };
     let mut service = Account::default();
-    let (mut correlation, mut updated) = (None, None);
+    let mut correlation = None;
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
             Some("detectedDateTime") => event.time = time(value),
-            Some("lastUpdatedDateTime") => updated = time(value),
+            Some("lastUpdatedDateTime") => event.span.changed = time(value),
+            Some("activityDateTime") => event.span.began = time(value),
             Some("riskEventType") => event.kind.action = text(value),
             Some("riskLevel") => event.risk.word = known_risk(value),
             Some("riskState") => event.outcome.word = text(value),
@@ -421,7 +455,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     };
     if event.risk.threat == Some(false) {
         event.kind.activity = Activity::Close;
-    } else if event.time.zip(updated).is_some_and(|(found, updated)| updated > found)
+    } else if event.time.zip(event.span.changed).is_some_and(|(found, updated)| updated > found)
         && event.outcome.word.as_ref().is_some_and(|word| word == "confirmedCompromised")
     {
         event.kind.activity = Activity::Update;

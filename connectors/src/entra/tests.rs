@@ -89,7 +89,7 @@ fn a_sign_in_says_who_where_and_into_what() {
         assert_eq!(event.source.as_number, Some(64_500));
         assert_eq!(plain(&event.source.geo.country_code), Some("US"));
         assert_eq!(plain(&event.source.geo.region), Some("Example State"));
-        assert_eq!(event.source.geo.location, Some(("40.7", "-74.0")));
+        assert_eq!(event.source.geo.location, Some(("40.7".into(), "-74.0".into())));
         assert!(event.agent.original.is_some());
         assert_eq!((plain(&event.device.id), event.device.managed), (None, Some(true)));
         assert_eq!(plain(&event.app.name), Some("Example Portal"));

@@ -4,7 +4,7 @@
 //! - One token for each scope. A delegation that lacks a scope refuses the whole token: reports and alerts in one would
 //!   fail together.
 //! - A token is bought with a signature alone; there is no refresh token.
-//! - The key file is read again when Google refuses the key.
+//! - The key file is read again when Google refuses what it names: key, account, client or address.
 
 use super::client::REQUEST_ID;
 use crate::key::{Key, KeyError};
@@ -17,7 +17,7 @@ use serde_json::json;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::judge::{judge, kind, quotable};
 use tidegate_core::http::{Client, Response, Verdict};
-use tidegate_core::secret::SecretRef;
+use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::source::{PollError, SettingsError};
 use url::Url;
 use zeroize::Zeroizing;
@@ -182,7 +182,7 @@ impl Delegate {
 
     /// The account's address, where the file can be read now.
     pub(super) fn email(&self) -> Option<String> {
-        self.read().ok().map(|file| file.email)
+        self.parse(&self.key_file.read().ok()?).ok().map(|file| file.email)
     }
 
     /// Where the key file is.
@@ -190,26 +190,30 @@ impl Delegate {
         self.key_file.to_string()
     }
 
-    fn read(&self) -> Result<KeyFile, Fault> {
-        self.key_file
-            .read()?
-            .for_signing(KeyFile::read)
+    fn parse(&self, text: &Secret) -> Result<KeyFile, Fault> {
+        text.for_signing(KeyFile::read)
             .map_err(|error| Fault::new(FaultKind::Credential, format!("{}: {error}", self.key_file)))
     }
 
     /// One token, by as many calls as its preconditions take: a corrected clock, a key file read again; each once.
     async fn renew(&self, http: &Client, api: Api) -> Result<Granted, PollError> {
-        let read_again =
-            || self.key_file.refresh(http.clock().now()).map_err(|error| self.halt(error.into()));
         let mut clock_tried = false;
         loop {
-            let file = match self.read() {
+            let used = self.key_file.read().map_err(|error| self.halt(error.into()))?;
+            let read_again =
+                || self.key_file.refresh(&used, http.clock().now()).map_err(|error| self.halt(error.into()));
+            let file = match self.parse(&used) {
                 Ok(file) => file,
                 Err(_) if read_again()? => continue,
                 Err(fault) => return Err(self.halt(fault)),
             };
             let skew = http.skew();
-            let response = http.send(self.request(&file, api, http.their_now())?).await?;
+            let request = match self.request(&file, api, http.their_now()) {
+                Ok(request) => request,
+                Err(_) if read_again()? => continue,
+                Err(error) => return Err(error),
+            };
+            let response = http.send(request).await?;
             let verdict = judge(&response, None);
             if verdict == Verdict::Ok {
                 return Granted::read(&response, "google", REQUEST_ID);
@@ -220,7 +224,7 @@ impl Delegate {
                 clock_tried = true;
                 continue;
             }
-            if why == Why::Key && read_again()? {
+            if why.is_of_the_file() && read_again()? {
                 continue;
             }
             return Err(self.refusal(&file, api, &response, verdict, &error, why));
@@ -371,6 +375,13 @@ enum Why {
     Clock,
     Key,
     Other,
+}
+
+impl Why {
+    /// Whether another key file may be the remedy: it names the key, the account, its client id and the address.
+    const fn is_of_the_file(self) -> bool {
+        matches!(self, Self::Key | Self::Delegation | Self::Policy | Self::Other)
+    }
 }
 
 impl TokenError {

@@ -29,6 +29,9 @@ const OLDEST_ALERT: TimeDelta = TimeDelta::days(170);
 /// Alerts a page. Few are made, and nearly all polls end on the first page: most of a large one would be old alerts.
 const ALERTS_A_PAGE: u32 = 50;
 
+/// What the Reports API calls its pages.
+const ACTIVITIES: &str = "admin#reports#activities";
+
 /// What narrows the source, and the size of pages.
 #[derive(Debug)]
 pub(super) struct Query {
@@ -185,7 +188,16 @@ fn read(ask: &Ask<'_>, response: Response) -> Result<Page, PollError> {
         Api::Reports => "items",
         Api::Alerts => "alerts",
     };
-    let mut records = envelope.records(list).map_err(broken)?.unwrap_or_default();
+    let mut records = match envelope.records(list).map_err(broken)? {
+        Some(records) => records,
+        // Reports leaves an empty list out, but says whose answer it is. Else any JSON would be a window without records.
+        None if ask.api == Api::Reports
+            && envelope.member::<String>("kind").as_deref() != Some(ACTIVITIES) =>
+        {
+            return Err(again(FaultKind::Answer, format!("neither `items` nor the kind {ACTIVITIES}")));
+        }
+        None => Vec::new(),
+    };
     let mut next = match envelope.member::<Json>("nextPageToken") {
         None | Some(Json::Null) => None,
         Some(Json::String(token)) => Some(token).filter(|token| !token.is_empty()),
@@ -205,17 +217,22 @@ fn read(ask: &Ask<'_>, response: Response) -> Result<Page, PollError> {
 }
 
 /// Takes out the alerts that were changed last before `from`, and says whether none that follows can be any other: the
-/// page is in order, and its last one is such.
+/// page is in order, and its last one is such. What people did with an alert (`metadata`) has a time of its own, by which
+/// Google does not order.
 fn leave_unchanged(from: DateTime<Utc>, body: &[u8], records: &mut Vec<Range<usize>>) -> bool {
+    let time = |part: &cut::Envelope<'_>| parse_time(&part.member::<String>("updateTime")?);
     let changed = |span: &Range<usize>| {
         let alert = cut::Envelope::read(body.get(span.clone())?).ok()?;
-        parse_time(&alert.member::<String>("updateTime")?)
+        Some((time(&alert)?, alert.object("metadata").as_ref().and_then(time)))
     };
     let times: Vec<_> = records.iter().map(changed).collect();
-    let in_order = times.iter().all(Option::is_some) && times.is_sorted_by(|one, next| one >= next);
-    let passed = times.last().copied().flatten().is_some_and(|last| last < from);
+    let order: Vec<_> = times.iter().map(|times| times.map(|(alert, _)| alert)).collect();
+    let in_order = order.iter().all(Option::is_some) && order.is_sorted_by(|one, next| one >= next);
+    let passed = order.last().copied().flatten().is_some_and(|last| last < from);
     let mut times = times.iter();
-    records.retain(|_| times.next().copied().flatten().is_none_or(|time| time >= from));
+    let late =
+        |(alert, people): (DateTime<Utc>, Option<DateTime<Utc>>)| people.max(Some(alert)) >= Some(from);
+    records.retain(|_| times.next().copied().flatten().is_none_or(late));
     in_order && passed
 }
 

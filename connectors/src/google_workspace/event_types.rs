@@ -49,7 +49,7 @@ const fn entity(activity: Activity, types: Types) -> Meaning {
 }
 
 const fn file(activity: Activity, types: Types) -> Meaning {
-    meaning(Class::Other, activity, Categories::FILE, types)
+    meaning(Class::File, activity, Categories::FILE, types)
 }
 
 /// A verdict of Google's; also what every alert of the Alert Center is.
@@ -108,10 +108,17 @@ pub fn find(application: &str, kind: &str, name: &str) -> Meaning {
             _ => GROUP_CHANGE,
         },
         "drive" => match name {
-            "create" | "upload" | "copy" => file(Activity::Create, Types::CREATION),
+            "create" => file(Activity::Create, Types::CREATION),
+            "upload" => file(Activity::Upload, Types::CREATION),
+            "copy" | "source_copy" => file(Activity::Copy, Types::CREATION),
             "delete" | "trash" => file(Activity::Delete, Types::DELETION),
-            "edit" | "move" | "rename" | "untrash" => file(Activity::Update, Types::CHANGE),
-            _ if kind == "acl_change" || name.starts_with("change_") => file(Activity::Update, Types::CHANGE),
+            "edit" => file(Activity::Update, Types::CHANGE),
+            "move" => file(Activity::Move, Types::CHANGE),
+            "rename" => file(Activity::Rename, Types::CHANGE),
+            "untrash" => file(Activity::Restore, Types::CHANGE),
+            "download" => file(Activity::Download, Types::ACCESS),
+            "preview" => file(Activity::Preview, Types::ACCESS),
+            _ if kind == "acl_change" || name.starts_with("change_") => file(Activity::Share, Types::CHANGE),
             _ => file(Activity::Read, Types::ACCESS),
         },
         "context_aware_access" => JUDGED,

@@ -11,11 +11,10 @@ const UNMAPPED: &str = ",\"unmapped\":";
 /// What becomes of an alert's fields.
 pub static ALERT: Table = Table { fields: ALERT_RECORD, unmapped: UNMAPPED, ..Table::EMPTY };
 
-const GATHERED: Shape = Shape::Ignore("gathered below");
-
 const fn table(part: &'static [Field]) -> Table {
     Table {
         fields: RECORD,
+        start: true,
         source_user: true,
         anonymous: &["actor", "email"],
         part,
@@ -28,10 +27,10 @@ const fn table(part: &'static [Field]) -> Table {
 macro_rules! part {
     ($label:literal, $params:expr) => {
         &[
-            field!("type", GATHERED),
-            field!("name", GATHERED),
-            field!("resourceIds", GATHERED),
-            field!("status", GATHERED),
+            field!("type", Shape::Gathered),
+            field!("name", Shape::Gathered),
+            field!("resourceIds", Shape::Gathered),
+            field!("status", Shape::Gathered),
             field!("parameters" => $label, Shape::Params($params)),
             EVENT,
         ]
@@ -136,7 +135,7 @@ const RECORD: &[Field] = &[
     field!("resourceDetails" => "resource_details", Shape::FlatList(RESOURCE)),
     field!("events", Shape::Parts),
     // Gathered below.
-    field!("ownerDomain", GATHERED),
+    field!("ownerDomain", Shape::Gathered),
     field!("" => "organization", Shape::Group(&[field!("ownerDomain" => "domain", Shape::Keyword)])),
 ];
 
@@ -146,7 +145,7 @@ const ID: &[Field] = &[
     // Old records.
     field!("uniqQualifier" => "unique_qualifier", Shape::Keyword).event(),
     field!("applicationName" => "application_name", Shape::Keyword),
-    field!("customerId", GATHERED),
+    field!("customerId", Shape::Gathered),
     field!("" => "customer", Shape::Group(&[field!("customerId" => "id", Shape::Keyword)])),
 ];
 
@@ -154,7 +153,7 @@ const ACTOR: &[Field] = &[
     field!("callerType" => "type", Shape::Keyword).event(),
     field!("key", Shape::Keyword),
     field!("email", Shape::Keyword).event(),
-    field!("profileId", GATHERED).event(),
+    field!("profileId", Shape::Gathered).event(),
     field!("applicationInfo" => "application_info", Shape::Object(&[
         field!("oauthClientId" => "oauth_client_id", Shape::Keyword),
         field!("applicationName" => "application_name", Shape::Keyword),
@@ -205,19 +204,19 @@ const STATUS: &[Field] = &[
 
 const ALERT_RECORD: &[Field] = &[
     // Gathered below.
-    field!("alertId", GATHERED).event(),
-    field!("customerId", GATHERED),
-    field!("createTime", GATHERED).event(),
-    field!("startTime", GATHERED),
-    field!("endTime", GATHERED),
-    field!("updateTime", GATHERED),
-    field!("type", GATHERED).event(),
-    field!("source", GATHERED),
-    field!("securityInvestigationToolLink", GATHERED),
-    field!("deleted", GATHERED),
-    field!("data", GATHERED),
-    field!("metadata", GATHERED),
-    field!("etag", GATHERED),
+    field!("alertId", Shape::Gathered).event(),
+    field!("customerId", Shape::Gathered),
+    field!("createTime", Shape::Gathered).event(),
+    field!("startTime", Shape::Gathered),
+    field!("endTime", Shape::Gathered),
+    field!("updateTime", Shape::Gathered),
+    field!("type", Shape::Gathered).event(),
+    field!("source", Shape::Gathered),
+    field!("securityInvestigationToolLink", Shape::Gathered),
+    field!("deleted", Shape::Gathered),
+    field!("data", Shape::Gathered),
+    field!("metadata", Shape::Gathered),
+    field!("etag", Shape::Gathered),
     field!("" => "alert", Shape::Group(ALERT_FIELDS)),
 ];
 
@@ -241,8 +240,8 @@ const CUSTOMER: Field =
     field!("" => "customer", Shape::Group(&[field!("customerId" => "id", Shape::Keyword)]));
 
 const METADATA: &[Field] = &[
-    field!("alertId", GATHERED),
-    field!("customerId", GATHERED),
+    field!("alertId", Shape::Gathered),
+    field!("customerId", Shape::Gathered),
     field!("status", Shape::Keyword),
     field!("severity", Shape::Keyword).event(),
     field!("assignee", Shape::Keyword),
@@ -255,16 +254,16 @@ const METADATA: &[Field] = &[
 /// What alerts are about, each type in members of its own.
 const DATA: &[Field] = &[
     field!("@type" => "type", Shape::Keyword),
-    field!("actionName", GATHERED),
-    field!("actorEmail", GATHERED),
-    field!("affectedUserEmails", GATHERED),
+    field!("actionName", Shape::Gathered),
+    field!("actorEmail", Shape::Gathered),
+    field!("affectedUserEmails", Shape::Gathered),
     field!("alertDetails" => "alert_details", Shape::Text),
     field!("appealWindow" => "appeal_window", Shape::Keyword),
-    field!("attachmentData", GATHERED),
+    field!("attachmentData", Shape::Gathered),
     field!("createTime" => "create_time", Shape::Date),
-    field!("dashboardUri", GATHERED),
+    field!("dashboardUri", Shape::Gathered),
     field!("description", Shape::Keyword),
-    field!("displayName", GATHERED),
+    field!("displayName", Shape::Gathered),
     field!("domain", Shape::Keyword),
     field!("domainId" => "domain_id", Shape::Object(&[
         field!("customerPrimaryDomain" => "customer_primary_domain", Shape::Keyword),
@@ -273,7 +272,7 @@ const DATA: &[Field] = &[
     field!("eventTime" => "event_time", Shape::Date),
     field!("events", Shape::List(DEVICE_EVENT)),
     field!("header", Shape::Keyword),
-    field!("incidentTrackingId", GATHERED),
+    field!("incidentTrackingId", Shape::Gathered),
     field!("isInternal" => "is_internal", Shape::Boolean),
     field!("loginDetails" => "login_details", Shape::Object(&[
         field!("loginTime" => "login_time", Shape::Date),
@@ -288,8 +287,8 @@ const DATA: &[Field] = &[
         ])),
     ])),
     field!("mergeInfo" => "merge_info", Shape::Object(&[
-        field!("newAlertId", GATHERED),
-        field!("newIncidentTrackingId", GATHERED),
+        field!("newAlertId", Shape::Gathered),
+        field!("newIncidentTrackingId", Shape::Gathered),
         field!("" => "new_alert", Shape::Group(&[field!("newAlertId" => "id", Shape::Keyword)])),
         field!("" => "new_incident_tracking", Shape::Group(&[
             field!("newIncidentTrackingId" => "id", Shape::Keyword),
@@ -298,21 +297,21 @@ const DATA: &[Field] = &[
     field!("messages", Shape::List(MAIL)),
     field!("name", Shape::Keyword),
     field!("nextUpdateTime" => "next_update_time", Shape::Date),
-    field!("primaryAdminChangedEvent", GATHERED),
+    field!("primaryAdminChangedEvent", Shape::Gathered),
     field!("products", Shape::Keyword),
     field!("query", Shape::Keyword),
-    field!("requestInfo", GATHERED),
+    field!("requestInfo", Shape::Gathered),
     field!("resolutionTime" => "resolution_time", Shape::Date),
     field!("ruleDescription" => "rule_description", Shape::Keyword),
-    field!("ruleViolationInfo", GATHERED),
-    field!("sourceIp", GATHERED),
-    field!("ssoProfileCreatedEvent", GATHERED),
-    field!("ssoProfileDeletedEvent", GATHERED),
-    field!("ssoProfileUpdatedEvent", GATHERED),
+    field!("ruleViolationInfo", Shape::Gathered),
+    field!("sourceIp", Shape::Gathered),
+    field!("ssoProfileCreatedEvent", Shape::Gathered),
+    field!("ssoProfileDeletedEvent", Shape::Gathered),
+    field!("ssoProfileUpdatedEvent", Shape::Gathered),
     field!("state", Shape::Keyword),
     field!("status", Shape::Keyword),
     field!("superAdminPasswordResetEvent" => "super_admin_password_reset_event", Shape::Object(&[
-        field!("userEmail", GATHERED),
+        field!("userEmail", Shape::Gathered),
         field!("" => "user", Shape::Group(&[field!("userEmail" => "email", Shape::Keyword)])),
     ])),
     field!("supersededAlerts" => "superseded_alerts", Shape::Keyword),
@@ -322,10 +321,10 @@ const DATA: &[Field] = &[
         field!("productName" => "product_name", Shape::Keyword),
     ])),
     field!("systemActionType" => "system_action_type", Shape::Keyword),
-    field!("takeoutRequestId", GATHERED),
+    field!("takeoutRequestId", Shape::Gathered),
     field!("threshold", Shape::Keyword),
     field!("title", Shape::Keyword),
-    field!("triggerSource", GATHERED),
+    field!("triggerSource", Shape::Gathered),
     field!("type", Shape::Keyword),
     field!("updateTime" => "update_time", Shape::Date),
     field!("windowSize" => "window_size", Shape::Keyword),
@@ -351,8 +350,8 @@ const DATA: &[Field] = &[
         ])),
     ]))])),
     field!("" => "request", Shape::Group(&[field!("requestInfo" => "info", Shape::List(&[
-        field!("appDeveloperEmail", GATHERED),
-        field!("appKey", GATHERED),
+        field!("appDeveloperEmail", Shape::Gathered),
+        field!("appKey", Shape::Gathered),
         field!("numberOfRequests" => "number_of_requests", Shape::Keyword),
         field!("" => "app", Shape::Group(&[
             field!("appDeveloperEmail" => "developer_email", Shape::Keyword),
@@ -373,16 +372,16 @@ const DATA: &[Field] = &[
 ];
 
 const DEVICE_EVENT: &[Field] = &[
-    field!("deviceId", GATHERED),
-    field!("deviceModel", GATHERED),
-    field!("deviceProperty", GATHERED),
-    field!("deviceType", GATHERED),
+    field!("deviceId", Shape::Gathered),
+    field!("deviceModel", Shape::Gathered),
+    field!("deviceProperty", Shape::Gathered),
+    field!("deviceType", Shape::Gathered),
     field!("deviceCompromisedState" => "device_compromised_state", Shape::Keyword),
-    field!("iosVendorId", GATHERED),
+    field!("iosVendorId", Shape::Gathered),
     field!("newValue" => "new_value", Shape::Keyword),
     field!("oldValue" => "old_value", Shape::Keyword),
-    field!("resourceId", GATHERED),
-    field!("serialNumber", GATHERED),
+    field!("resourceId", Shape::Gathered),
+    field!("serialNumber", Shape::Gathered),
     field!("" => "device", Shape::Group(&[
         field!("deviceId" => "id", Shape::Keyword),
         field!("deviceModel" => "model", Shape::Keyword),
@@ -397,8 +396,8 @@ const DEVICE_EVENT: &[Field] = &[
 const MAIL: &[Field] = &[
     field!("attachmentsSha256Hash" => "attachments_sha256_hash", Shape::Keyword),
     field!("date", Shape::Date),
-    field!("md5HashMessageBody", GATHERED),
-    field!("md5HashSubject", GATHERED),
+    field!("md5HashMessageBody", Shape::Gathered),
+    field!("md5HashSubject", Shape::Gathered),
     field!("messageBodySnippet" => "message_body_snippet", Shape::Keyword),
     field!("messageId" => "id", Shape::Keyword),
     field!("recipient", Shape::Keyword),
@@ -411,8 +410,8 @@ const MAIL: &[Field] = &[
 ];
 
 const SSO: &[Field] = &[
-    field!("inboundSsoProfileChanges", GATHERED),
-    field!("inboundSsoProfileName", GATHERED),
+    field!("inboundSsoProfileChanges", Shape::Gathered),
+    field!("inboundSsoProfileName", Shape::Gathered),
     field!("" => "inbound_sso", Shape::Group(&[
         field!("inboundSsoProfileChanges" => "profile_changes", Shape::Keyword),
         field!("inboundSsoProfileName" => "profile_name", Shape::Keyword),
@@ -420,7 +419,7 @@ const SSO: &[Field] = &[
 ];
 
 const VIOLATION: &[Field] = &[
-    field!("dataSource", GATHERED),
+    field!("dataSource", Shape::Gathered),
     field!("matchInfo" => "match_info", Shape::List(&[
         field!("predefinedDetector" => "predefined_detector", Shape::Object(&[
             field!("detectorName" => "name", Shape::Keyword),
@@ -429,16 +428,16 @@ const VIOLATION: &[Field] = &[
     ])),
     field!("recipients", Shape::Keyword),
     field!("resourceInfo" => "resource_info", Shape::Object(&[
-        field!("documentId", GATHERED),
-        field!("resourceTitle", GATHERED),
+        field!("documentId", Shape::Gathered),
+        field!("resourceTitle", Shape::Gathered),
         field!("" => "document", Shape::Group(&[field!("documentId" => "id", Shape::Keyword)])),
         field!("" => "resource", Shape::Group(&[field!("resourceTitle" => "title", Shape::Keyword)])),
     ])),
     field!("ruleInfo" => "rule_info", Shape::Object(DEFINED)),
-    field!("suppressedActionTypes", GATHERED),
-    field!("trigger", GATHERED),
-    field!("triggeredActionTypes", GATHERED),
-    field!("triggeringUserEmail", GATHERED),
+    field!("suppressedActionTypes", Shape::Gathered),
+    field!("trigger", Shape::Gathered),
+    field!("triggeredActionTypes", Shape::Gathered),
+    field!("triggeringUserEmail", Shape::Gathered),
     field!("" => "data", Shape::Group(&[field!("dataSource" => "source", Shape::Keyword)])),
     field!("" => "suppressed", Shape::Group(&[
         field!("" => "action", Shape::Group(&[field!("suppressedActionTypes" => "types", Shape::Keyword)])),
@@ -453,8 +452,8 @@ const VIOLATION: &[Field] = &[
 ];
 
 const DEFINED: &[Field] = &[
-    field!("displayName", GATHERED),
-    field!("resourceName", GATHERED),
+    field!("displayName", Shape::Gathered),
+    field!("resourceName", Shape::Gathered),
     field!("" => "display", Shape::Group(&[field!("displayName" => "name", Shape::Keyword)])),
     field!("" => "resource", Shape::Group(&[field!("resourceName" => "name", Shape::Keyword)])),
 ];

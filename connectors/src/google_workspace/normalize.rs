@@ -83,6 +83,7 @@ pub fn activity<'r>(
                 event.time = value.get("time").and_then(time);
                 event.log = value.get("applicationName").and_then(known);
                 event.organization = value.get("customerId").and_then(word);
+                event.written = value.get("time").and_then(word);
             }
             Some("actor") => actor(value, &mut event),
             Some("ipAddress") => address(known(value), &mut event),
@@ -319,7 +320,7 @@ impl<'r> Found<'r> {
             }
             "login_challenge_status" => self.status = Some(one),
             // Microseconds.
-            "login_timestamp" => event.start = integer(value).and_then(DateTime::from_timestamp_micros),
+            "login_timestamp" => event.span.began = integer(value).and_then(DateTime::from_timestamp_micros),
             "login_type" => event.session.protocol = Some(one),
             "is_suspicious" => event.risk.threat = truth(value),
             "login_failure_type" | "failure_type" => event.outcome.reason = Some(one),
@@ -390,19 +391,25 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     event.kind.types = meaning.types;
     event.kind.alert = meaning.alert;
     event.risk.threat = Some(true);
-    let mut updated = None;
+    let mut handled = None;
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("alertId") => event.id = known(value),
             Some("customerId") => event.organization = word(value),
-            Some("createTime") => event.time = time(value),
-            Some("updateTime") => updated = time(value),
+            Some("createTime") => {
+                event.time = time(value);
+                event.written = word(value);
+            }
+            Some("startTime") => event.span.began = time(value),
+            Some("endTime") => event.span.ended = time(value),
+            Some("updateTime") => event.span.changed = time(value),
             Some("type") => {
                 event.kind.action = text(value);
                 event.message = text(value);
             }
             Some("data") => data(value, &mut event),
             Some("metadata") => {
+                handled = value.get("updateTime").and_then(time);
                 event.outcome.word = value.get("status").and_then(known);
                 event.risk.word = value.get("severity").and_then(known);
             }
@@ -418,7 +425,7 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     };
     if event.outcome.word.as_ref().is_some_and(|word| word == "CLOSED") {
         event.kind.activity = Activity::Close;
-    } else if updated.is_some() && updated != event.time {
+    } else if event.span.changed.max(handled).is_some_and(|changed| Some(changed) != event.time) {
         event.kind.activity = Activity::Update;
     }
     emit(event);

@@ -4,19 +4,19 @@
 //! - An assertion lives five minutes by *Okta's* clock and names no `iat`: Okta refuses one that ends an hour or more
 //!   ahead of its own clock, and machines are often a second or two fast (okta/okta-sdk-golang#573).
 //! - Every try signs a new assertion and a new proof: a refused call has used up their `jti`.
-//! - One refresh at a time, at 80 % of the token's life; each grant is an event in the very log that is collected.
+//! - Tokens are kept as long as they may be: each grant is an event in the very log that is collected.
 //! - The proof key lives as long as the process: a bound token is worth nothing without it.
 
 use super::client::{self, answer_code, text};
 use crate::key::{self, Key, KeyError};
+use crate::token::{Bearer, Granted, Tokens};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderValue;
-use serde::Deserialize;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::{Client, Response, Verdict, judge};
 use tidegate_core::secret::{Secret, SecretRef};
@@ -69,28 +69,19 @@ pub(super) struct App {
     pub(super) proof: ClientProof,
     pub(super) dpop: Dpop,
     pub(super) token_url: Url,
-    state: tokio::sync::Mutex<State>,
+    tokens: Tokens,
+    proofs: Mutex<Proofs>,
 }
 
+/// What proofs of possession are made of.
 #[derive(Default)]
-struct State {
-    token: Option<Token>,
-    /// How many tokens there were; tells a refused token from its successor.
-    number: u64,
-    /// Okta has asked for proofs.
-    bound: bool,
-    proof_key: Option<Arc<Key>>,
+struct Proofs {
+    /// Okta has asked for them.
+    wanted: bool,
+    key: Option<Arc<Key>>,
     /// The last nonces of the token endpoint and of the API.
     token_nonce: Option<String>,
     api_nonce: Option<String>,
-}
-
-struct Token {
-    value: Secret,
-    bound: bool,
-    refresh: DateTime<Utc>,
-    end: DateTime<Utc>,
-    scope: Option<String>,
 }
 
 /// The headers of one request.
@@ -99,13 +90,18 @@ pub(super) struct Grant {
     pub(super) proof: Option<HeaderValue>,
     /// The secret in it, to keep it out of quoted words.
     pub(super) secret: Secret,
-    number: u64,
+    /// The access token, where it is one.
+    pub(super) token: Option<Bearer>,
 }
 
 impl App {
     pub(super) fn new(client_id: String, proof: ClientProof, dpop: Dpop, token_url: Url) -> Self {
-        let state = State { bound: dpop == Dpop::Always, ..State::default() };
-        Self { client_id, proof, dpop, token_url, state: tokio::sync::Mutex::new(state) }
+        let proofs = Mutex::new(Proofs { wanted: dpop == Dpop::Always, ..Proofs::default() });
+        Self { client_id, proof, dpop, token_url, tokens: Tokens::default(), proofs }
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, Proofs> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -113,44 +109,32 @@ impl Auth {
     /// Headers for a `GET` of this URL; asks for an access token where there is none.
     pub(super) async fn authorize(&self, http: &Client, url: &Url) -> Result<Grant, PollError> {
         let app = match self {
-            Self::Token(token) => {
+            Self::Token(token) => loop {
                 let secret = token.read().map_err(|error| self.halt(error.into()))?;
-                let authorization = secret.header_value("SSWS ").map_err(|error| self.halt(error.into()))?;
-                return Ok(Grant { authorization, proof: None, secret, number: 0 });
-            }
+                match secret.header_value("SSWS ") {
+                    Ok(authorization) => {
+                        return Ok(Grant { authorization, proof: None, secret, token: None });
+                    }
+                    Err(_) if self.reread(token, &secret, http)? => {}
+                    Err(error) => return Err(self.halt(error.into())),
+                }
+            },
             Self::App(app) => app,
         };
-        let mut state = app.state.lock().await;
-        let now = http.clock().now();
-        if state.token.as_ref().is_none_or(|token| now >= token.refresh) {
-            match self.renew(app, &mut state, http).await {
-                Ok(()) => {}
-                // The old token is good for a while: a failing token endpoint does not stop the log.
-                Err(PollError::Retry { cause, after }) => match &mut state.token {
-                    Some(token) if now < token.end => {
-                        tracing::warn!(%cause, "okta: keeping the access token, its renewal failed");
-                        token.refresh = now + TimeDelta::seconds(60);
-                    }
-                    _ => return Err(PollError::Retry { cause, after }),
-                },
-                Err(error) => return Err(error),
-            }
-        }
-        let number = state.number;
-        let State { token: Some(token), proof_key, api_nonce, .. } = &mut *state else {
-            return Err(retry("okta granted no token"));
-        };
-        let scheme = if token.bound { "DPoP " } else { "Bearer " };
-        let authorization =
-            token.value.header_value(scheme).map_err(|_| retry("the access token fits in no header"))?;
+        let token = app.tokens.bearer(http.clock(), async || self.renew(app, http).await).await?;
         let proof = if token.bound {
-            let key = proof_key.clone().ok_or_else(|| retry("the proof key is gone"))?;
-            let ath = Some(URL_SAFE_NO_PAD.encode(token.value.sha256()));
-            Some(proof(&key, "GET", url, http.their_now(), api_nonce.as_deref(), ath)?)
+            let ath = Some(URL_SAFE_NO_PAD.encode(token.secret.sha256()));
+            let (key, nonce) = {
+                let proofs = app.proofs();
+                (proofs.key.clone(), proofs.api_nonce.clone())
+            };
+            let key = key.ok_or_else(|| retry("the proof key is gone"))?;
+            Some(proof(&key, "GET", url, http.their_now(), nonce.as_deref(), ath)?)
         } else {
             None
         };
-        Ok(Grant { authorization, proof, secret: token.value.clone(), number })
+        let (authorization, secret) = (token.header.clone(), token.secret.clone());
+        Ok(Grant { authorization, proof, secret, token: Some(token) })
     }
 
     /// The API refused the credential. Says whether there is now another one to try with, once.
@@ -161,49 +145,50 @@ impl Auth {
         response: &Response,
     ) -> Result<bool, PollError> {
         let app = match self {
-            Self::Token(token) => {
-                return token.refresh(http.clock().now()).map_err(|error| self.halt(error.into()));
-            }
+            Self::Token(token) => return self.reread(token, &grant.secret, http),
             Self::App(app) => app,
         };
-        let mut state = app.state.lock().await;
-        if let Some(nonce) = nonce(response) {
-            state.api_nonce = Some(nonce);
-        }
-        if challenge(response).as_deref() == Some("use_dpop_nonce") {
+        self.learn(response);
+        let challenge = challenge(response);
+        if challenge.as_deref() == Some("use_dpop_nonce") {
             return Ok(true);
         }
-        if challenge(response).as_deref() == Some("invalid_dpop_proof") && app.dpop != Dpop::Never {
-            state.bound = true;
+        if challenge.as_deref() == Some("invalid_dpop_proof") && app.dpop != Dpop::Never {
+            app.proofs().wanted = true;
         }
-        // Another poll may have renewed it meanwhile.
-        if state.number == grant.number {
-            state.token = None;
+        if let Some(token) = &grant.token {
+            app.tokens.refused(token).await;
         }
         Ok(true)
     }
 
-    /// Remembers a nonce that came with a good answer.
-    pub(super) async fn learn(&self, response: &Response) {
+    /// Remembers the nonce that an answer of the API carries.
+    pub(super) fn learn(&self, response: &Response) {
         if let (Self::App(app), Some(nonce)) = (self, nonce(response)) {
-            app.state.lock().await.api_nonce = Some(nonce);
+            app.proofs().api_nonce = Some(nonce);
         }
     }
 
     /// One token, by as many calls as its preconditions take: a proof, a nonce, a corrected clock, a re-read key; each
     /// at most once.
-    async fn renew(&self, app: &App, state: &mut State, http: &Client) -> Result<(), PollError> {
-        let (mut clock_tried, mut nonce_tried, mut proof_tried) = (false, false, state.bound);
+    async fn renew(&self, app: &App, http: &Client) -> Result<Granted, PollError> {
+        let (mut clock_tried, mut nonce_tried, mut proof_tried) = (false, false, app.proofs().wanted);
         loop {
             let skew = http.skew();
-            let request = app.request(state, http.their_now()).map_err(|fault| self.halt(fault))?;
+            let reference = app.proof.reference();
+            let used = reference.read().map_err(|error| self.halt(error.into()))?;
+            let request = match app.request(&used, http.their_now()) {
+                Ok(request) => request,
+                Err(_) if self.reread(reference, &used, http)? => continue,
+                Err(fault) => return Err(self.halt(fault)),
+            };
             let response = http.send(request).await?;
             if let Some(nonce) = nonce(&response) {
-                state.token_nonce = Some(nonce);
+                app.proofs().token_nonce = Some(nonce);
             }
             let verdict = judge::judge(&response, Some(&client::RATE));
             match verdict {
-                Verdict::Ok => return app.accept(state, &response, http.clock().now()),
+                Verdict::Ok => return Granted::read(&response, "okta", client::REQUEST_ID),
                 Verdict::Retry { after, kind } => {
                     let code = answer_code(&response.body);
                     let message = format!("okta's token endpoint: {}", client::why(kind));
@@ -215,11 +200,11 @@ impl Auth {
             let code = answer_code(&response.body);
             match code.as_deref() {
                 Some("use_dpop_nonce") if app.dpop != Dpop::Never && !nonce_tried => {
-                    (state.bound, proof_tried, nonce_tried) = (true, true, true);
+                    (app.proofs().wanted, proof_tried, nonce_tried) = (true, true, true);
                     continue;
                 }
                 Some("invalid_dpop_proof") if app.dpop != Dpop::Never && !proof_tried => {
-                    (state.bound, proof_tried) = (true, true);
+                    (app.proofs().wanted, proof_tried) = (true, true);
                     continue;
                 }
                 _ => {}
@@ -230,19 +215,16 @@ impl Auth {
                 clock_tried = true;
                 continue;
             }
-            let reference = app.proof.reference();
-            if blamed && reference.refresh(http.clock().now()).map_err(|error| self.halt(error.into()))? {
+            if blamed && self.reread(reference, &used, http)? {
                 continue;
             }
             return Err(self.halt(app.refusal(&response, verdict, code.as_deref())));
         }
     }
 
-    /// Scopes of the present token, for `check`.
-    pub(super) async fn scopes(&self) -> Option<(bool, Option<String>)> {
-        let Self::App(app) = self else { return None };
-        let state = app.state.lock().await;
-        state.token.as_ref().map(|token| (token.bound, token.scope.clone()))
+    /// Whether there is another value than the one that was used and did not do.
+    fn reread(&self, place: &SecretRef, used: &Secret, http: &Client) -> Result<bool, PollError> {
+        place.refresh(used, http.clock().now()).map_err(|error| self.halt(error.into()))
     }
 
     fn halt(&self, mut cause: Fault) -> PollError {
@@ -348,7 +330,7 @@ fn canonical(url: &Url) -> String {
 
 impl App {
     /// A request for a token; everything in it that may be used once is new.
-    fn request(&self, state: &mut State, now: DateTime<Utc>) -> Result<http::Request<Bytes>, Fault> {
+    fn request(&self, secret: &Secret, now: DateTime<Utc>) -> Result<http::Request<Bytes>, Fault> {
         let wrong = |error: KeyError| {
             Fault::new(FaultKind::Credential, format!("{}: {error}", self.proof.reference()))
         };
@@ -358,8 +340,12 @@ impl App {
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         match &self.proof {
-            ClientProof::Key { key: reference, id } => {
-                let key = reference.read()?.for_signing(Key::read).map_err(wrong)?;
+            ClientProof::Key { id, .. } => {
+                let key = secret.for_signing(Key::read).map_err(wrong)?;
+                // Okta has no PSS.
+                if key.algorithm == "PS256" {
+                    return Err(wrong(KeyError::Algorithm));
+                }
                 let mut header = json!({ "typ": "JWT" });
                 if let (Some(header), Some(id)) = (header.as_object_mut(), id.as_ref().or(key.id.as_ref())) {
                     header.insert("kid".to_owned(), id.as_str().into());
@@ -377,50 +363,24 @@ impl App {
                 )
                 .append_pair("client_assertion", &key.sign(header, &claims).map_err(wrong)?);
             }
-            ClientProof::Secret(secret) => {
-                let header = secret.read()?.basic_header(&self.client_id)?;
+            ClientProof::Secret(_) => {
+                let header = secret.basic_header(&self.client_id)?;
                 request = request.header(http::header::AUTHORIZATION, header);
             }
         }
-        if state.bound {
-            let key = match &state.proof_key {
+        let proofs = &mut *self.proofs();
+        if proofs.wanted {
+            let key = match &proofs.key {
                 Some(key) => Arc::clone(key),
-                None => Arc::clone(state.proof_key.insert(Arc::new(Key::generate().map_err(wrong)?))),
+                None => Arc::clone(proofs.key.insert(Arc::new(Key::generate().map_err(wrong)?))),
             };
-            let proof = proof(&key, "POST", &self.token_url, now, state.token_nonce.as_deref(), None)
+            let proof = proof(&key, "POST", &self.token_url, now, proofs.token_nonce.as_deref(), None)
                 .map_err(|error| error.cause().clone())?;
             request = request.header("dpop", proof);
         }
         request
             .body(Bytes::from(form.finish()))
             .map_err(|_| Fault::new(FaultKind::Configuration, "the token request cannot be built"))
-    }
-
-    fn accept(&self, state: &mut State, response: &Response, now: DateTime<Utc>) -> Result<(), PollError> {
-        #[derive(Deserialize)]
-        struct Granted {
-            access_token: String,
-            token_type: String,
-            expires_in: Option<f64>,
-            scope: Option<String>,
-        }
-        let Ok(granted) = serde_json::from_slice::<Granted>(&response.body) else {
-            let message = "okta's token endpoint answered with something that is no token";
-            let cause = response.fault(FaultKind::Answer, message, None, client::REQUEST_ID);
-            return Err(PollError::Retry { after: None, cause });
-        };
-        let life = granted.expires_in.filter(|life| life.is_finite()).unwrap_or(3600.0).clamp(10.0, 86_400.0);
-        #[expect(clippy::cast_possible_truncation, reason = "clamped to a day")]
-        let after = |share: f64| now + TimeDelta::milliseconds((life * share * 1000.0) as i64);
-        state.number += 1;
-        state.token = Some(Token {
-            value: Secret::new(granted.access_token.into_bytes()),
-            bound: granted.token_type.eq_ignore_ascii_case("dpop"),
-            refresh: after(0.8),
-            end: after(1.0),
-            scope: granted.scope,
-        });
-        Ok(())
     }
 
     /// The token endpoint's errors (catalogue of August 2026), by status first where a code is missing.

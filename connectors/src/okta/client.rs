@@ -123,7 +123,7 @@ impl Log {
             let response = self.http.send(request).await?;
             let verdict = match self.http.judge(&response, Some(&RATE)) {
                 Verdict::Ok => {
-                    self.auth.learn(&response).await;
+                    self.auth.learn(&response);
                     return Ok(response);
                 }
                 // A wrong proof may be a 400; it says nothing about the cursor.

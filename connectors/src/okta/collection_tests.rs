@@ -309,6 +309,39 @@ async fn a_missing_file_halts_until_it_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_could_not_be_used_is_read_again_and_collection_goes_on_without_a_restart() {
+    let good = |name: &str| {
+        std::fs::read(format!("{}/src/okta/testkeys/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let pss = String::from_utf8(good("rsa.jwk")).unwrap().replace("RS256", "PS256");
+    let grant = || {
+        let body = json!({ "access_token": "t", "token_type": "Bearer", "expires_in": 3600 });
+        Reply::json(200, body.to_string())
+    };
+    for (name, more, bad, mended) in [
+        ("token", json!({}), b"two\nlines".to_vec(), b"00new".to_vec()),
+        ("private_key", json!({ "client_id": "0oa1" }), good("encrypted.pem"), good("rsa-pkcs8.pem")),
+        ("private_key", json!({ "client_id": "0oa1" }), b"no key".to_vec(), good("ec-pkcs8.pem")),
+        ("private_key", json!({ "client_id": "0oa1" }), pss.into_bytes(), good("rsa.jwk")),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, bad).unwrap();
+        let mut auth = more;
+        auth[name] = format!("file:{}", path.display()).into();
+        let script = Script::start();
+        script.aside(move |request, _| (request.method() == "POST").then(grant));
+        let source = open(script.client(), json!({ "url": ORG, "auth": auth })).unwrap();
+        let error = source.poll(system_log(), &from_start()).await.unwrap_err();
+        assert_eq!(halted(&error).kind, FaultKind::Credential, "{name}");
+        std::fs::write(&path, mended).unwrap();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        script.push(page(0, &link("after=1")));
+        source.poll(system_log(), &from_start()).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_redirect_is_named_and_not_followed() {
     let script = Script::start();
     script.push(Reply::json(302, "").header("location", "https://acme.okta.example.net/login?x=1"));
@@ -729,7 +762,7 @@ fn keys_that_cannot_be_used_say_why() {
         ("{}", KeyError::NotAKey),
         (r#"{"kty":"RSA","n":"AQ","e":"AQAB"}"#, KeyError::Public),
         (r#"{"kty":"RSA","d":"AQ"}"#, KeyError::NoPublicPart),
-        (r#"{"kty":"RSA","alg":"PS256","d":"AQ"}"#, KeyError::Algorithm),
+        (r#"{"kty":"RSA","alg":"PS384","d":"AQ"}"#, KeyError::Algorithm),
         (r#"{"kty":"OKP","crv":"Ed25519","d":"AQ"}"#, KeyError::Unusable),
     ] {
         assert_eq!(Key::read(text.as_bytes()).unwrap_err(), error, "{text}");
@@ -793,6 +826,20 @@ async fn a_failing_token_endpoint_does_not_stop_a_token_that_is_still_good() {
     tokio::time::sleep(Duration::from_secs(700)).await;
     let error = source.poll(system_log(), &from_start()).await.unwrap_err();
     assert!(matches!(error, PollError::Retry { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_renewal_does_not_stop_a_token_that_is_still_good() {
+    let script = Script::start();
+    let org = Org::start(&script, rsa());
+    let source = polls(&script, script.client(), json!({}), 1).await;
+    org.lock().unwrap().public_key = "ec-public.pem";
+    tokio::time::advance(Duration::from_secs(3_000)).await;
+    source.poll(system_log(), &from_start()).await.unwrap();
+    assert_eq!(org.lock().unwrap().calls, ["200", "invalid_client"]);
+    tokio::time::advance(Duration::from_secs(601)).await;
+    let error = source.poll(system_log(), &from_start()).await.unwrap_err();
+    assert_eq!(halted(&error).kind, FaultKind::Credential);
 }
 
 #[tokio::test(start_paused = true)]

@@ -262,16 +262,16 @@ impl Source for OktaSource {
         let Log { url, auth, http, .. } = &self.0;
         let mut findings = Findings::default();
         match auth.authorize(http, url).await {
-            Ok(_) => findings.lines.push(match auth.scopes().await {
+            Ok(grant) => findings.lines.push(match grant.token {
                 None => format!(
                     "{}: the API token can be read; okta judges it with the stream below",
                     client::origin(url)
                 ),
-                Some((bound, scope)) => format!(
+                Some(token) => format!(
                     "{}: the app has a token ({}), scope {}",
                     client::origin(url),
-                    if bound { "DPoP" } else { "bearer" },
-                    scope.as_deref().unwrap_or(auth::SCOPE),
+                    if token.bound { "DPoP" } else { "bearer" },
+                    token.scope.as_deref().unwrap_or(auth::SCOPE),
                 ),
             }),
             Err(error) => findings.faults.push(error.cause().clone()),

@@ -6,9 +6,9 @@
 use super::event_types;
 use super::fields::TABLE;
 use tidegate_core::event::{
-    Account, Actor, ActorKind, Answer, Change, Deed, Emit, Ending, Event, Factor, Geo, Kind, Mfa, Network,
-    Outcome, Risk, RiskLevel, Severity, Target, TargetKind, integer, is_email, is_ip, known, location, pairs,
-    parse_time, text, truth, word,
+    Account, Actor, ActorKind, Answer, Change, Class, Deed, Emit, Ending, Event, Factor, Geo, Kind, Mfa,
+    Network, Outcome, Risk, RiskLevel, Severity, Target, TargetKind, integer, is_email, is_ip, known,
+    location, pairs, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Tape, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -40,7 +40,10 @@ pub fn normalize<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(
         let Some(key) = key.as_plain() else { continue };
         match key {
             "uuid" => event.id = known(value),
-            "published" => event.time = time(value),
+            "published" => {
+                event.time = time(value);
+                event.written = text(value);
+            }
             "eventType" => event.kind.action = text(value),
             "severity" => event.severity = severity(value),
             "displayMessage" => event.message = text(value),
@@ -58,6 +61,14 @@ pub fn normalize<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(
         }
     }
     classify(&mut event.kind);
+    if event.kind.class == Class::Access {
+        // Roles are no targets but words beside them.
+        event.targets.extend(debug.privileges.iter().flat_map(listed).map(|name| Target {
+            kind: TargetKind::Role,
+            word: None,
+            account: Account { full_name: Some(name), ..Account::default() },
+        }));
+    }
     if let Some(target) = event.targets.iter().find(|target| target.kind == TargetKind::App) {
         event.app.id = target.account.id.clone();
         event.app.name = target.account.full_name.clone().or_else(|| target.account.name.clone());
@@ -398,6 +409,8 @@ struct Debug<'r> {
     properties: Option<Text<'r>>,
     /// `policyRuleFactorMode`
     factor_mode: Option<Text<'r>>,
+    /// `privilegeGranted`, `privilegeRevoked`
+    privileges: Option<Text<'r>>,
     /// Name of the authenticator among the targets.
     authenticator: Option<Text<'r>>,
     risk: Risk<'r>,
@@ -417,6 +430,7 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
             Some("signOnMode") => debug.sign_on_mode = known(value),
             Some("requestUri") => debug.request_uri = known(value),
             Some("threatSuspected") => debug.risk.threat = truth(value),
+            Some("privilegeGranted" | "privilegeRevoked") => debug.privileges = known(value),
             Some("behaviors") => behaviors = Some(value),
             Some("risk") => risk = Some(value),
             Some("logOnlySecurityData") => security = Some(value),
@@ -636,7 +650,7 @@ fn mfa<'r>(kind: &Kind<'r>, outcome: &Outcome<'r>, debug: &Debug<'r>) -> Mfa<'r>
             .or(mfa.factor);
     }
     let deed = said.map(|(deed, _)| deed);
-    let of_user = kind.class == tidegate_core::event::Class::Authentication;
+    let of_user = kind.class == Class::Authentication;
     mfa.deed = deed.or((of_user && mfa.factor.is_some()).then_some(Deed::Verify));
 
     let key = debug.key_type.as_ref().map(Text::decode).unwrap_or_default();

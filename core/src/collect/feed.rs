@@ -22,7 +22,7 @@ pub const LIVE: &str = "live";
 const BRIDGE_OVERLAP: TimeDelta = TimeDelta::minutes(10);
 /// A vendor that refuses every cursor must not make us read the same day for ever.
 const BRIDGE_EVERY: TimeDelta = TimeDelta::hours(1);
-/// Cursors remembered to notice a vendor that leads us in a circle.
+/// Cursors and page tokens remembered to notice a vendor that leads us in a circle.
 const CIRCLE: usize = 64;
 
 /// What a chain remembers between two runs, beside its cursor.
@@ -58,13 +58,17 @@ pub(super) struct Chain {
     pub(super) memo: Memo,
     /// More was ready when it was last asked.
     pub(super) behind: bool,
-    recent: VecDeque<u64>,
+    circle: Circle,
 }
+
+/// The places that a chain or a window was led to of late.
+#[derive(Default)]
+pub(super) struct Circle(VecDeque<u64>);
 
 impl Chain {
     pub(super) fn new(work: &Work) -> Self {
         let memo = serde_json::from_str(&work.memo).unwrap_or_default();
-        Self { memo, behind: true, recent: VecDeque::new() }
+        Self { memo, behind: true, circle: Circle::default() }
     }
 
     pub(super) fn place(work: &Work) -> Place {
@@ -84,26 +88,32 @@ impl Chain {
         work.cursor = None;
         self.memo.reset = Some(now);
         self.memo.bridge = true;
-        self.recent.clear();
+        self.circle.clear();
         Ok(())
     }
+}
 
+impl Circle {
     /// Whether the vendor leads us in a circle: records came, but to a place where we were.
-    fn circles(&mut self, cursor: Option<&[u8]>, next: Option<&Cursor>, records: usize) -> bool {
+    pub(super) fn closes(&mut self, cursor: Option<&[u8]>, next: Option<&Cursor>, records: usize) -> bool {
         let Some(next) = next else { return false };
         if records == 0 {
             return false;
         }
         let hash = xxhash_rust::xxh3::xxh3_64(&next.0);
-        let stood_still = cursor == Some(next.0.as_slice());
-        let circle = stood_still || self.recent.contains(&hash);
-        if !circle {
-            self.recent.push_back(hash);
-            if self.recent.len() > CIRCLE {
-                self.recent.pop_front();
+        let closed = cursor == Some(next.0.as_slice()) || self.0.contains(&hash);
+        if !closed {
+            self.0.push_back(hash);
+            if self.0.len() > CIRCLE {
+                self.0.pop_front();
             }
         }
-        circle
+        closed
+    }
+
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -180,7 +190,7 @@ impl Reading {
         let Part::Chain(chain) = &mut job.part else { return Ok(()) };
         let stream = job.plan.stream;
         let (count, date, drained) = (page.records.len(), page.date.unwrap_or(asked), !page.wait.is_zero());
-        let circle = chain.circles(job.work.cursor.as_deref(), page.next.as_ref(), count);
+        let circle = chain.circle.closes(job.work.cursor.as_deref(), page.next.as_ref(), count);
         chain.memo.first.get_or_insert(date);
         chain.memo.resumed.get_or_insert(date);
         chain.memo.failing = None;

@@ -29,6 +29,10 @@ pub(super) struct Job {
     pub(super) backoff: Backoff,
     /// Windows that had to be begun again, in a row.
     pub(super) restarts: Backoff,
+    /// How many of them could not be narrower.
+    pub(super) cornered: u32,
+    /// Another row of the stream has had a page since the first of those.
+    pub(super) elsewhere: bool,
     /// A request of it is in flight.
     pub(super) busy: bool,
     /// Only a person can help.
@@ -53,6 +57,8 @@ impl Job {
             backoff: Backoff::new(&format!("{}/{}/{}", work.source, work.stream, work.name)),
             restarts: Backoff::new(&format!("{}/{}/{} again", work.source, work.stream, work.name)),
             work,
+            cornered: 0,
+            elsewhere: false,
             busy: false,
             halted: false,
             finished: false,
@@ -125,12 +131,13 @@ impl Job {
     }
 
     /// New records with a time before this became visible late: a chain had passed that time long before, a window was
-    /// read before, or runs on another time of the record. History tells nothing about lateness.
-    pub(super) fn late_before(&self, asked: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    /// read before, or runs on another time of the record. History tells nothing about lateness. `read` is the vendor's
+    /// clock: a record's time is its.
+    pub(super) fn late_before(&self, read: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let seen = match (&self.part, self.work.lane) {
             (_, Lane::Backfill) => None,
             (Part::Chain(chain), _) => chain.memo.drained,
-            (Part::Window(_), _) => Some(asked),
+            (Part::Window(_), _) => Some(read),
         };
         seen.and_then(|seen| seen.checked_sub_signed(LATE))
     }
@@ -180,9 +187,14 @@ impl Job {
             Part::Window(_) if self.work.lane == Lane::Sweep => return None,
             Part::Window(_) => self.work.from,
         };
-        let retention = TimeDelta::from_std(self.plan.retention).unwrap_or(TimeDelta::MAX);
         let to = self.work.to.unwrap_or(asked);
-        Some(self.hole(from, to, cause, from.checked_add_signed(retention), asked))
+        Some(self.hole(from, to, cause, self.forgotten_at(from), asked))
+    }
+
+    /// Until when the vendor keeps what is of this time.
+    pub(super) fn forgotten_at(&self, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let retention = TimeDelta::from_std(self.plan.retention).unwrap_or(TimeDelta::MAX);
+        from.checked_add_signed(retention)
     }
 
     /// Whether pages of a window are there already.
@@ -191,6 +203,12 @@ impl Job {
             Part::Chain(_) => false,
             Part::Window(window) => window.memo.window.as_ref().is_some_and(|window| window.pages > 0),
         }
+    }
+
+    /// A window is over: the next one's troubles are its own.
+    pub(super) fn over(&mut self) {
+        self.restarts.reset();
+        self.cornered = 0;
     }
 
     /// Works on the window in hand; nothing happens to a chain.

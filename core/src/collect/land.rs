@@ -4,7 +4,8 @@ use super::identity::{Keyed, keyed};
 use super::job::{Job, Part, same_row};
 use super::launch::defect;
 use super::{
-    CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier, feed, window,
+    CLOCK_MOVED, CORNERED, CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST,
+    StreamPlan, earlier, feed, window,
 };
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Action, Appended, Change, JournalError, Lane, Outcome, QuotaRow};
@@ -42,8 +43,9 @@ impl Reading {
             Ok(page) => page,
             Err(error) => return self.trouble(job, error, asked).await,
         };
-        self.ahead = Some(page.date.map_or(TimeDelta::zero(), |date| asked - date));
-        if std::mem::take(&mut self.refused) {
+        self.meet(page.date.map_or(TimeDelta::zero(), |date| asked - date));
+        if self.refused.take().is_some() {
+            self.refusals.reset();
             for other in &mut self.jobs {
                 other.halted = false;
             }
@@ -52,7 +54,7 @@ impl Reading {
             Keyed::default()
         } else {
             let (connector, stream, page) = (self.c.connector, job.plan.stream, page.clone());
-            let late = job.late_before(asked);
+            let late = job.late_before(page.date.unwrap_or(asked));
             match tokio::task::spawn_blocking(move || keyed(connector, stream, &page, late)).await {
                 Ok(keyed) => keyed,
                 // Nothing is committed: it will be asked again.
@@ -62,6 +64,21 @@ impl Reading {
         match &job.part {
             Part::Chain(_) => self.follow(job, page, keyed, asked).await,
             Part::Window(_) => self.take(job, page, keyed, asked).await,
+        }
+    }
+
+    /// Learns how far our clock is ahead. What rows waited for by another clock is planned again.
+    fn meet(&mut self, ahead: TimeDelta) {
+        let before = self.ahead.replace(ahead);
+        if before.is_some_and(|before| (before - ahead).abs() <= CLOCK_MOVED) {
+            return;
+        }
+        let now = Instant::now();
+        let waits = |job: &&mut Job| {
+            matches!(job.part, Part::Window(_)) && job.work.lane != Lane::Live && job.place().is_none()
+        };
+        for job in self.jobs.iter_mut().filter(waits).filter(|job| !job.halted) {
+            job.due = job.due.min(now);
         }
     }
 
@@ -77,35 +94,38 @@ impl Reading {
         let (count, date) = (page.records.len(), page.date.unwrap_or(asked));
         let first = !job.drained;
         job.answered();
-        let (heard, last, certain) = job
+        for other in self.jobs.iter_mut().filter(|other| other.stream() == job.stream()) {
+            other.elsewhere = true;
+        }
+        let circle = match &mut job.part {
+            Part::Window(window) => {
+                if job.work.cursor.is_none() {
+                    window.circle.clear();
+                }
+                window.circle.closes(job.work.cursor.as_deref(), page.next.as_ref(), count)
+            }
+            Part::Chain(_) => false,
+        };
+        let (heard, last) = job
             .windowed(|job, memo| {
                 if count > 0 || memo.heard.is_none() {
                     memo.heard = Some(asked);
                 }
-                let stood_still = count > 0
-                    && page.next.is_some()
-                    && page.next.as_ref().map(|c| &c.0) == job.work.cursor.as_ref();
                 memo.read = Some(date);
-                let Some(window) = &mut memo.window else { return (memo.heard, false, true) };
+                let Some(window) = &mut memo.window else { return (memo.heard, false) };
                 window.read.get_or_insert(date);
                 window.pages = window.pages.saturating_add(1);
                 window.unread.extend(page.unread.map(|part| (part.start, part.end)));
                 window.count += count as u64;
                 window.oldest = earlier(window.oldest, keyed.oldest);
                 window.newest = window.newest.max(keyed.newest);
-                if stood_still {
-                    return (memo.heard, false, false);
+                if circle {
+                    return (memo.heard, false);
                 }
                 job.work.cursor = page.next.map(|cursor| cursor.0);
-                (memo.heard, job.work.cursor.is_none(), true)
+                (memo.heard, job.work.cursor.is_none())
             })
-            .unwrap_or((None, false, true));
-        if !certain {
-            let message =
-                "the vendor's page token leads to the page that it came with, although records came";
-            let cause = Fault::new(FaultKind::Cursor, message);
-            return self.trouble(job, PollError::Restart { cause }, asked).await;
-        }
+            .unwrap_or((None, false));
         let mut changes = Vec::new();
         if count > 0 {
             changes.push(job.page(keyed.records, asked));
@@ -122,9 +142,15 @@ impl Reading {
                 }
             });
         }
+        if circle {
+            self.note(job, appended, asked, None);
+            let message = "the vendor's page tokens lead back to where we were, although records came";
+            let cause = Fault::new(FaultKind::Cursor, message);
+            return self.trouble(job, PollError::Restart { cause }, asked).await;
+        }
         let (mut covered, before) = (None, (job.work.from, job.work.to));
         if last {
-            job.restarts.reset();
+            job.over();
             let concluded = job.windowed(|job, memo| {
                 let window = memo.window.take()?;
                 Some(job.conclude(memo, window, asked))
@@ -136,6 +162,7 @@ impl Reading {
                     match window::join(&mut self.jobs, &sweep) {
                         Some(row) => changes.push(row),
                         None => {
+                            let sweep = self.distinct(sweep);
                             changes.push(Change::Work(sweep.clone()));
                             let plan = Arc::clone(&job.plan);
                             self.push(&plan, sweep, Duration::ZERO);
@@ -255,7 +282,29 @@ impl Reading {
             // A live row that is far behind becomes a backfill; otherwise the vendor contradicts itself.
             return if job.work.lane == Lane::Live { job.backoff.wait() } else { Duration::ZERO };
         }
-        let could = job.windowed(|job, memo| job.narrow(memo)).unwrap_or(false);
+        let (window, could) = job
+            .windowed(|job, memo| {
+                let window = memo.window.as_ref().map(|window| (window.from, window.to));
+                (window, job.narrow(memo))
+            })
+            .unwrap_or((None, true));
+        if could {
+            job.cornered = 0;
+        } else {
+            job.elsewhere &= job.cornered > 0;
+            job.cornered += 1;
+        }
+        // What lies in the vendor's future may still come to be answered.
+        let edge = window::edge(&job.plan, self.vendor());
+        if let Some(window) =
+            window.filter(|(_, to)| job.cornered >= CORNERED && job.elsewhere && *to <= edge)
+        {
+            let unread = job.windowed(|job, memo| job.step_over(memo, window)).flatten();
+            let until = job.forgotten_at(window.0);
+            told.extend(unread.map(|(from, to)| Change::Cover(job.hole(from, to, "refused", until, asked))));
+            job.over();
+            return Duration::ZERO;
+        }
         // The first time at once; a vendor that refuses everything is not asked in a circle.
         let wait = job.restarts.wait();
         if could && job.restarts.failures() == 1 { Duration::ZERO } else { wait }
@@ -276,16 +325,8 @@ impl Reading {
             _ => None,
         };
         let all = cause.kind == FaultKind::Credential;
-        let wait = if all {
-            let _counted = job.backoff.wait();
-            let doubled =
-                CREDENTIAL_RETRY.saturating_mul(2u32.saturating_pow(job.backoff.failures().min(8) - 1));
-            doubled.min(HALT_RETRY)
-        } else {
-            HALT_RETRY
-        };
+        let wait = if all { self.refuse() } else { HALT_RETRY };
         job.halted = true;
-        self.refused |= all;
         let due = Instant::now() + wait;
         told.extend(why.and_then(|why| job.unread(why, asked)).map(Change::Cover));
         for other in self.jobs.iter_mut().filter(|other| all || other.stream() == job.stream()) {
@@ -293,6 +334,20 @@ impl Reading {
             other.due = other.due.max(due);
             told.extend(why.and_then(|why| other.unread(why, asked)).map(Change::Cover));
         }
+        wait
+    }
+
+    /// The credential was refused: how long nobody tries it. All requests that were in flight are one refusal.
+    fn refuse(&mut self) -> Duration {
+        let now = Instant::now();
+        if let Some(until) = self.refused.filter(|until| *until > now) {
+            return until - now;
+        }
+        let _counted = self.refusals.wait();
+        let doubled =
+            CREDENTIAL_RETRY.saturating_mul(2u32.saturating_pow(self.refusals.failures().min(8) - 1));
+        let wait = doubled.min(HALT_RETRY);
+        self.refused = Some(now + wait);
         wait
     }
 

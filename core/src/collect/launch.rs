@@ -2,9 +2,10 @@
 
 use super::job::{Job, Part};
 use super::window::{self, Next};
-use super::{FAR, IN_FLIGHT, Landed, Reading};
+use super::{FAR, IN_FLIGHT, LOOK_AGAIN, Landed, Reading};
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Change, JournalError, Lane};
+use crate::quota::Quota;
 use crate::source::{Place, PollError, Stream};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
@@ -34,11 +35,9 @@ impl Reading {
         }
         order.sort_by_cached_key(|at| {
             self.jobs.get(*at).map(|job| {
-                let begin = if job.rank(vendor) == 3 && matches!(job.part, Part::Window(_)) {
-                    Some(job.work.from)
-                } else {
-                    None
-                };
+                // Oldest first, both of what expires soon and of the rest.
+                let history = job.work.lane == Lane::Backfill && matches!(job.part, Part::Window(_));
+                let begin = history.then_some(job.work.from);
                 (job.rank(vendor), begin, job.due)
             })
         });
@@ -48,7 +47,7 @@ impl Reading {
             let Some(place) = job.place() else { continue };
             // The first request tells the vendor's clock, by which all others are planned.
             let unmet = self.ahead.is_none();
-            let single = self.refused || unmet || matches!(job.part, Part::Chain(_));
+            let single = self.refused.is_some() || unmet || matches!(job.part, Part::Chain(_));
             if self.flights.len() >= IN_FLIGHT || (single && !self.flights.is_empty()) {
                 break;
             }
@@ -105,12 +104,29 @@ impl Reading {
         });
     }
 
-    /// Where our share is not used up although backfills are in flight, one of them is divided.
+    /// Where our share is not used up although backfills are in flight, one of them is divided. Not so where a row waits
+    /// for its turn, or there are as many as can be in flight: then it is not for want of rows that our share is free, but
+    /// bodies come slowly or the vendor is in trouble.
     pub(super) fn divide(&mut self, wall: DateTime<Utc>) {
-        while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && !self.refused {
+        let now = Instant::now();
+        while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && self.refused.is_none() {
+            let id = |job: &Job| self.c.http.of(job.stream()).quota().map(Quota::id);
+            let rows: Vec<(&Job, Option<usize>)> = self
+                .jobs
+                .iter()
+                .filter(|job| job.work.lane == Lane::Backfill)
+                .map(|job| (job, id(job)))
+                .collect();
+            let enough = |ours: Option<usize>| {
+                let rows = rows.iter().filter(|(_, id)| *id == ours).map(|(job, _)| job);
+                rows.clone().count() >= IN_FLIGHT
+                    || rows.into_iter().any(|job| !job.busy && job.due <= now && job.place().is_some())
+            };
             let idle = |job: &Job| {
                 let quota = self.c.http.of(job.stream()).quota().cloned();
-                job.work.lane == Lane::Backfill && quota.is_none_or(|quota| quota.busy(wall).is_none())
+                job.work.lane == Lane::Backfill
+                    && quota.as_ref().is_none_or(|quota| quota.busy(wall).is_none())
+                    && !enough(quota.as_ref().map(Quota::id))
             };
             let mut busy: Vec<usize> = (0..self.jobs.len())
                 .filter(|at| self.jobs.get(*at).is_some_and(|job| job.busy && idle(job)))
@@ -198,6 +214,7 @@ impl Reading {
             changes.push(sweep.row());
         }
         for work in new {
+            let work = self.distinct(work);
             changes.push(Change::Work(work.clone()));
             self.push(&plan, work, Duration::ZERO);
         }
@@ -207,6 +224,10 @@ impl Reading {
     /// What the vendor has forgotten before we came, also while a window waited for its turn, is a hole; no sweep goes
     /// there either.
     pub(super) fn kept(&mut self, at: usize, asked: DateTime<Utc>) -> Vec<Change> {
+        if self.ahead.is_none() {
+            // Only the vendor's clock says what is old: ours may be days ahead, and a hole is for ever.
+            return Vec::new();
+        }
         let vendor = self.vendor();
         let ours = |job: &&mut Job| job.work.lane != Lane::Live && !job.has_begun();
         let Some(job) = self.jobs.get_mut(at).filter(ours) else {
@@ -248,8 +269,10 @@ impl Reading {
                     // A sweep that waits for a live row that is behind has no instant of its own.
                     let without = wait.is_zero() && job.work.lane != Lane::Live;
                     let least = if without { job.plan.poll } else { Duration::from_millis(100) };
-                    job.due = Instant::now() + wait.clamp(least.min(FAR), FAR);
-                    job.drained |= job.work.lane == Lane::Live;
+                    let live = job.work.lane == Lane::Live;
+                    let most = if live { job.plan.poll } else { LOOK_AGAIN };
+                    job.due = Instant::now() + wait.clamp(least.min(most), most);
+                    job.drained |= live && met;
                 }
                 Next::Done => job.finished = true,
             }

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tempfile::TempDir;
 
+mod adverse;
+
 const NAMES: Names = Names {
     dataset: "fake.log",
     namespace: "fake",
@@ -61,6 +63,11 @@ struct Vendor {
     page: Mutex<usize>,
     asked: Mutex<Vec<(DateTime<Utc>, Place)>>,
     twist: Mutex<Option<Twist>>,
+    /// Windows that are wider: their second page's token leads back to the first page.
+    circle: Option<TimeDelta>,
+    /// How long a body is read, one after the other; who waits for a minute gives up.
+    body: Duration,
+    reading: tokio::sync::Mutex<()>,
     latency: Duration,
     /// Requests that another client sends to the same budget, by time.
     limit: Option<(u32, TimeDelta)>,
@@ -94,6 +101,13 @@ impl Source for Vendor {
         if let Some(error) = self.twist.lock().unwrap().as_mut().and_then(|twist| twist(place, now)) {
             return Err(error);
         }
+        if !self.body.is_zero() {
+            let Ok(_reading) = tokio::time::timeout(MINUTE, self.reading.lock()).await else {
+                let cause = Fault::new(FaultKind::Network, "no page slot was free for 60 s");
+                return Err(PollError::Retry { after: None, cause });
+            };
+            tokio::time::sleep(self.body).await;
+        }
         if let Some((limit, span)) = self.limit {
             let asked = self.asked.lock().unwrap();
             let recent = asked.iter().filter(|(at, _)| *at > now - span && *at <= now).count();
@@ -126,7 +140,9 @@ impl Source for Vendor {
             records.push(start..body.len());
             body.push(b'\n');
         }
-        let next = (had.len() > skip + size).then(|| Cursor((skip + size).to_string().into_bytes()));
+        let circles = skip > 0 && self.circle.is_some_and(|circle| *to - *from > circle);
+        let follows = if circles { 0 } else { skip + size };
+        let next = (had.len() > follows).then(|| Cursor(follows.to_string().into_bytes()));
         let (wait, date) = (Duration::ZERO, DateTime::from_timestamp(now.timestamp(), 0));
         Ok(Page { body: Bytes::from(body), records, next, wait, date, unread: None })
     }
@@ -206,6 +222,9 @@ impl Bench {
             page: Mutex::new(1000),
             asked: Mutex::default(),
             twist: Mutex::default(),
+            circle: None,
+            body: Duration::ZERO,
+            reading: tokio::sync::Mutex::default(),
             latency: Duration::from_millis(300),
             limit: None,
             refused: Mutex::default(),
@@ -840,4 +859,16 @@ async fn the_ledger_and_the_list_of_work_stay_small_over_weeks() {
     assert!(state.coverage.len() <= 12, "{:?}", rows(&state));
     assert!(state.works.len() <= 20, "{:?}", state.works.iter().map(|w| &w.name).collect::<Vec<_>>());
     bench.assert_all_once(begin + TimeDelta::days(14)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_run_knows_of_a_last_request_that_was_not_answered() {
+    let mut bench = Bench::new();
+    bench.run(MINUTE).await;
+    Arc::get_mut(&mut bench.vendor).unwrap().latency = HOUR;
+    bench.run(MINUTE).await;
+    let row = bench.state().await.quotas.remove(0);
+    let next = Quota::default();
+    Buckets::new(vec![("requests", |_| true, next.clone())]).restore(&row.state, bench.now());
+    assert_eq!(next.counters(), bench.quota.counters());
 }

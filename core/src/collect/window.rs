@@ -10,6 +10,7 @@
 //! module decides is pure: time goes in, ranges come out.
 
 use super::StreamPlan;
+use super::feed::Circle;
 use super::job::{Job, Part};
 use crate::journal::{Change, Grade, Interval, Lane, State, Work};
 use crate::source::{Cursor, Place, StreamKind};
@@ -28,8 +29,8 @@ const EXPIRING: TimeDelta = TimeDelta::days(1);
 const PAGES: u32 = 20;
 /// How wide the first window of a backfill or a sweep is; what it brings decides about the next.
 const FIRST_SPAN: TimeDelta = TimeDelta::hours(1);
-/// A finding doubles the horizon until here.
-const LAST_HORIZON: TimeDelta = TimeDelta::days(7);
+/// A finding doubles the horizon until here. What finds something even then stays `fetched`.
+pub const LAST_HORIZON: TimeDelta = TimeDelta::days(7);
 /// Ranges are swept in batches of a quarter of their horizon, within these bounds: one request then serves many polls.
 const BATCH: (TimeDelta, TimeDelta) = (TimeDelta::minutes(1), TimeDelta::hours(6));
 /// A backfill whose last page is younger is being read.
@@ -94,6 +95,7 @@ pub struct InHand {
 /// The place that we keep.
 pub(super) struct Window {
     pub(super) memo: Memo,
+    pub(super) circle: Circle,
 }
 
 /// Why a part of a backfill was overtaken by the vendor's retention: we were away, or reading as fast as our share of the
@@ -125,7 +127,7 @@ impl Window {
                 *window = InHand { found, ..InHand::new(window.from, window.to) };
             }
         }
-        Self { memo }
+        Self { memo, circle: Circle::default() }
     }
 
     pub(super) fn place(&self, work: &Work) -> Option<Place> {
@@ -207,8 +209,9 @@ pub(super) fn edge(plan: &StreamPlan, vendor: DateTime<Utc>) -> DateTime<Utc> {
     floor(back(vendor, delta(plan.visible_after)), bounds(plan).0)
 }
 
-/// What the vendor still has.
-pub(super) fn kept(plan: &StreamPlan, vendor: DateTime<Utc>) -> DateTime<Utc> {
+/// From when on the vendor still has what a stream held.
+#[must_use]
+pub fn kept(plan: &StreamPlan, vendor: DateTime<Utc>) -> DateTime<Utc> {
     let (unit, _) = bounds(plan);
     ceil(forth(back(vendor, delta(plan.retention)), MARGIN), unit)
 }
@@ -294,7 +297,8 @@ impl Job {
     }
 
     /// What this row does next, by the vendor's clock. `frontier` is that of the stream's live row. Until the vendor was
-    /// `met`, its clock is only believed to be ours: live then asks for little.
+    /// `met`, its clock is only believed to be ours: live then asks for little, but it does ask, since nothing else tells
+    /// that ours is behind. So it does where it would have to wait for long: our clock was set back.
     pub(super) fn next(
         &self,
         memo: &Memo,
@@ -311,6 +315,10 @@ impl Job {
         match (self.work.lane, self.work.to) {
             (Lane::Live, _) => {
                 if from >= live_edge {
+                    let usual = delta(self.plan.poll.saturating_add(self.plan.visible_after));
+                    if !met || from - live_edge > usual {
+                        return Next::Read(from, forth(from, unit));
+                    }
                     return Next::NotBefore(forth(from + unit, delta(self.plan.visible_after)));
                 }
                 let usual = if met { widest } else { delta(self.plan.poll) };
@@ -419,7 +427,8 @@ impl Job {
                 if go_on {
                     out.sweeps = vec![self.again((horizon * 2).min(LAST_HORIZON), from, to)];
                 }
-                if at_last && !go_on { to } else { from }
+                // What still finds something where doubling ends is never settled: it stays what live or a backfill said.
+                if at_last && window.found == 0 { to } else { from }
             }
         };
         // Of a sweep only the last reading says more than the first one did.
@@ -472,6 +481,7 @@ impl Job {
             again: memo.again,
             whole: memo.whole,
             began: memo.began,
+            read: memo.read,
             ..Memo::default()
         };
         let name = format!("{}@{}", memo.family, middle.timestamp_millis());
@@ -489,6 +499,21 @@ impl Job {
         let could = half >= unit;
         memo.span = half.max(unit).num_milliseconds().max(1);
         could
+    }
+
+    /// Goes on behind a window that the vendor cannot answer, however narrow it is. What is not read then, where it was to be
+    /// read for the first time; a sweep leaves its grade as it was.
+    pub(super) fn step_over(
+        &mut self,
+        memo: &Memo,
+        (from, to): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        if memo.descending {
+            self.work.to = Some(from);
+        } else {
+            self.work.from = to;
+        }
+        (self.work.lane != Lane::Sweep).then_some((from, to))
     }
 
     /// The vendor has forgotten the beginning of the window in hand, although its retention says otherwise. A backfill
@@ -642,6 +667,10 @@ pub fn missing(
 }
 
 /// The rows of a stream that the journal does not know yet, and those that the configuration no longer wants.
+///
+/// Only what the last horizon has read is settled. Where another horizon is the last one now, it goes on where the one
+/// before it was: with its open row, or, where that is further already, with a row for what lies between; and what waits
+/// for a reading that is no longer the last has one more to come.
 pub(super) fn first_contact(
     source: &str,
     plan: &StreamPlan,
@@ -659,16 +688,39 @@ pub(super) fn first_contact(
         }
     };
     let horizon = |work: &Work| Window::new(work).memo.horizon;
-    let open: Vec<_> =
-        known.iter().filter(|work| work.lane == Lane::Sweep && work.to.is_none()).copied().collect();
+    let (open, closed): (Vec<&Work>, Vec<&Work>) =
+        known.iter().filter(|work| work.lane == Lane::Sweep).partition(|work| work.to.is_none());
+    let before = open.iter().max_by_key(|work| horizon(work)).map(|work| work.from);
     let wanted: Vec<i64> = plan.settle.iter().map(|horizon| delta(*horizon).num_seconds()).collect();
     let old: Vec<Work> =
         open.iter().filter(|work| !wanted.contains(&horizon(work))).map(|work| (*work).clone()).collect();
-    for seconds in wanted {
-        if !open.iter().any(|work| horizon(work) == seconds) {
+    let replaced = old.iter().map(|work| work.from).min();
+    for seconds in &wanted {
+        if !open.iter().any(|work| horizon(work) == *seconds) {
             // A horizon that takes another one's place goes on where that one was.
-            let from = old.iter().map(|work| work.from).min().unwrap_or(frontier);
-            new.push(sweep(source, plan, TimeDelta::seconds(seconds), from));
+            let from = if wanted.last() == Some(seconds) { before } else { replaced };
+            new.push(sweep(source, plan, TimeDelta::seconds(*seconds), from.unwrap_or(frontier)));
+        }
+    }
+    let Some(last) = wanted.last().copied() else { return (new, old) };
+    // What the last horizon will read.
+    let opened = open
+        .iter()
+        .copied()
+        .chain(&new)
+        .find(|work| work.lane == Lane::Sweep && work.to.is_none() && horizon(work) == last);
+    let opened = opened.map_or(frontier, |work| work.from);
+    let mut read = vec![(opened, DateTime::<Utc>::MAX_UTC)];
+    read.extend(
+        closed.iter().filter(|work| horizon(work) >= last).filter_map(|work| Some((work.from, work.to?))),
+    );
+    let unread = before.map(|before| (before, opened));
+    let sooner =
+        closed.iter().filter(|work| horizon(work) < last).filter_map(|work| Some((work.from, work.to?)));
+    for (from, to) in unread.into_iter().chain(sooner) {
+        for (from, to) in missing(read.iter().copied(), from, to) {
+            new.push(settle(source, plan.stream.name, TimeDelta::seconds(last), from, to));
+            read.push((from, to));
         }
     }
     (new, old)
@@ -775,5 +827,21 @@ mod tests {
                 prop_assert_eq!(pair.first().unwrap().1, pair.last().unwrap().0);
             }
         }
+    }
+
+    #[test]
+    fn a_part_of_a_backfill_that_is_being_read_is_overtaken_for_want_of_quota() {
+        let plan = StreamPlan::of(&LOG);
+        let mut job = job(backfill("acme", &plan, "backfill-1".to_owned(), (at(0), at(86_400_000)), false));
+        let now = at(29 * 86_400_000);
+        step(&mut job, now, now, 1);
+        let part = job
+            .windowed(|job, memo| {
+                memo.read = Some(now);
+                job.divide(memo)
+            })
+            .flatten()
+            .unwrap();
+        assert_eq!(overtaken_by(&Window::new(&part).memo, now), "quota");
     }
 }

@@ -4,6 +4,7 @@
 //! panic in a connector or a schema is caught around that one record.
 
 use crate::fault::Fault;
+use crate::geoip::GeoIp;
 use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage, StoredRecord};
 use crate::json::Tape;
 use crate::schema::{Context, Marks, Schema};
@@ -84,12 +85,18 @@ pub struct Built {
     pub oldest: Option<DateTime<Utc>>,
 }
 
-/// What is known of a source whose pages are rendered.
+/// Whether a sink takes a stream, by its name.
+pub type Takes = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// What is known of a source whose pages are rendered. The journal may hold any stream that the source ever ran, also one
+/// that the configuration names no more.
 pub struct Route {
     /// Its code.
     pub connector: &'static dyn Connector,
-    /// Streams that go to this sink.
-    pub streams: Vec<&'static Stream>,
+    /// The vendor's name for its organisation ([`Connector::organisation_id`]).
+    pub organisation: Option<String>,
+    /// Whether this stream's records (by its name) go to this sink.
+    pub takes: Takes,
     /// Whether later meanings of a record are delivered, or only the first.
     pub revisions: bool,
 }
@@ -106,6 +113,8 @@ pub struct Renderer {
     pub original: bool,
     /// The namespace that documents carry.
     pub namespace: String,
+    /// Fills where addresses are.
+    pub geoip: Option<Arc<GeoIp>>,
 }
 
 impl Renderer {
@@ -153,8 +162,9 @@ impl Renderer {
     #[must_use]
     pub fn takes(&self, letter: &DeadLetter) -> bool {
         self.routes.get(&letter.source).is_some_and(|route| {
-            route.streams.iter().any(|stream| stream.name == letter.stream)
+            (route.takes)(&letter.stream)
                 && (letter.revision.is_none() || route.revisions)
+                && route.connector.stream(&letter.stream).is_some()
         })
     }
 
@@ -259,18 +269,18 @@ impl<'a> Building<'a> {
     /// Adds all documents of a record, or none of them and a dead letter.
     fn add(&mut self, origin: &Origin, read: Read) {
         let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else {
-            // Nobody said that these are not wanted: they are kept until somebody does.
             let cause = format!("source {} is not in the configuration any more", origin.source);
-            let cause = Fault::new(crate::fault::FaultKind::Configuration, cause);
-            self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now));
+            self.unrouted(origin, cause);
             return;
         };
-        let Some(stream) = route.streams.iter().find(|stream| stream.name == origin.stream.as_ref()) else {
-            return;
-        };
-        if origin.stored.revision.is_some() && !route.revisions {
+        if !(route.takes)(&origin.stream) || (origin.stored.revision.is_some() && !route.revisions) {
             return;
         }
+        let Some(stream) = route.connector.stream(&origin.stream) else {
+            let cause = format!("{} has no stream {} any more", route.connector.name(), origin.stream);
+            self.unrouted(origin, cause);
+            return;
+        };
         self.oldest = Some(self.oldest.map_or(read.at, |oldest| oldest.min(read.at)));
         let (bytes, documents) = (self.body.len(), self.documents.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, read)));
@@ -292,6 +302,12 @@ impl<'a> Building<'a> {
         self.dead.push(origin.dead(self.key, kind, &cause, self.now));
     }
 
+    /// Nobody said that this record is not wanted: it is kept until somebody does.
+    fn unrouted(&mut self, origin: &Origin, cause: String) {
+        let cause = Fault::new(crate::fault::FaultKind::Configuration, cause);
+        self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now));
+    }
+
     fn documents(
         &mut self,
         route: &Route,
@@ -308,12 +324,15 @@ impl<'a> Building<'a> {
         let (bare, id) = document_id(&identity, &origin.stored, *mark);
         let mut events = Vec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
+        if let Some(geoip) = &renderer.geoip {
+            events.iter_mut().for_each(|event| geoip.fill(event));
+        }
         let several = events.len() > 1;
         for (nth, event) in events.iter().enumerate() {
             if origin.event.is_some_and(|only| only as usize != nth) {
                 continue;
             }
-            let id = if several { format!("{id}-{nth}") } else { id.clone() };
+            let id = if several { nth_id(&id, nth) } else { id.clone() };
             let meta = Meta {
                 id,
                 tenant: Arc::clone(&renderer.tenant),
@@ -323,6 +342,7 @@ impl<'a> Building<'a> {
             };
             let context = Context {
                 tenant: &renderer.tenant,
+                organisation: route.organisation.as_deref(),
                 namespace: &renderer.namespace,
                 names: stream.names,
                 ingested: *now,
@@ -348,14 +368,27 @@ impl<'a> Building<'a> {
     }
 }
 
+/// The id of a record's document as far as the record makes it; `occurrence` counts equal records without an id. Of a
+/// record's several events each has its place behind it, see [`nth_id`].
+#[must_use]
+pub fn bare_id(identity: &Identity<'_>, record: &[u8], occurrence: u32) -> String {
+    match &identity.id {
+        Some(id) => id.clone().into_owned(),
+        None => format!("{:032x}-{occurrence}", Key::of_content(record)),
+    }
+}
+
+/// The id of one of several events.
+#[must_use]
+pub fn nth_id(id: &str, nth: usize) -> String {
+    format!("{id}-{nth}")
+}
+
 /// The first meaning of a record keeps the vendor's bare id, so that a trial beside another shipper does not double;
 /// every later one is id + meaning hash. A record without an id is known by its content and its place in its second.
 /// The bare id and the document's.
 fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> (String, String) {
-    let bare = match &identity.id {
-        Some(id) => id.clone().into_owned(),
-        None => format!("{:032x}-{}", Key::of_content(&stored.bytes), stored.occurrence),
-    };
+    let bare = bare_id(identity, &stored.bytes, stored.occurrence);
     let mut id = bare.clone();
     if let Some(meaning) = stored.revision {
         id.push_str(&format!("-{meaning:016x}"));
@@ -368,7 +401,7 @@ fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests")]
+#[expect(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
     use crate::event::{Emit, Event};
@@ -378,15 +411,21 @@ mod tests {
     use crate::testkit::sink::NAMES;
     use std::time::Duration;
 
-    static STREAMS: [Stream; 1] = [Stream {
-        name: "log",
-        kind: StreamKind::Feed,
-        default: true,
-        immutable: true,
-        retention: Duration::from_secs(90 * 24 * 3600),
-        poll: Duration::from_secs(60),
-        names: &NAMES,
-    }];
+    static STREAMS: [Stream; 1] = [stream("log")];
+    /// Taken where somebody names it, but not listed.
+    static NAMED: Stream = stream("chat");
+
+    const fn stream(name: &'static str) -> Stream {
+        Stream {
+            name,
+            kind: StreamKind::Feed,
+            default: true,
+            immutable: true,
+            retention: Duration::from_secs(90 * 24 * 3600),
+            poll: Duration::from_secs(60),
+            names: &NAMES,
+        }
+    }
 
     /// Its records are ids, and happened at the epoch.
     struct Vendor;
@@ -400,6 +439,9 @@ mod tests {
         }
         fn streams(&self) -> &'static [Stream] {
             &STREAMS
+        }
+        fn stream(&self, name: &str) -> Option<&'static Stream> {
+            STREAMS.iter().chain([&NAMED]).find(|stream| stream.name == name)
         }
         fn schema(&self) -> schemars::Schema {
             schemars::Schema::default()
@@ -423,7 +465,14 @@ mod tests {
             record: Value<'r, 'r>,
             emit: &mut Emit<'_, 'r>,
         ) -> Result<(), NormalizeError> {
-            emit(Event { record: Some(record), time: Some(DateTime::UNIX_EPOCH), ..Event::default() });
+            let ip = Some(crate::json::Text::from_static("198.51.100.7"));
+            let source = crate::event::Network { ip, ..Default::default() };
+            emit(Event {
+                record: Some(record),
+                time: Some(DateTime::UNIX_EPOCH),
+                source,
+                ..Event::default()
+            });
             Ok(())
         }
     }
@@ -459,6 +508,18 @@ mod tests {
         }
     }
 
+    fn renderer(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Renderer {
+        let route = Route { connector: &Vendor, organisation: None, takes: Box::new(takes), revisions: true };
+        Renderer {
+            tenant: "acme".into(),
+            schema: crate::schema::by_name("ecs").expect("ecs"),
+            routes: HashMap::from([("acme".to_owned(), route)]),
+            original: false,
+            namespace: "default".to_owned(),
+            geoip: None,
+        }
+    }
+
     fn page(id: PageId, lane: Lane, reread: bool) -> StoredPage {
         let bytes = Bytes::from(format!("\"r{id}\""));
         let records = vec![StoredRecord { bytes, revision: None, occurrence: 0 }];
@@ -467,15 +528,22 @@ mod tests {
     }
 
     #[test]
+    fn what_the_vendor_does_not_say_of_an_address_is_in_the_document_where_there_is_a_database() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let asn = dir.path().join("asn.mmdb");
+        std::fs::write(&asn, crate::testkit::mmdb::asn([198, 51, 100, 0].into(), 24)).expect("a file");
+        let geoip = GeoIp::open(None, Some(&asn)).expect("a database");
+        let renderer = Renderer { geoip: Some(Arc::new(geoip)), ..renderer(|_| true) };
+        let now = DateTime::UNIX_EPOCH;
+        let built =
+            renderer.batches(&[page(1, Lane::Live, false)], Cursor::default(), &Lines, "lines", None, now);
+        let document: serde_json::Value = serde_json::from_slice(&built[0].batch.body).expect("JSON");
+        assert_eq!(document["source"]["as"]["number"], 64_500);
+    }
+
+    #[test]
     fn documents_say_how_their_records_were_read() {
-        let route = Route { connector: &Vendor, streams: STREAMS.iter().collect(), revisions: true };
-        let renderer = Renderer {
-            tenant: "acme".into(),
-            schema: crate::schema::by_name("ecs").expect("ecs"),
-            routes: HashMap::from([("acme".to_owned(), route)]),
-            original: false,
-            namespace: "default".to_owned(),
-        };
+        let renderer = renderer(|_| true);
         let pages = [
             page(1, Lane::Live, false),
             page(2, Lane::Sweep, false),
@@ -500,5 +568,24 @@ mod tests {
                 serde_json::json!(["tidegate_replay", "reread"]),
             ]
         );
+    }
+
+    #[test]
+    fn every_stored_stream_that_is_not_declined_becomes_a_document_or_a_dead_letter() {
+        let of = |stream: &str, id| StoredPage { stream: stream.into(), ..page(id, Lane::Live, false) };
+        let pages = [of("log", 1), of("chat", 2), of("renamed", 3), of("declined", 4)];
+        let renderer = renderer(|stream| stream != "declined");
+        let built = renderer.batches(&pages, Cursor::default(), &Lines, "lines", None, DateTime::UNIX_EPOCH);
+        let delivered: Vec<_> = built.iter().flat_map(|built| &built.origins).map(|o| &*o.stream).collect();
+        assert_eq!(delivered, ["log", "chat"], "also what the connector does not list");
+        let dead: Vec<_> = built.iter().flat_map(|built| &built.dead).collect();
+        let [letter] = dead[..] else { panic!("{dead:?}") };
+        assert_eq!(
+            (&*letter.kind, &*letter.stream, &letter.copy[..]),
+            ("unrouted", "renamed", &b"\"r3\""[..])
+        );
+        assert!(letter.reason.contains("renamed"), "{}", letter.reason);
+        assert!(!renderer.takes(letter), "it would only come back");
+        assert!(renderer.takes(&DeadLetter { stream: "chat".to_owned(), ..letter.clone() }));
     }
 }

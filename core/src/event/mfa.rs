@@ -23,6 +23,8 @@ pub struct Mfa<'r> {
     pub fatigue: bool,
     /// The factor resists phishing, as far as the record says.
     pub phishing_resistant: Option<bool>,
+    /// Further factors that were used in the same sign-in, with the vendor's words: most often the password.
+    pub others: Vec<(Factor, Option<Text<'r>>)>,
 }
 
 /// Which factor.

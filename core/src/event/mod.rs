@@ -13,14 +13,15 @@ mod pairs;
 mod time;
 
 pub use agent::{Agent, Product};
-pub use field::{Field, Param, Params, Shape, Table};
+pub use field::{Field, Param, Params, Part, Shape, Table, TextOf};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use time::parse_time;
-pub(crate) use time::write_time;
+pub(crate) use time::{is_plain_time, write_time};
 
 use crate::json::{Kind as Json, Text, Value};
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 
 /// Takes the events of a record, in order.
 pub type Emit<'e, 'r> = dyn FnMut(Event<'r>) + 'e;
@@ -32,8 +33,10 @@ pub struct Event<'r> {
     pub id: Option<Text<'r>>,
     /// When it happened; `None` where the record has no readable time.
     pub time: Option<DateTime<Utc>>,
-    /// When what it tells of began, where that is another time.
-    pub start: Option<DateTime<Utc>>,
+    /// That time as the record has it.
+    pub written: Option<Text<'r>>,
+    /// Of a finding: when what was found began, and when the vendor last changed its mind.
+    pub span: Span,
     /// The vendor's name of the log, where its records say it.
     pub log: Option<Text<'r>>,
     /// The vendor's id of the organisation whose log it is.
@@ -70,10 +73,21 @@ pub struct Event<'r> {
     pub changes: Vec<Change<'r>>,
     /// The whole record.
     pub record: Option<Value<'r, 'r>>,
-    /// Where a record tells of several events in a list: the element that is this one.
+    /// Which part of it this event is, where a record holds several.
     pub part: Option<Value<'r, 'r>>,
     /// What becomes of the vendor's own fields.
     pub table: &'static Table,
+}
+
+/// When what was found began, and when the vendor last changed its mind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    /// The first of what was found.
+    pub began: Option<DateTime<Utc>>,
+    /// The last of it.
+    pub ended: Option<DateTime<Utc>>,
+    /// When the finding was changed.
+    pub changed: Option<DateTime<Utc>>,
 }
 
 /// What kind of event it is.
@@ -110,6 +124,8 @@ pub enum Class {
     Entity,
     /// Tokens and calls by programs.
     Api,
+    /// A file in a store that people share.
+    File,
     /// A finding of the vendor's.
     Detection,
     /// None of these.
@@ -150,6 +166,15 @@ pub enum Activity {
     Enroll,
     Unenroll,
     Close,
+    Upload,
+    Download,
+    Rename,
+    Copy,
+    Move,
+    Restore,
+    Preview,
+    Share,
+    Unshare,
     #[default]
     Other,
 }
@@ -375,7 +400,7 @@ pub enum TargetKind {
     Device,
     /// A token or key.
     Token,
-    /// A document or file: its title is the name, its owner the address.
+    /// A file or folder: its title is the name, its owner the address.
     File,
     /// Anything else.
     #[default]
@@ -420,8 +445,8 @@ pub struct Geo<'r> {
     pub country_code: Option<Text<'r>>,
     /// Postal code.
     pub postal: Option<Text<'r>>,
-    /// Latitude and longitude, both within range, as the record has them.
-    pub location: Option<(&'r str, &'r str)>,
+    /// Latitude and longitude, both within range, as numbers of JSON.
+    pub location: Option<(Cow<'r, str>, Cow<'r, str>)>,
 }
 
 /// In which session.
@@ -435,6 +460,8 @@ pub struct Session<'r> {
     pub issuer: Option<Text<'r>>,
     /// How the user signed in: SAML, OpenID Connect, …
     pub protocol: Option<Text<'r>>,
+    /// The vendor's word for a sign-in that nobody was at the keyboard for: a program in the user's name.
+    pub background: Option<Text<'r>>,
 }
 
 /// What the vendor says of the request.
@@ -610,9 +637,9 @@ pub fn is_email(text: &Text<'_>) -> bool {
 
 /// Two coordinates, if both are numbers on earth.
 #[must_use]
-pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(&'r str, &'r str)> {
+pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(Cow<'r, str>, Cow<'r, str>)> {
     let fits = |value: Value<'_, 'r>, most: f64| value.as_f64().is_some_and(|number| number.abs() <= most);
-    (fits(lat, 90.0) && fits(lon, 180.0)).then_some((lat.as_number()?, lon.as_number()?))
+    (fits(lat, 90.0) && fits(lon, 180.0)).then_some((lat.as_number()?.into(), lon.as_number()?.into()))
 }
 
 impl Event<'_> {

@@ -646,17 +646,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Forgets keys of a stream and remembers that they were forgotten.
+    /// Forgets keys of a stream and remembers that they were forgotten. What was fetched since is kept: a late record's time
+    /// is still swept, and whatever reads it again must know it. The hour of no time is the least, so that the rule is the same.
     pub(super) fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
         let id = self.stream(source, stream)?;
-        let no_time = Key::NO_TIME;
-        let filter = "stream = ?1 AND ((hour < ?2 AND hour <> ?3) OR (hour = ?3 AND at < ?2))";
+        let filter = "stream = ?1 AND hour < ?2 AND at < ?2";
         let bytes = self.all(
             &format!("SELECT coalesce(sum(length(keys)), 0) FROM key WHERE {filter}"),
-            params![id, before, no_time],
+            params![id, before],
             |r| number(r, 0),
         )?;
-        self.run(&format!("DELETE FROM key WHERE {filter}"), params![id, before, no_time])?;
+        self.run(&format!("DELETE FROM key WHERE {filter}"), params![id, before])?;
         self.run(
             "UPDATE stream SET forgotten = max(coalesce(forgotten, ?2), ?2) WHERE id = ?1",
             params![id, before],

@@ -820,6 +820,15 @@ impl Journal for Gate {
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
         self.journal.heartbeat(now)
     }
+    fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {
+        self.journal.tally(source, stream, from, to)
+    }
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        self.journal.totals()
+    }
+    fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
+        self.journal.forget(source, stream, before)
+    }
 }
 
 fn gate(dir: &Path) -> (Arc<Gate>, std::sync::mpsc::Sender<()>) {
@@ -909,7 +918,8 @@ async fn a_delivery_loop_wakes_for_pages_and_for_replays() {
     let mut appended = handle.appended();
     handle.commit(vec![Change::Work(work("c"))]).await.unwrap();
     assert!(!appended.has_changed().unwrap());
-    handle.commit(vec![Change::Page(numbered(0, 5))]).await.unwrap();
+    let first = NewPage { at: DateTime::UNIX_EPOCH, ..numbered(0, 5) };
+    handle.commit(vec![Change::Page(first)]).await.unwrap();
     assert!(appended.has_changed().unwrap());
     assert_eq!(*appended.borrow_and_update(), 1);
     handle.commit(vec![Change::Page(numbered(0, 5))]).await.unwrap();

@@ -3,11 +3,12 @@
 use super::{Context, Marks, Rendered, Schema, Writer};
 use crate::event::{
     Account, ActorKind, Agent, App, Categories, Device, Ending, Event, Geo, Kind, Network, Outcome, Product,
-    Session, Target, TargetKind, Transaction, write_time,
+    Session, Table, Target, TargetKind, Transaction, write_time,
 };
 use crate::json::{Text, write_string};
 use crate::source::NormalizeError;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The version whose fields are used; also the newest that Elastic's own integrations stamp.
 const VERSION: &str = ",\"ecs\":{\"version\":\"8.17.0\"}";
@@ -28,9 +29,12 @@ impl Schema for Ecs {
         let Event {
             id,
             time,
-            start,
             log,
             organization,
+            // `@timestamp` says the same.
+            written: _,
+            // Its end and its last change are kept in the namespace.
+            span,
             kind,
             outcome,
             message,
@@ -55,7 +59,17 @@ impl Schema for Ecs {
             part: _,
             table,
         } = event;
-        let Context { tenant: _, namespace: _, names, fetched, ingested, id: _, original, marks } = context;
+        let Context {
+            tenant: _,
+            organisation,
+            namespace: _,
+            names,
+            fetched,
+            ingested,
+            id: _,
+            original,
+            marks,
+        } = context;
         let raw = record.map(|record| record.record()).unwrap_or_default();
         out.begin(raw);
         let document = out.open("");
@@ -75,27 +89,29 @@ impl Schema for Ecs {
         out.put("\",\"dataset\":\"");
         out.put(names.dataset);
         out.put("\"");
-        out.text(",\"action\":", action);
+        match table.action {
+            Some(action) => {
+                out.put(",\"action\":\"");
+                out.put(action);
+                out.put("\"");
+            }
+            None => out.text(",\"action\":", action),
+        }
         out.text(",\"provider\":", log);
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
         let Outcome { result, word: _, reason, code: _ } = outcome;
-        out.put(match result {
-            Ending::Success | Ending::Allowed => ",\"outcome\":\"success\"",
-            Ending::Failure | Ending::Denied => ",\"outcome\":\"failure\"",
-            // As Elastic's integration has it for all other words.
-            Ending::Challenge
-            | Ending::Interrupted
-            | Ending::Pending
-            | Ending::Abandoned
-            | Ending::Limited
-            | Ending::Unknown => ",\"outcome\":\"unknown\"",
+        out.put(",\"outcome\":\"");
+        out.put(match Told::of(*result, table) {
+            Told::Success => "success\"",
+            Told::Failure => "failure\"",
+            Told::Unknown => "unknown\"",
         });
         out.text(",\"reason\":", reason);
         out.text(",\"id\":", id);
-        if let Some(start) = start {
+        if let Some(start) = span.began.filter(|_| table.start) {
             out.put(",\"start\":");
-            write_time(*start, out.buf);
+            write_time(start, out.buf);
         }
         out.put(",\"created\":");
         write_time(*fetched, out.buf);
@@ -112,11 +128,6 @@ impl Schema for Ecs {
             out.string(message);
         }
 
-        if let Some(id) = organization {
-            out.put(",\"organization\":{\"id\":");
-            out.string(id);
-            out.put("}");
-        }
         let user = out.open(",\"user\":");
         let Account { id: _, name: _, email: _, full_name: _, domain: _ } = &actor.account;
         account(out, &actor.account);
@@ -144,7 +155,7 @@ impl Schema for Ecs {
 
         let from = out.open(",\"source\":");
         let content = out.len();
-        network(out, source);
+        let place = network(out, source, table.place);
         let of_user = out.open(",\"user\":");
         out.text(",\"id\":", &actor.account.id);
         out.text(",\"name\":", &actor.account.name);
@@ -177,6 +188,13 @@ impl Schema for Ecs {
             out.copy_notes(content, end, copied);
         }
 
+        if table.place && !place.is_empty() {
+            out.put(",\"geo\":");
+            let copied = out.len();
+            out.buf.extend_from_within(place.clone());
+            out.copy_notes(place.start, place.end, copied);
+        }
+
         user_agent(out, agent, device);
 
         let Device { id: device_id, name: _, os: _, os_version, managed: _, word: _ } = device;
@@ -193,7 +211,7 @@ impl Schema for Ecs {
             out.string(id);
             out.put("}");
         }
-        let Session { id: _, root: _, issuer: _, protocol: _ } = session;
+        let Session { id: _, root: _, issuer: _, protocol: _, background: _ } = session;
         let App { id: _, name: _ } = app;
         let Transaction { id: transaction_id, word: _, path } = transaction;
         if let Some(id) = transaction_id {
@@ -217,7 +235,16 @@ impl Schema for Ecs {
             file(out, target);
         }
 
-        out.namespace(event, names.namespace);
+        let whose = out.open(",\"organization\":");
+        out.text(",\"id\":", organization);
+        if let (None, Some(id)) = (organization, organisation) {
+            out.put(",\"id\":");
+            write_string(id, out.buf);
+        }
+        out.close(whose);
+        out.put(table.constants);
+
+        out.namespace(event, context);
 
         let related = out.open(",\"related\":");
         let ips = out.open(",\"ip\":");
@@ -275,6 +302,31 @@ impl Schema for Ecs {
     }
 }
 
+/// ECS's three outcomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Success,
+    Failure,
+    Unknown,
+}
+
+impl Told {
+    pub(super) fn of(result: Ending, table: &Table) -> Self {
+        match result {
+            Ending::Success | Ending::Allowed => Self::Success,
+            Ending::Failure | Ending::Denied => Self::Failure,
+            Ending::Challenge | Ending::Interrupted if table.interrupts_fail => Self::Failure,
+            // As Elastic's integrations have it for all other words.
+            Ending::Challenge
+            | Ending::Interrupted
+            | Ending::Pending
+            | Ending::Abandoned
+            | Ending::Limited
+            | Ending::Unknown => Self::Unknown,
+        }
+    }
+}
+
 pub(super) fn data_stream(out: &mut Writer<'_>, context: &Context<'_>) {
     out.put(",\"data_stream\":{\"type\":\"logs\",\"dataset\":\"");
     out.put(context.names.dataset);
@@ -313,7 +365,7 @@ pub(super) fn marks(out: &mut Writer<'_>, marks: &Marks<'_>, time_missing: bool,
     words(out, ",\"tags\":", tags.into_iter().filter(|(said, _)| *said).map(|(_, word)| word));
 }
 
-fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
+pub(super) fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
     let open = out.open(label);
     for word in words {
         out.put(",\"");
@@ -332,11 +384,12 @@ fn account(out: &mut Writer<'_>, account: &Account<'_>) {
     out.text(",\"domain\":", domain);
 }
 
-fn network(out: &mut Writer<'_>, network: &Network<'_>) {
+/// Where the place was written.
+fn network(out: &mut Writer<'_>, network: &Network<'_>, address_always: bool) -> Range<usize> {
     let Network { ip, address, via: _, port, geo, as_number, as_organization, isp: _, domain, proxy: _ } =
         network;
     out.text(",\"ip\":", ip);
-    out.text(",\"address\":", address);
+    out.text(",\"address\":", if address_always && address.is_none() { ip } else { address });
     if let Some(port) = port {
         out.put(",\"port\":");
         out.number(i64::from(*port));
@@ -355,6 +408,7 @@ fn network(out: &mut Writer<'_>, network: &Network<'_>) {
     out.close(open);
     let Geo { city, region, country, country_code, postal, location } = geo;
     let open = out.open(",\"geo\":");
+    let from = out.len();
     out.text(",\"city_name\":", city);
     out.text(",\"region_name\":", region);
     out.text(",\"country_name\":", country);
@@ -367,7 +421,7 @@ fn network(out: &mut Writer<'_>, network: &Network<'_>) {
         out.copy(lon);
         out.put("}");
     }
-    out.close(open);
+    if out.close(open) { from..out.len() } else { 0..0 }
 }
 
 /// A document, its type in the vendor's word.

@@ -1,14 +1,19 @@
 //! Schemas: an event becomes a document.
 //!
-//! A renderer appends one JSON document to a buffer, with no tree in between, and destructures the event without `..`, so
-//! that no field is forgotten. What it writes is strict JSON, whatever the record held: no half surrogate pairs, no equal
-//! keys in one object, no blank names, no value of a type that the schema's store would refuse.
+//! A renderer appends one document to a buffer, with no tree in between, and destructures the event without `..`, so
+//! that no field is forgotten. All but LEEF are JSON, and strict whatever the record held: no half surrogate pairs, no
+//! equal keys in one object, no blank names, no value of a type that the schema's store would refuse.
 
 mod ecs;
 mod integration;
+mod leef;
 mod namespace;
+mod ocsf;
 mod params;
 mod raw;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;
 mod writer;
 
 use crate::event::Event;
@@ -20,6 +25,10 @@ use chrono::{DateTime, Utc};
 pub trait Schema: Sync {
     /// The name in `schema = "…"`.
     fn name(&self) -> &'static str;
+    /// Whether a document is a line of text (without its end), and not JSON.
+    fn is_text(&self) -> bool {
+        false
+    }
     /// Appends one document. On an error the caller cuts `out` back to where it was.
     ///
     /// # Errors
@@ -47,7 +56,8 @@ pub trait Schema: Sync {
 pub use writer::Writer;
 
 /// All schemas.
-pub const ALL: [&dyn Schema; 3] = [&ecs::Ecs, &raw::Raw, &integration::RawForIntegration];
+pub const ALL: [&dyn Schema; 6] =
+    [&ecs::Ecs, &leef::Leef, &ocsf::V1_8, &ocsf::V1_9, &raw::Raw, &integration::RawForIntegration];
 
 /// The schema of this name.
 #[must_use]
@@ -60,6 +70,9 @@ pub fn by_name(name: &str) -> Option<&'static dyn Schema> {
 pub struct Context<'a> {
     /// The tenant's key.
     pub tenant: &'a str,
+    /// The vendor's name for the organisation whose log it is, where the source's table says it
+    /// ([`organisation_id`](crate::source::Connector::organisation_id)).
+    pub organisation: Option<&'a str>,
     /// The destination's namespace.
     pub namespace: &'a str,
     /// What schemas know of the stream.
@@ -105,7 +118,7 @@ pub struct Explained {
     pub path: String,
     /// Where it comes from in the record; `None`: from the event's meaning or from us.
     pub from: Option<String>,
-    /// The value, as JSON.
+    /// The value, as JSON; of a line of text as it stands.
     pub value: String,
 }
 
@@ -121,6 +134,15 @@ pub fn explain(
     let mut bytes = Vec::new();
     let mut notes = Vec::new();
     schema.write(event, context, &mut Writer::noting(&mut bytes, &mut notes))?;
+    let origin = |at: Option<usize>| event.record.zip(at).map(|(record, at)| record.path_of(at));
+    if schema.is_text() {
+        return Ok(leef::attributes(&bytes)
+            .map(|(path, value, span)| {
+                let noted = notes.iter().find(|(at, _)| span.contains(at)).map(|(_, offset)| *offset);
+                Explained { path, from: origin(noted).filter(|path| !path.is_empty()), value }
+            })
+            .collect());
+    }
     let mut tape = Tape::new();
     let document = tape.cut(&bytes).map_err(|error| NormalizeError(error.to_string()))?;
     let mut lines = Vec::new();
@@ -142,10 +164,9 @@ pub fn explain(
             todo.get_mut(before..).unwrap_or_default().reverse();
             continue;
         }
-        let from = event.record.zip(from).map(|(record, offset)| record.path_of(offset));
         lines.push(Explained {
             path,
-            from: from.filter(|path| !path.is_empty()),
+            from: origin(from).filter(|path| !path.is_empty()),
             value: value.raw().to_owned(),
         });
     }

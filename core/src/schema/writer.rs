@@ -9,13 +9,22 @@ use crate::json::{Kind, Text, Value, write_string};
 /// flattened field puts before each value.
 const LONGEST: usize = 32_000;
 
+impl Open {
+    /// Where what it holds begins.
+    pub(super) fn value(self) -> usize {
+        self.content
+    }
+}
+
 /// Appends a document to a buffer.
 #[derive(Debug)]
 pub struct Writer<'b> {
     pub(super) buf: &'b mut Vec<u8>,
     /// Where each copied value stands in the buffer, and where it stood in the record.
     notes: Option<&'b mut Vec<(usize, usize)>>,
-    /// Where the record lies, while notes are taken.
+    /// What of the record was copied, for a schema that must know it.
+    copied: Option<Copied>,
+    /// Where the record lies.
     record: (usize, usize),
     pub(super) drift: u32,
     pub(super) cut: u32,
@@ -39,6 +48,35 @@ pub(super) struct Aside {
     notes: Vec<(usize, usize)>,
 }
 
+/// Which values of a record were copied: a bit for each byte that one begins at.
+#[derive(Debug, Default)]
+pub(super) struct Copied(Vec<u64>);
+
+impl Copied {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// None yet, of a record of this length. The memory is used again.
+    pub(super) fn of(mut self, length: usize) -> Self {
+        self.0.clear();
+        self.0.resize(length / 64 + 1, 0);
+        self
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize) {
+        if let Some(word) = self.0.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        }
+    }
+
+    #[inline]
+    pub(super) fn has(&self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
+    }
+}
+
 /// An open container: where its label and where its content begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
@@ -53,6 +91,7 @@ impl<'b> Writer<'b> {
         Self {
             buf,
             notes: None,
+            copied: None,
             record: (0, 0),
             drift: 0,
             cut: 0,
@@ -72,9 +111,39 @@ impl<'b> Writer<'b> {
         self.buf.reserve(record.len() * 2 + 2048);
     }
 
+    /// From here on what is copied is remembered, until it is taken back.
+    pub(super) fn remember(&mut self, copied: Copied) {
+        self.copied = Some(copied);
+    }
+
+    /// What was copied since.
+    pub(super) fn copied(&mut self) -> Option<Copied> {
+        self.copied.take()
+    }
+
+    /// A text counts as copied, although only its meaning is written.
+    pub(super) fn mark(&mut self, text: Option<&Text<'_>>) {
+        if let (Some(copied), Some(slice)) = (&mut self.copied, text.and_then(Text::source)) {
+            copied.set((slice.as_ptr() as usize).wrapping_sub(self.record.0));
+        }
+    }
+
+    /// Whether nothing was written into a container yet.
+    pub(super) fn is_empty_since(&self, open: Open) -> bool {
+        self.buf.len() == open.content
+    }
+
     /// What a value copied from the record is noted as.
     #[inline]
     pub(super) fn note(&mut self, slice: &str) {
+        if let Some(copied) = &mut self.copied {
+            copied.set((slice.as_ptr() as usize).wrapping_sub(self.record.0));
+        }
+        self.note_only(slice);
+    }
+
+    #[inline]
+    fn note_only(&mut self, slice: &str) {
         if let Some(notes) = &mut self.notes {
             let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
             if offset < self.record.1 {
@@ -132,7 +201,8 @@ impl<'b> Writer<'b> {
     #[cold]
     fn long(&mut self, text: &Text<'_>) {
         if let Some(slice) = text.source() {
-            self.note(slice);
+            // A part of it is no copy.
+            self.note_only(slice);
         }
         self.plain(&text.decode());
     }

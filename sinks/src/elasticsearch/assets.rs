@@ -43,6 +43,9 @@ struct Vendor {
     fields: &'static str,
     /// Maps whose keys are the vendor's customers' own.
     open: &'static [&'static str],
+    /// Parts of the namespace in which only what is listed is indexed. What is not can still be read, and can neither contradict an
+    /// earlier record nor add to the fields.
+    closed: &'static [&'static str],
     /// Where an object that is not in the list is one open map.
     whole: &'static [&'static str],
 }
@@ -57,16 +60,23 @@ const VENDORS: &[Vendor] = &[
             "okta.target.changeDetails.*",
             "okta.target.detailEntry.*",
         ],
+        closed: &[],
         whole: &[],
     },
-    // Their own fields are not typed one by one yet: kept whole, they can be searched by path and value, and no record
-    // can contradict another.
-    Vendor { name: "azure", patterns: &["logs-azure.*-*"], fields: "azure flattened", open: &[], whole: &[] },
+    Vendor {
+        name: "azure",
+        patterns: &["logs-azure.*-*"],
+        fields: include_str!("fields/azure.txt"),
+        open: &[],
+        closed: &["azure"],
+        whole: &[],
+    },
     Vendor {
         name: "cisco_duo",
         patterns: &["logs-cisco_duo.*-*"],
         fields: include_str!("fields/cisco_duo.txt"),
         open: &[],
+        closed: &["cisco_duo"],
         whole: &[],
     },
     Vendor {
@@ -74,6 +84,23 @@ const VENDORS: &[Vendor] = &[
         patterns: &["logs-google_workspace.*-*"],
         fields: include_str!("fields/google_workspace.txt"),
         open: &[],
+        // Google adds parameters every month, under names of its own.
+        closed: &[
+            "google_workspace.access_transparency",
+            "google_workspace.admin",
+            "google_workspace.alert",
+            "google_workspace.context_aware_access",
+            "google_workspace.device",
+            "google_workspace.drive",
+            "google_workspace.gcp",
+            "google_workspace.group_enterprise",
+            "google_workspace.groups",
+            "google_workspace.login",
+            "google_workspace.rules",
+            "google_workspace.saml",
+            "google_workspace.token",
+            "google_workspace.user_accounts",
+        ],
         // Of an application that was unheard of when this was made.
         whole: &["google_workspace.*"],
     },
@@ -98,7 +125,7 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
     let mut assets = vec![
         template(
             "_component_template/tidegate-ecs@mappings".to_owned(),
-            component("ECS fields of identity events", mappings(product, ECS, &[], &[])),
+            component("ECS fields of identity events", mappings(product, ECS, &[], &[], &[])),
         ),
         template("_component_template/tidegate@settings".to_owned(), settings()),
     ];
@@ -107,7 +134,7 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
             format!("_component_template/tidegate-{}@mappings", vendor.name),
             component(
                 &format!("fields under {}.*, typed as Elastic's integration types them", vendor.name),
-                mappings(product, vendor.fields, vendor.open, vendor.whole),
+                mappings(product, vendor.fields, vendor.open, vendor.closed, vendor.whole),
             ),
         ));
         assets.push(template(
@@ -200,8 +227,8 @@ fn policy(product: For) -> Asset {
     }
 }
 
-/// The mappings of a field list: `name type [ignore_above] [text]` a line.
-fn mappings(product: For, fields: &str, open: &[&str], whole: &[&str]) -> Value {
+/// The mappings of a field list: `name type [ignore_above] [text]` a line; `<n>` in a name stands for each number below n.
+fn mappings(product: For, fields: &str, open: &[&str], closed: &[&str], whole: &[&str]) -> Value {
     let mut properties = Map::new();
     for line in fields.lines().filter(|line| !line.starts_with('#')) {
         let mut words = line.split(' ');
@@ -217,7 +244,18 @@ fn mappings(product: For, fields: &str, open: &[&str], whole: &[&str]) -> Value 
         if text {
             set(&mut mapping, "fields", json!({ "text": { "type": text_type(product) } }));
         }
-        put(&mut properties, name, mapping);
+        for name in numbered(name) {
+            put(&mut properties, &name, mapping.clone());
+        }
+    }
+    for path in closed {
+        let mut names = path.split('.');
+        let first = names.next().and_then(|name| properties.get_mut(name));
+        if let Some(object) =
+            names.fold(first, |object, name| object.and_then(|object| object["properties"].get_mut(name)))
+        {
+            set(object, "dynamic", false.into());
+        }
     }
     let mut templates: Vec<Value> = open
         .iter()
@@ -236,6 +274,20 @@ fn mappings(product: For, fields: &str, open: &[&str], whole: &[&str]) -> Value 
         templates.push(json!({ "strings": { "match_mapping_type": "string", "mapping": keyword(None) } }));
     }
     json!({ "date_detection": false, "dynamic_templates": templates, "properties": properties })
+}
+
+/// The names that one with `<n>` in it stands for.
+fn numbered(name: &str) -> Vec<String> {
+    let parts = name.split_once('<').and_then(|(before, rest)| {
+        let (most, after) = rest.split_once('>')?;
+        Some((before, most.parse::<u32>().ok()?, after))
+    });
+    match parts {
+        Some((before, most, after)) => {
+            (0..most).flat_map(|at| numbered(&format!("{before}{at}{after}"))).collect()
+        }
+        None => vec![name.to_owned()],
+    }
 }
 
 fn text_type(product: For) -> &'static str {
@@ -420,6 +472,47 @@ mod tests {
                 assets.iter().find(|asset| asset.path.ends_with("google_workspace@mappings")).unwrap();
             let templates = google.body["template"]["mappings"]["dynamic_templates"].to_string();
             assert!(templates.contains("\"match_mapping_type\":\"object\""), "{templates}");
+        }
+    }
+
+    #[test]
+    fn azure_is_typed_as_in_the_integration_and_nothing_else_is_indexed() {
+        for (product, flattened) in [(For::Elasticsearch, "flattened"), (For::OpenSearch, "flat_object")] {
+            let assets = assets(product);
+            let azure = assets.iter().find(|a| a.path.ends_with("tidegate-azure@mappings")).unwrap();
+            let kind = |path: &str| {
+                let pointer = path.replace('.', "/properties/");
+                azure.body.pointer(&format!("/template/mappings/properties/{pointer}/type")).cloned()
+            };
+            let properties = "azure.signinlogs.properties";
+            for (path, want) in [
+                ("azure.tenant_id", "keyword"),
+                ("azure.signinlogs.caller_ip_address", "ip"),
+                (&format!("{properties}.status.error_code"), "long"),
+                (&format!("{properties}.is_interactive"), "boolean"),
+                (&format!("{properties}.created_at"), "date"),
+                (&format!("{properties}.authentication_details"), flattened),
+                ("azure.identityprotection.properties.additional_info", flattened),
+                ("azure.provisioning.properties.duration_ms", "long"),
+                ("geo.location", "geo_point"),
+            ] {
+                assert_eq!(kind(path), Some(json!(want)), "{path}");
+            }
+            // A mapping cannot grow by what a record brings, and has room for what the integration's users ask.
+            assert_eq!(azure.body["template"]["mappings"]["properties"]["azure"]["dynamic"], json!(false));
+            let targets = "azure.auditlogs.properties.target_resources";
+            for (target, property, there) in [(0, 0, true), (9, 19, true), (10, 0, false), (0, 20, false)] {
+                let path = format!("{targets}.{target}.modified_properties.{property}.new_value");
+                assert_eq!(kind(&path).is_some(), there, "{path}");
+            }
+            let mut fields = 0;
+            for name in ["tidegate-azure@mappings", "tidegate-ecs@mappings"] {
+                let asset = assets.iter().find(|a| a.path.ends_with(name)).unwrap();
+                walk(&asset.body, &mut |object| {
+                    fields += usize::from(object.contains_key("type") || object.contains_key("properties"));
+                });
+            }
+            assert!(fields < 1_950, "{fields}: too near to the limit of total fields");
         }
     }
 

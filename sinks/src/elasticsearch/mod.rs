@@ -28,6 +28,7 @@ use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::judge::{quotable, retry_after};
 use tidegate_core::http::{Client, HttpError, Response};
+use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
 };
@@ -169,6 +170,7 @@ impl Elasticsearch {
         let (node, url) = self.nodes.pick();
         let mut tried = false;
         loop {
+            let used = self.auth.secret().and_then(|secret| secret.read().ok());
             let answer = self.http.send(self.request(url, ask)?).await;
             let response = match answer {
                 Ok(response) => response,
@@ -191,7 +193,7 @@ impl Elasticsearch {
             } else {
                 self.nodes.well(node);
             }
-            if !tried && matches!(status, 401 | 403) && self.secret_changed() {
+            if !tried && matches!(status, 401 | 403) && self.secret_changed(used.as_ref()) {
                 tried = true;
                 continue;
             }
@@ -199,9 +201,11 @@ impl Elasticsearch {
         }
     }
 
-    /// Reads the secret again because it was refused.
-    fn secret_changed(&self) -> bool {
-        self.auth.secret().is_some_and(|secret| secret.refresh(self.http.clock().now()).unwrap_or(false))
+    /// Whether there is another secret than the one that was used and refused.
+    fn secret_changed(&self, used: Option<&Secret>) -> bool {
+        let now = self.http.clock().now();
+        let other = |(secret, used): (&SecretRef, &Secret)| secret.refresh(used, now).unwrap_or(false);
+        self.auth.secret().zip(used).is_some_and(other)
     }
 
     /// The product behind the addresses, asked once. Where it may not be asked it stays unknown for a while.

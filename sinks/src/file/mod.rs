@@ -106,6 +106,9 @@ async fn finish_when_old(writer: Weak<Mutex<Writer>>, file: u64, wait: Duration)
 
 #[async_trait]
 impl Sink for FileSink {
+    fn takes_text(&self) -> bool {
+        true
+    }
     fn default_schema(&self) -> Option<&'static str> {
         Some("ecs")
     }

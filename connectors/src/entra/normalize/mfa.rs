@@ -26,6 +26,9 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> Mfa<'r> {
         let strong = matches!(factor, Some(Factor::WebAuthn | Factor::Device | Factor::Push));
         if factor == Some(Factor::Password) || (first && !strong) {
             primary = true;
+            if let Some(factor) = factor {
+                mfa.others.push((factor, method));
+            }
             continue;
         }
         let succeeded = step.get("succeeded").and_then(truth);

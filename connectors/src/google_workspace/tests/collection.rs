@@ -164,8 +164,7 @@ async fn g1_g8_a_window_is_over_with_its_last_page_and_all_else_of_the_query_sta
 async fn g10_no_items_are_an_empty_page() {
     for body in [
         r#"{"kind":"admin#reports#activities","etag":"x"}"#,
-        "{}",
-        r#"{"items":null,"nextPageToken":null}"#,
+        r#"{"kind":"admin#reports#activities","items":null,"nextPageToken":null}"#,
         r#"{"items":[],"nextPageToken":""}"#,
     ] {
         let (_, page) = poll(json!({}), "login", &hour(None), Reply::json(200, body)).await;
@@ -276,6 +275,12 @@ async fn the_walk_over_alerts_ends_at_the_first_that_was_changed_before_the_wind
         let (_, page) = poll(json!({}), ALERTS, &hour(None), alert_page(&alerts, Some("p2"))).await;
         assert_eq!((page.next.is_some(), ids(&page).as_str()), (next, kept), "{times:?}");
     }
+    // What people did has a time of its own: it keeps an alert, and says nothing about the order.
+    let mut handled = alert("1", before);
+    handled["metadata"] = json!({ "status": "CLOSED", "updateTime": inside });
+    let alerts = [alert("0", inside), handled, alert("2", before)];
+    let (_, page) = poll(json!({}), ALERTS, &hour(None), alert_page(&alerts, Some("p2"))).await;
+    assert_eq!((page.next.is_some(), ids(&page).as_str()), (false, "\"0\"\"1\""));
     let odd = Reply::json(200, r#"{"alerts":[7,null,{"updateTime":7},[]],"nextPageToken":"p2"}"#);
     let (_, page) = poll(json!({}), ALERTS, &hour(None), odd).await;
     assert_eq!((page.records.len(), page.next.is_some()), (4, true));

@@ -337,7 +337,7 @@ fn other_applications_say_whom_and_what_they_touch() {
             "view",
             json!([{ "name": "doc_id", "value": "d1" }, { "name": "doc_title", "value": "Plan" }, { "name": "doc_type", "value": "document" }])
         ),
-        said(Class::Other, Ending::Unknown, "File Pland1", "")
+        said(Class::File, Ending::Unknown, "File Pland1", "")
     );
     assert_eq!(
         seen(
@@ -472,6 +472,9 @@ fn an_alert_is_a_finding_with_a_severity_and_a_life() {
     assert_eq!(seen("NOT_STARTED", "2026-01-15T10:00:00Z"), Activity::Create);
     assert_eq!(seen("IN_PROGRESS", "2026-01-15T11:00:00Z"), Activity::Update);
     assert_eq!(seen("CLOSED", "2026-01-15T11:00:00Z"), Activity::Close);
+    let mut handled = record("NOT_STARTED", "2026-01-15T10:00:00Z");
+    handled["metadata"]["updateTime"] = "2026-01-15T11:00:00Z".into();
+    assert_eq!(events(ALERTS, &handled, |event| event.kind.activity), [Activity::Update]);
 }
 
 #[test]

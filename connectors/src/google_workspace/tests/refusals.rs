@@ -211,6 +211,11 @@ async fn bodies_of_another_shape_are_no_pages() {
         "null",
         "<html>",
         "{",
+        // Anything might be without items.
+        "{}",
+        r#"{"items":null,"nextPageToken":null}"#,
+        r#"{"kind":"admin#reports#activity"}"#,
+        r#"{"kind":7,"nextPageToken":"p2"}"#,
         r#"{"items":[{"#,
         r#"{"items":[]"#,
         r#"{"items":[]}}"#,

@@ -217,6 +217,54 @@ async fn a_new_key_in_the_file_is_used_within_the_same_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whatever_google_refuses_of_the_file_a_new_file_is_used_within_the_same_poll() {
+    for (uri, reply) in [
+        ("http://oauth2.googleapis.com/token", None),
+        ("https://oauth2.googleapis.com/v0", Some(Reply::json(404, ""))),
+        (
+            "https://oauth2.googleapis.com/v0",
+            Some(Reply::json(302, "").header("location", "https://a.example.com/")),
+        ),
+        ("https://oauth2.googleapis.com/token", Some(undelegated())),
+        (
+            "https://oauth2.googleapis.com/token",
+            Some(denied(401, "invalid_client", "The OAuth client was not found.")),
+        ),
+        ("https://oauth2.googleapis.com/token", Some(denied(403, "access_denied", "Account restricted"))),
+    ] {
+        let (key, script) = (Key::with(json!({ "token_uri": uri })), Script::start());
+        let google = Google::start(&script);
+        let source = key.open(script.client(), json!({}));
+        key.write(
+            json!({ "private_key_id": "k-2026-02", "token_uri": "https://oauth2.googleapis.com/token" }),
+        );
+        google.lock().unwrap().replies.extend(reply.clone());
+        poll(&source, &script, "login").await.unwrap();
+        let google = google.lock().unwrap();
+        assert_eq!(google.asked.last().unwrap()["kid"], "k-2026-02", "{reply:?}");
+        assert_eq!(google.asked.len(), 1 + usize::from(reply.is_some()), "{reply:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_serves_both_tokens_although_both_were_refused_with_the_old_one() {
+    let (key, script) = (Key::new(), Script::start());
+    let google = Google::start(&script);
+    let source = key.open(script.client(), json!({}));
+    let slow = Duration::from_secs(1);
+    for _ in 0..2 {
+        let refusal = Reply { delay: slow, ..denied(400, "invalid_grant", "Invalid JWT Signature.") };
+        google.lock().unwrap().replies.push(refusal);
+        script.push(activities(&[], None));
+    }
+    let place = hour(None);
+    let (reports, alerts) = (source.poll(stream("login"), &place), source.poll(stream(ALERTS), &place));
+    let rotated = async { key.write(json!({ "private_key_id": "k-2026-02" })) };
+    let (reports, alerts, ()) = tokio::join!(reports, alerts, rotated);
+    assert!(reports.is_ok() && alerts.is_ok(), "{reports:?} {alerts:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_is_no_key_halts_until_it_is_one_and_is_never_printed() {
     let (key, script) = (Key::new(), Script::start());
     let google = Google::start(&script);

@@ -1,0 +1,515 @@
+//! `ocsf` (1.8.0) and `ocsf_1_9` (a preview of 1.9.0): Open Cybersecurity Schema Framework.
+//!
+//! An event becomes a document of the class that its kind asks for, where it has all that the class requires; else of the
+//! nearest class that it can be a document of. What the class has no place for stands under `unmapped`.
+
+mod countries;
+mod form;
+mod objects;
+mod observables;
+mod table;
+mod unmapped;
+mod words;
+
+use super::writer::Copied;
+use super::{Context, Marks, Rendered, Schema, Writer};
+use crate::event::{
+    Activity, Answer, Class, Deed, Ending, Event, Kind, Mfa, Outcome, Risk, RiskLevel, Session, Span,
+    TargetKind, Transaction,
+};
+use crate::json::{Text, write_string};
+use crate::source::NormalizeError;
+use form::Subject;
+use observables::Observables;
+use std::cell::Cell;
+use table::{Form, OTHER, Version};
+use unmapped::Told;
+
+pub(super) struct Ocsf(Version);
+
+pub(super) const V1_8: Ocsf = Ocsf(Version::V1_8);
+pub(super) const V1_9: Ocsf = Ocsf(Version::V1_9);
+
+thread_local! {
+    /// Memory for what was copied, used again for each document.
+    static COPIED: Cell<Copied> = const { Cell::new(Copied::new()) };
+}
+
+impl Schema for Ocsf {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Version::V1_8 => "ocsf",
+            Version::V1_9 => "ocsf_1_9",
+        }
+    }
+
+    fn write(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_>,
+        out: &mut Writer<'_>,
+    ) -> Result<Rendered, NormalizeError> {
+        let raw = event.record.map(|record| record.record()).unwrap_or_default();
+        out.begin(raw);
+        out.remember(COPIED.take().of(raw.len()));
+        let open = out.open("");
+        let form = Form::of(event, self.0);
+        let mut document = Document {
+            out,
+            event,
+            context,
+            version: self.0,
+            form,
+            subject: Subject::of(event, form),
+            profiles: Profiles::default(),
+            observables: Observables::new(),
+            told: Told::default(),
+        };
+        document.all();
+        let Document { profiles, told, .. } = document;
+        // The metadata tell what was cut, so they come after everything; what they copy is known beforehand.
+        for text in [&event.id, &event.written, &event.kind.action, &event.transaction.id] {
+            out.mark(text.as_ref());
+        }
+        let copied = out.copied().unwrap_or_default();
+        unmapped::unmapped(out, event, &copied, told);
+        COPIED.set(copied);
+        metadata(out, event, context, self.0, profiles);
+        if context.original && !raw.is_empty() {
+            out.put(",\"raw_data\":");
+            write_string(raw, out.buf);
+            out.put(",\"raw_data_size\":");
+            out.number(i64::try_from(raw.len()).unwrap_or(i64::MAX));
+        }
+        out.close(open);
+        Ok(Rendered { drift: out.drift, cut: out.cut })
+    }
+}
+
+/// The profiles whose attributes a document has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Profiles {
+    ai_operation: bool,
+    host: bool,
+    security_control: bool,
+}
+
+struct Document<'w, 'b, 'e, 'r> {
+    out: &'w mut Writer<'b>,
+    event: &'e Event<'r>,
+    context: &'e Context<'e>,
+    version: Version,
+    form: Form,
+    subject: Subject<'e, 'r>,
+    profiles: Profiles,
+    observables: Observables<'e, 'r>,
+    told: Told,
+}
+
+impl<'r> Document<'_, '_, '_, 'r> {
+    fn all(&mut self) {
+        // Every field has been decided on: here, in `objects`, or in the metadata.
+        let Event {
+            id: _,
+            time,
+            written,
+            span: _,
+            kind,
+            outcome,
+            message: _,
+            severity: _,
+            actor: _,
+            targets: _,
+            source: _,
+            agent: _,
+            session: _,
+            transaction: _,
+            mfa: _,
+            risk: _,
+            device: _,
+            app: _,
+            changes: _,
+            record: _,
+            part: _,
+            log: _,
+            organization: _,
+            table: _,
+        } = self.event;
+        self.out.put(",\"time\":");
+        self.out.number(time.unwrap_or(self.context.fetched).timestamp_millis());
+        if let Some(minutes) = written.as_ref().map_or(Some(0), |written| offset(&written.decode())) {
+            self.out.put(",\"timezone_offset\":");
+            self.out.number(minutes);
+        }
+        self.class(kind);
+        self.severity();
+        self.outcome(outcome);
+        self.message();
+        match self.form {
+            Form::Base => {}
+            Form::Finding => self.finding(),
+            Form::Account => {
+                self.user();
+                self.factors();
+            }
+            Form::Authentication => self.authentication(),
+            Form::AuthorizeSession => {
+                self.user();
+                self.session(",\"session\":");
+                self.privileges();
+                self.groups();
+            }
+            Form::Entity => self.entity(),
+            Form::Access => {
+                self.user();
+                self.privileges();
+                self.resources(&[TargetKind::App]);
+            }
+            Form::Group => {
+                self.groups();
+                self.members();
+                self.privileges();
+            }
+            Form::Api => {
+                self.api();
+                self.resources(&[]);
+            }
+            Form::File => self.file(),
+        }
+        self.actor();
+        if !matches!(self.form, Form::Base | Form::Finding) {
+            self.endpoint(",\"src_endpoint\":", "src_endpoint");
+            self.http_request(",\"http_request\":", "http_request");
+        }
+        self.device();
+        self.control();
+        self.observables.write(self.out);
+    }
+
+    fn class(&mut self, kind: &Kind<'r>) {
+        // ECS says the rest.
+        let Kind { action, class: _, activity: _, categories: _, types: _, alert: _ } = kind;
+        let class = self.version.class(self.form);
+        let id = self.version.activity(self.form, self.event);
+        match class.activities.iter().find(|(other, ..)| *other == id) {
+            Some((_, _, head)) => self.out.put(head),
+            None => {
+                debug_assert_eq!(id, OTHER);
+                self.out.put(class.other);
+                self.out.text(",\"activity_name\":", action);
+            }
+        }
+    }
+
+    /// What the vendor says, or where it says nothing what the event is like; a known risk raises it.
+    fn severity(&mut self) {
+        let Event { severity, mfa, risk, outcome, kind, .. } = self.event;
+        let told = severity.map(words::severity);
+        let mut id = told.unwrap_or_else(|| {
+            let account = kind.class == Class::Account;
+            match (outcome.result, mfa.deed) {
+                (Ending::Denied, _) => 3,
+                (Ending::Failure, _) if !kind.alert => 2,
+                (_, Some(Deed::Reset)) => 4,
+                // For an account from now on, not for one sign-in.
+                (_, Some(Deed::Bypass)) if account => 4,
+                (_, Some(Deed::Bypass | Deed::Remove | Deed::Suspend | Deed::Forbid)) => 3,
+                _ if kind.class == Class::Access && kind.activity == Activity::Grant => 3,
+                _ => 1,
+            }
+        });
+        if matches!(mfa.answer, Some(Answer::Fraud | Answer::Phishing)) || mfa.fatigue {
+            id = id.max(4);
+        }
+        id = id.max(match (risk.level, &risk.word, risk.threat) {
+            (Some(RiskLevel::None), ..) => 1,
+            (Some(RiskLevel::Low), ..) => 2,
+            (Some(RiskLevel::Medium), ..) => 3,
+            (Some(RiskLevel::High), ..) => 4,
+            (Some(RiskLevel::Critical), ..) => 5,
+            (None, None, Some(true)) if told.is_none() => 4,
+            _ => 1,
+        });
+        self.out.put(",\"severity_id\":");
+        self.out.number(i64::from(id));
+        self.out.put(",\"severity\":\"");
+        self.out.put(words::severity_caption(id));
+        self.out.put("\"");
+    }
+
+    fn outcome(&mut self, outcome: &Outcome<'r>) {
+        let Outcome { result, word, reason, code } = outcome;
+        let said = word.as_ref().and_then(Text::as_plain).unwrap_or_default();
+        let ((mut id, mut caption), mut fallback) = words::status(*result);
+        let mut known = true;
+        if self.form == Form::Finding {
+            // How an attempt ended says nothing of how far somebody has looked into it.
+            let looked = words::finding_status(said);
+            known = looked.is_some();
+            (id, caption) = looked.unwrap_or(match self.event.kind.activity {
+                Activity::Close => (4, Some("Resolved")),
+                _ => (1, Some("New")),
+            });
+        } else if id == 0 && word.is_some() && !said.eq_ignore_ascii_case("unknown") {
+            (id, caption) = words::OTHER;
+            fallback = "Undefined";
+        }
+        self.enumerated(",\"status_id\":", ",\"status\":", (id, caption), word.as_ref(), fallback);
+        if known && caption.is_some() {
+            self.out.mark(word.as_ref());
+        }
+        self.out.text(",\"status_code\":", code);
+        self.out.text(",\"status_detail\":", reason);
+    }
+
+    /// The vendor's sentence, or who did what.
+    fn message(&mut self) {
+        let Event { message, kind, .. } = self.event;
+        if message.is_some() {
+            self.out.text(",\"message\":", message);
+        } else if let Some(action) = &kind.action {
+            let actor = self.event.actor.account.shown();
+            let by = Text::from_static(" by ");
+            let whole = [Some(action), actor.map(|_| &by), actor];
+            self.out.put(",\"message\":");
+            self.joined(whole.into_iter().flatten(), "");
+        }
+    }
+
+    /// An id and beside it its caption, or the vendor's word.
+    fn enumerated(
+        &mut self,
+        id_label: &str,
+        label: &str,
+        (id, caption): words::Id,
+        word: Option<&Text<'r>>,
+        fallback: &'static str,
+    ) {
+        self.out.put(id_label);
+        self.out.number(i64::from(id));
+        self.out.put(label);
+        match (caption, word) {
+            (Some(caption), _) => self.out.plain(caption),
+            (None, Some(word)) => self.out.string(word),
+            (None, None) => self.out.plain(fallback),
+        }
+    }
+
+    /// Texts as one.
+    fn joined<'t>(&mut self, texts: impl Iterator<Item = &'t Text<'r>>, between: &str)
+    where
+        'r: 't,
+    {
+        let begin = self.out.len();
+        self.out.put("\"\"");
+        for (at, text) in texts.enumerate() {
+            self.out.cut_back(self.out.len() - 1);
+            if at > 0 {
+                self.out.put(between);
+            }
+            let quote = self.out.len();
+            write_string(&text.decode(), self.out.buf);
+            self.out.buf.remove(quote);
+        }
+        debug_assert!(self.out.len() > begin);
+    }
+
+    fn authentication(&mut self) {
+        let Event { mfa, session, outcome: _, kind, .. } = self.event;
+        let Mfa {
+            factor: _,
+            others: _,
+            word: _,
+            method: _,
+            performed,
+            deed: _,
+            answer: _,
+            intent: _,
+            fatigue: _,
+            phishing_resistant: _,
+        } = mfa;
+        let Session { id: _, root: _, issuer: _, protocol, background } = session;
+        self.user();
+        self.service();
+        self.session(",\"session\":");
+        if let Some(performed) = performed {
+            self.out.put(",\"is_mfa\":");
+            self.out.boolean(*performed);
+        }
+        self.factors();
+        if let Some(word) = protocol
+            && !word.as_plain().is_some_and(|word| word.eq_ignore_ascii_case("unknown"))
+        {
+            let id = words::protocol(&word.decode());
+            self.enumerated(",\"auth_protocol_id\":", ",\"auth_protocol\":", id, Some(word), "");
+        }
+        // A directory in the cloud knows no other.
+        self.out.put(",\"is_remote\":true");
+        match kind.activity {
+            Activity::Logoff => {}
+            Activity::Switch => {
+                self.out.put(",\"account_switch_type_id\":2,\"account_switch_type\":\"Impersonate\"");
+            }
+            _ => {
+                let id = if background.is_some() { words::OTHER } else { (3, Some("Network")) };
+                self.enumerated(",\"logon_type_id\":", ",\"logon_type\":", id, background.as_ref(), "");
+            }
+        }
+    }
+
+    /// Decision, policies and risk.
+    fn control(&mut self) {
+        let Event { outcome, targets, risk, kind, .. } = self.event;
+        let Risk { level, word, reasons, behaviors, threat: _ } = risk;
+        let before = self.out.len();
+        if let Some(decision) = words::decision(outcome.result) {
+            self.out.put(decision);
+        }
+        let entity = self.subject.entity;
+        let policies = targets
+            .iter()
+            .filter(|target| target.kind == TargetKind::Policy && target.account.is_object())
+            .filter(|target| entity.is_none_or(|entity| !std::ptr::eq(*target, entity)));
+        let open = self.out.open(",\"authorizations\":");
+        for policy in policies {
+            self.out.put(",{\"policy\":");
+            self.named(&policy.account);
+            self.out.text(",\"decision\":", &outcome.word);
+            self.out.put("}");
+        }
+        self.out.close_array(open);
+        if kind.alert && self.form != Form::Finding {
+            self.out.put(",\"is_alert\":true");
+        }
+        // A finding has these without the profile.
+        let profile = self.out.len() > before;
+        let before = self.out.len();
+        if let Some(level) = level {
+            let id = words::risk(*level);
+            self.enumerated(",\"risk_level_id\":", ",\"risk_level\":", id, word.as_ref(), "");
+            self.out.mark(word.as_ref());
+        }
+        if !reasons.is_empty() || !behaviors.is_empty() {
+            self.out.put(",\"risk_details\":");
+            self.joined(reasons.iter().chain(behaviors), ", ");
+        }
+        self.profiles.security_control |= profile || (self.form != Form::Finding && self.out.len() > before);
+    }
+}
+
+/// Minutes from UTC, as the time was written; of a number, none.
+fn offset(written: &str) -> Option<i64> {
+    if written.ends_with(['Z', 'z']) || written.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(0);
+    }
+    let zone = written.get(written.len().checked_sub(6)?..)?;
+    let (hours, minutes) = zone.split_once(':')?;
+    let sign = match hours.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let hours: i64 = hours.get(1..)?.parse().ok()?;
+    let minutes: i64 = minutes.parse().ok()?;
+    Some(sign * (hours * 60 + minutes))
+}
+
+/// Where the document comes from.
+fn metadata(
+    out: &mut Writer<'_>,
+    event: &Event<'_>,
+    context: &Context<'_>,
+    version: Version,
+    profiles: Profiles,
+) {
+    let Context { tenant, organisation, namespace: _, names, fetched, ingested, id, original, marks } =
+        context;
+    out.put(",\"metadata\":{\"version\":\"");
+    out.put(version.number());
+    out.put("\",\"product\":{\"name\":\"");
+    out.put(names.product);
+    out.put("\",\"vendor_name\":\"");
+    out.put(names.vendor);
+    out.put("\"},\"log_name\":\"");
+    out.put(names.dataset);
+    out.put("\",\"log_provider\":\"");
+    out.put(names.product);
+    out.put("\",\"tenant_uid\":");
+    // The vendor's name for it, where it is known; ours then stands among the tags.
+    out.plain(organisation.unwrap_or(tenant));
+    if let Some(id) = id {
+        out.put(",\"uid\":");
+        out.plain(id);
+    }
+    out.text(",\"original_event_uid\":", &event.id);
+    out.text(",\"event_code\":", &event.kind.action);
+    out.text(",\"original_time\":", &event.written);
+    let Transaction { id: transaction, word: _, path: _ } = &event.transaction;
+    out.text(",\"correlation_uid\":", transaction);
+    out.put(",\"logged_time\":");
+    out.number(fetched.timestamp_millis());
+    out.put(",\"processed_time\":");
+    out.number(ingested.timestamp_millis());
+    let Span { began: _, ended: _, changed } = event.span;
+    if let Some(changed) = changed {
+        out.put(",\"modified_time\":");
+        out.number(changed.timestamp_millis());
+    }
+    let Profiles { ai_operation, host, security_control } = profiles;
+    let used = [(ai_operation, "ai_operation"), (host, "host"), (security_control, "security_control")];
+    super::ecs::words(
+        out,
+        ",\"profiles\":",
+        used.into_iter().filter(|(used, _)| *used).map(|(_, name)| name),
+    );
+    let Marks { late_seconds, revises, replay, reread } = marks;
+    let labels = [
+        (event.time.is_none(), "time_missing"),
+        (late_seconds.is_some(), "tidegate_late"),
+        (revises.is_some(), "tidegate_revision"),
+        (replay.is_some(), "tidegate_replay"),
+        (*reread, "reread"),
+        (out.cut > 0, "tidegate_cut"),
+        (*original && event.record.is_some(), "preserve_original_event"),
+    ];
+    super::ecs::words(
+        out,
+        ",\"labels\":",
+        labels.into_iter().filter(|(said, _)| *said).map(|(_, word)| word),
+    );
+    let tags = out.open(",\"tags\":");
+    if let Some(seconds) = late_seconds {
+        out.put(",{\"name\":\"tidegate_late_seconds\",\"value\":\"");
+        out.number(i64::try_from(*seconds).unwrap_or(i64::MAX));
+        out.put("\"}");
+    }
+    let ours = organisation.map(|_| *tenant);
+    for (label, value) in [
+        (",{\"name\":\"tidegate_tenant\",\"value\":", &ours),
+        (",{\"name\":\"tidegate_revises\",\"value\":", revises),
+        (",{\"name\":\"tidegate_replay\",\"value\":", replay),
+    ] {
+        if let Some(value) = value {
+            out.put(label);
+            out.plain(value);
+            out.put("}");
+        }
+    }
+    out.close_array(tags);
+    out.put("}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_how_far_a_time_is_from_utc() {
+        assert_eq!(offset("2026-01-15T10:00:00.123Z"), Some(0));
+        assert_eq!(offset("1768471200"), Some(0));
+        assert_eq!(offset("2026-01-15T10:00:00+05:30"), Some(330));
+        assert_eq!(offset("2026-01-15T10:00:00-08:00"), Some(-480));
+        assert_eq!(offset("2026-01-15 10:00"), None);
+        assert_eq!(offset("ü+1:00"), None);
+    }
+}

@@ -1,0 +1,243 @@
+//! Ids and captions of enumerations that are not a class's, and what vendors' words are among them.
+
+use crate::event::{ActorKind, Ending, Factor, RiskLevel, Severity, TargetKind};
+
+/// An id and its caption; without a caption the vendor's own word belongs there.
+pub(super) type Id = (u16, Option<&'static str>);
+
+const fn id(id: u16, caption: &'static str) -> Id {
+    (id, Some(caption))
+}
+
+/// None of the enumeration's.
+pub(super) const OTHER: Id = (99, None);
+
+/// `factor_type_id`
+pub(super) const fn factor(factor: Factor) -> Id {
+    match factor {
+        Factor::Sms => id(1, "SMS"),
+        Factor::Question => id(2, "Security Question"),
+        Factor::Call => id(3, "Phone Call"),
+        Factor::Push => id(5, "Push Notification"),
+        Factor::HardwareToken => id(6, "Hardware Token"),
+        Factor::Totp => id(7, "OTP"),
+        Factor::Email => id(8, "Email"),
+        Factor::WebAuthn => id(10, "WebAuthn"),
+        Factor::Password => id(11, "Password"),
+        Factor::Device | Factor::Delegated | Factor::Certificate | Factor::RecoveryCode | Factor::Other => {
+            OTHER
+        }
+    }
+}
+
+/// `auth_protocol_id`: by the vendors' words for protocols, grants and ways to sign in.
+pub(super) fn protocol(word: &str) -> Id {
+    let plain: [u8; 24] = squeezed(word);
+    let plain = plain.split(|byte| *byte == 0).next().unwrap_or_default();
+    let has = |part: &[u8]| memchr::memmem::find(plain, part).is_some();
+    if has(b"saml") {
+        id(5, "SAML")
+    } else if has(b"openid") || has(b"oidc") {
+        id(4, "OpenID")
+    } else if has(b"oauth")
+        || has(b"devicecode")
+        || has(b"ropc")
+        || has(b"clientcredential")
+        || has(b"refreshtoken")
+        || has(b"authorizationcode")
+        || has(b"prt")
+    {
+        id(6, "OAUTH 2.0")
+    } else if has(b"kerberos") || has(b"seamlesssso") {
+        id(2, "Kerberos")
+    } else if has(b"radius") {
+        id(10, "RADIUS")
+    } else if has(b"ldap") {
+        id(12, "LDAP")
+    } else if has(b"ntlm") {
+        id(1, "NTLM")
+    } else if has(b"basicauth") {
+        id(11, "Basic Authentication")
+    } else {
+        OTHER
+    }
+}
+
+/// Small letters and digits alone, as many as fit.
+fn squeezed<const N: usize>(word: &str) -> [u8; N] {
+    let mut plain = [0; N];
+    let letters = word.bytes().filter(u8::is_ascii_alphanumeric);
+    for (to, from) in plain.iter_mut().zip(letters) {
+        *to = from.to_ascii_lowercase();
+    }
+    plain
+}
+
+/// `os.type_id`
+pub(super) fn os(word: &str) -> Id {
+    let begins = |name: &str| word.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    if begins("windows phone") || begins("windows mobile") {
+        id(101, "Windows Mobile")
+    } else if begins("windows") {
+        id(100, "Windows")
+    } else if begins("android") {
+        id(201, "Android")
+    } else if begins("mac") || begins("os x") {
+        id(300, "macOS")
+    } else if begins("ipados") {
+        id(302, "iPadOS")
+    } else if begins("ios") || begins("iphone") {
+        id(301, "iOS")
+    } else if begins("linux") || begins("ubuntu") {
+        id(200, "Linux")
+    } else {
+        OTHER
+    }
+}
+
+/// `type_id` of a device: by the vendor's word for its sort, or by its operating system where that runs on one sort only.
+pub(super) fn device(sort: &str, os: &str) -> Id {
+    let is = |name: &str| sort.eq_ignore_ascii_case(name);
+    if is("computer") || is("desktop") {
+        id(2, "Desktop")
+    } else if is("laptop") {
+        id(3, "Laptop")
+    } else if is("tablet") || is("ipad") {
+        id(4, "Tablet")
+    } else if is("mobile") || is("phone") || is("iphone") || is("android") || is("ios") {
+        id(5, "Mobile")
+    } else if is("virtual") {
+        id(6, "Virtual")
+    } else if matches!(self::os(os).0, 101 | 201 | 301) {
+        id(5, "Mobile")
+    } else {
+        id(0, "Unknown")
+    }
+}
+
+/// `type_id` of a user.
+pub(super) fn user(kind: ActorKind, word: &str) -> Id {
+    match kind {
+        ActorKind::User if word.eq_ignore_ascii_case("admin") => id(2, "Admin"),
+        ActorKind::User => id(1, "User"),
+        ActorKind::System => id(3, "System"),
+        ActorKind::Service => id(4, "Service"),
+        ActorKind::Agent | ActorKind::Address => OTHER,
+        ActorKind::Unknown if word.is_empty() => id(0, "Unknown"),
+        ActorKind::Unknown => OTHER,
+    }
+}
+
+/// `type_id` of a managed entity.
+pub(super) const fn entity(kind: TargetKind) -> Id {
+    match kind {
+        TargetKind::Device => id(1, "Device"),
+        TargetKind::User | TargetKind::AppUser => id(2, "User"),
+        TargetKind::Group => id(3, "Group"),
+        TargetKind::Policy => id(5, "Policy"),
+        TargetKind::App
+        | TargetKind::Role
+        | TargetKind::Factor
+        | TargetKind::Token
+        | TargetKind::File
+        | TargetKind::Other => OTHER,
+    }
+}
+
+/// What a target is, for people; where the vendor has no word for it.
+pub(super) const fn target(kind: TargetKind) -> &'static str {
+    match kind {
+        TargetKind::User => "User",
+        TargetKind::AppUser => "Application User",
+        TargetKind::Group => "Group",
+        TargetKind::App => "Application",
+        TargetKind::Role => "Role",
+        TargetKind::Policy => "Policy",
+        TargetKind::Factor => "Factor",
+        TargetKind::Device => "Device",
+        TargetKind::Token => "Token",
+        TargetKind::File => "File",
+        TargetKind::Other => "Object",
+    }
+}
+
+/// `risk_level_id`
+pub(super) const fn risk(level: RiskLevel) -> Id {
+    match level {
+        RiskLevel::None => id(0, "Info"),
+        RiskLevel::Low => id(1, "Low"),
+        RiskLevel::Medium => id(2, "Medium"),
+        RiskLevel::High => id(3, "High"),
+        RiskLevel::Critical => id(4, "Critical"),
+    }
+}
+
+/// `severity_id`, of a level that the vendor gave or a risk that it saw.
+pub(super) const fn severity(level: Severity) -> u8 {
+    match level {
+        Severity::Debug | Severity::Info => 1,
+        Severity::Warning => 3,
+        Severity::Error => 4,
+        Severity::Critical => 5,
+    }
+}
+
+/// Captions of `severity_id`.
+pub(super) const fn severity_caption(id: u8) -> &'static str {
+    match id {
+        1 => "Informational",
+        2 => "Low",
+        3 => "Medium",
+        4 => "High",
+        5 => "Critical",
+        _ => "Unknown",
+    }
+}
+
+/// `status_id` of everything but findings, and the word for what is neither success nor failure.
+pub(super) const fn status(ending: Ending) -> (Id, &'static str) {
+    match ending {
+        Ending::Success | Ending::Allowed => (id(1, "Success"), ""),
+        Ending::Failure | Ending::Denied | Ending::Limited | Ending::Abandoned => (id(2, "Failure"), ""),
+        Ending::Challenge => (OTHER, "Challenge"),
+        Ending::Interrupted => (OTHER, "Interrupted"),
+        Ending::Pending => (OTHER, "Pending"),
+        Ending::Unknown => (id(0, "Unknown"), ""),
+    }
+}
+
+/// `action_id` and `disposition_id`, where a policy decided.
+pub(super) const fn decision(ending: Ending) -> Option<&'static str> {
+    match ending {
+        Ending::Allowed => {
+            Some(",\"action_id\":1,\"action\":\"Allowed\",\"disposition_id\":1,\"disposition\":\"Allowed\"")
+        }
+        Ending::Denied | Ending::Limited => {
+            Some(",\"action_id\":2,\"action\":\"Denied\",\"disposition_id\":2,\"disposition\":\"Blocked\"")
+        }
+        Ending::Challenge => Some(
+            ",\"action_id\":3,\"action\":\"Observed\",\"disposition_id\":23,\"disposition\":\"Challenge\"",
+        ),
+        _ => None,
+    }
+}
+
+/// `status_id` of a finding, by the vendors' words for how far somebody has looked into it.
+pub(super) fn finding_status(word: &str) -> Option<Id> {
+    Some(match word {
+        "atRisk" | "NOT_STARTED" | "new" => id(1, "New"),
+        "confirmedCompromised" | "IN_PROGRESS" => id(2, "In Progress"),
+        "remediated" | "dismissed" | "confirmedSafe" | "CLOSED" | "processed" => id(4, "Resolved"),
+        _ => return None,
+    })
+}
+
+/// An address that the type `email_t` takes.
+pub(super) fn is_email(text: &str) -> bool {
+    let Some((name, domain)) = text.split_once('@') else { return false };
+    let fits = |text: &str, more: &[u8]| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+    };
+    let Some((host, rest)) = domain.split_once('.') else { return false };
+    fits(name, b"!#$%&'*+-/=?^_`{|}~.") && fits(host, b"-") && fits(rest, b"-.")
+}
