@@ -40,7 +40,7 @@ fn plain(text: Option<&tidegate_core::json::Text<'_>>) -> Option<String> {
 }
 
 /// A sign-in with a push, approved.
-fn sign_in() -> Json {
+pub(super) fn sign_in() -> Json {
     json!({
         "access_device": {
             "browser": "Firefox", "browser_version": "141.0", "epkey": "EPEXAMPLE00000000001",
@@ -59,7 +59,7 @@ fn sign_in() -> Json {
 }
 
 /// The same with some members replaced.
-fn with(mut record: Json, members: Json) -> Json {
+pub(super) fn with(mut record: Json, members: Json) -> Json {
     for (name, value) in members.as_object().unwrap() {
         record[name] = value.clone();
     }
@@ -453,7 +453,7 @@ fn survives(record: &[u8]) {
             Err(error) => assert!(!error.0.is_empty() && !record.trim_ascii_start().starts_with(b"{")),
         }
         for event in &events {
-            for schema in schema::ALL {
+            for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
                 let mut out = Vec::new();
                 if schema.render(event, &context(stream), &mut out).is_ok() {
                     assert!(serde_json::from_slice::<Json>(&out).is_ok());
