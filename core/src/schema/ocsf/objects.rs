@@ -423,17 +423,17 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.out.close_array(open);
     }
 
-    fn group(&mut self, label: &str, group: &'e Account<'r>) {
+    fn group(&mut self, label: &str, path: &'static str, group: &'e Account<'r>) {
         let open = self.out.open(label);
         if let Some(id) = &group.id {
             self.out.put(",\"uid\":");
             self.out.string(id);
-            self.observables.add("group", "uid", GROUP_UID, id);
+            self.observables.add(path, "uid", GROUP_UID, id);
         }
         if let Some(name) = group.full_name.as_ref().or(group.name.as_ref()).or(group.email.as_ref()) {
             self.out.put(",\"name\":");
             self.out.string(name);
-            self.observables.add("group", "name", GROUP_NAME, name);
+            self.observables.add(path, "name", GROUP_NAME, name);
         }
         self.out.close(open);
     }
@@ -449,7 +449,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             }
             self.out.close_array(open);
         } else {
-            self.group(",\"group\":", &group.account);
+            self.group(",\"group\":", "group", &group.account);
         }
     }
 
@@ -489,7 +489,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                         self.out.put(",\"policy\":");
                         self.named(account);
                     }
-                    TargetKind::Group => self.group(",\"group\":", account),
+                    TargetKind::Group => self.group(",\"group\":", "entity.group", account),
                     TargetKind::User | TargetKind::AppUser => {
                         self.account(",\"user\":", "entity.user", account, ActorKind::User, None);
                     }
