@@ -126,6 +126,7 @@ impl Schema for Leef {
             intent,
             fatigue,
             phishing_resistant,
+            device: _,
             others: _,
         } = mfa;
         line.word("factor", factor.map(|factor| factor.name()));

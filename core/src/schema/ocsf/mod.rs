@@ -317,6 +317,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let Mfa {
             factor: _,
             others: _,
+            device: _,
             word: _,
             method: _,
             performed,
@@ -329,7 +330,9 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let Session { id: _, root: _, issuer: _, protocol, background } = session;
         self.user();
         self.service();
-        self.session(",\"session\":");
+        if self.is_own() {
+            self.session(",\"session\":");
+        }
         if let Some(performed) = performed {
             self.out.put(",\"is_mfa\":");
             self.out.boolean(*performed);
@@ -363,16 +366,18 @@ impl<'r> Document<'_, '_, '_, 'r> {
         if let Some(decision) = words::decision(outcome.result) {
             self.out.put(decision);
         }
-        let entity = self.subject.entity;
+        // What is changed decides nothing.
+        let decides = self.form != Form::Entity;
         let policies = targets
             .iter()
-            .filter(|target| target.kind == TargetKind::Policy && target.account.is_object())
-            .filter(|target| entity.is_none_or(|entity| !std::ptr::eq(*target, entity)));
+            .filter(|target| decides && target.kind == TargetKind::Policy && target.account.is_object());
         let open = self.out.open(",\"authorizations\":");
         for policy in policies {
             self.out.put(",{\"policy\":");
             self.named(&policy.account);
-            self.out.text(",\"decision\":", &outcome.word);
+            if words::decision(outcome.result).is_some() {
+                self.out.text(",\"decision\":", &outcome.word);
+            }
             self.out.put("}");
         }
         self.out.close_array(open);
