@@ -48,8 +48,8 @@ struct Outward {
     slots: Option<Arc<Semaphore>>,
     /// The databases of addresses, and their files' times when they were read.
     geoip: Option<(GeoIpConfig, [Option<SystemTime>; 2], Arc<GeoIp>)>,
-    /// By connector, bucket, scope and share.
-    quotas: HashMap<(&'static str, &'static str, String, u8), Quota>,
+    /// By connector, bucket and scope.
+    quotas: HashMap<(&'static str, &'static str, String), Quota>,
 }
 
 /// A source, ready to be collected.
@@ -217,7 +217,8 @@ impl World {
                 let filter = sink.streams.clone();
                 let takes = Box::new(move |stream: &str| filter.takes(connector.name(), stream));
                 let revisions = settings.revisions == Revisions::All;
-                routes.insert(source.clone(), Route { connector, takes, revisions });
+                let organisation = connector.organisation_id(&settings.table);
+                routes.insert(source.clone(), Route { connector, organisation, takes, revisions });
             }
             let namespace = open.namespace().to_owned();
             let renderer = Renderer {
@@ -255,8 +256,8 @@ impl World {
         let mut outward = self.outward.lock().unwrap_or_else(PoisonError::into_inner);
         let mut of = |bucket: Bucket| {
             let Bucket { name, scope, budget, organisation, streams } = bucket;
-            let key = (source.connector.name(), name, scope, source.quota.value());
-            let quota = outward.quotas.entry(key).or_insert_with(|| Quota::new(share)).clone();
+            let key = (source.connector.name(), name, scope);
+            let quota = outward.quotas.entry(key).or_default().held(share);
             quota.configure(budget, organisation);
             (name, streams, quota)
         };
@@ -330,5 +331,72 @@ pub fn journal_dir(config: &Config, tenant: &str) -> PathBuf {
     match config.tenants.get(tenant) {
         Some(ours) => ours.journal.dir.clone(),
         None => config.journal.dir.join(tenant),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use tidegate_core::journal::DeadLetter;
+
+    /// Files stand in `DIR`, which is there as long as it is held.
+    fn world(text: &str) -> (World, Config, tempfile::TempDir) {
+        let (world, dir) = (World::new(&[]), tempfile::tempdir().unwrap());
+        let (path, place) = (dir.path().join("pipeline.toml"), dir.path().display().to_string());
+        std::fs::write(dir.path().join("token"), "secret").unwrap();
+        std::fs::write(&path, text.replace("DIR", &place)).unwrap();
+        let config = config::load(&path, std::iter::empty(), &world.connectors, world.kinds).unwrap();
+        (world, config, dir)
+    }
+
+    #[test]
+    fn sources_of_one_organisation_share_its_budget_and_the_smallest_share_of_it() {
+        let tenant = |name: &str, quota: &str| {
+            format!(
+                "[tenant.{name}]\nsinks = []\n[tenant.{name}.source.okta]\nconnector = \"okta\"\nquota = \"{quota}\"\n\
+                 url = \"https://acme.okta.com\"\nauth = {{ token = \"file:DIR/token\" }}\n"
+            )
+        };
+        let (world, config, _dir) = world(&(tenant("one", "80%") + &tenant("two", "20%")));
+        let budget =
+            |tenant: &str| world.sources(&config, tenant).unwrap().remove(0).http.quota().unwrap().clone();
+        let one = budget("one");
+        let alone = one.period();
+        let two = budget("two");
+        assert_eq!((one.id(), one.period(), two.period()), (two.id(), alone * 4, alone * 4));
+        drop(two);
+        assert_eq!(one.period(), alone, "a tenant that is gone wants nothing");
+    }
+
+    #[test]
+    fn what_is_stored_of_a_stream_that_is_configured_no_more_still_goes_to_sinks_that_take_it() {
+        let (world, config, _dir) = world(
+            "[tenant.acme.source.google]\nconnector = \"google_workspace\"\nstreams = [\"login\"]\n\
+             auth = { service_account = \"file:/none.json\", subject = \"auditor@example.com\" }\n\
+             [sink.files]\nkind = \"file\"\ndir = \"DIR/out\"\nstreams = [\"*\", \"!google_workspace/meet\"]\n",
+        );
+        let sink = world.sinks(&config, "acme").unwrap().remove(0);
+        let takes = |stream: &str| {
+            let letter = DeadLetter {
+                id: 1,
+                sink: "files".to_owned(),
+                source: "google".to_owned(),
+                stream: stream.to_owned(),
+                page: 1,
+                record: 0,
+                event: None,
+                kind: "rejected".to_owned(),
+                reason: String::new(),
+                at: DateTime::UNIX_EPOCH,
+                copy: bytes::Bytes::new(),
+                revision: None,
+                occurrence: 0,
+                retry: true,
+            };
+            sink.renderer.takes(&letter)
+        };
+        assert!(takes("login") && takes("drive") && takes("chat"));
+        assert!(!takes("meet"), "declined");
     }
 }

@@ -160,7 +160,7 @@ impl Bench {
 
     fn deliverer(&self, sink: &Arc<Target>) -> Deliverer {
         let connector = tidegate_connectors::ALL[0];
-        let route = Route { connector, takes: Box::new(|_| true), revisions: true };
+        let route = Route { connector, organisation: None, takes: Box::new(|_| true), revisions: true };
         Deliverer {
             key: "siem".to_owned(),
             sink: Arc::clone(sink) as Arc<dyn Sink>,

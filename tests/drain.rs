@@ -15,7 +15,7 @@ use tidegate_core::deliver::render::{Renderer, Route};
 use tidegate_core::deliver::{Deliverer, GiveUp, Start};
 use tidegate_core::journal::{
     Change, DeadLetter, FileJournal, Handle, Journal, JournalError, Keep, Key, Lane, NewPage, NewRecord,
-    OpenOptions, Outcome, Range, Request, State, StoredPage, Trimmed,
+    OpenOptions, Outcome, Range, Request, State, StoredPage, Tally, Trimmed,
 };
 use tidegate_core::sink::{Batch, DeliverError, Delivery, Limits, Meta, Render, Sink};
 use tidegate_core::source::{Findings, NormalizeError};
@@ -48,6 +48,15 @@ impl Journal for DrainsAtAck {
     }
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
         self.0.heartbeat(now)
+    }
+    fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {
+        self.0.tally(source, stream, from, to)
+    }
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        self.0.totals()
+    }
+    fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
+        self.0.forget(source, stream, before)
     }
 }
 
@@ -102,7 +111,7 @@ async fn pages_that_wait_for_company_are_delivered_before_a_drain_ends() {
     let file = FileJournal::open(dir.path(), OpenOptions::new("test", now)).unwrap();
     let journal = Handle::new(Arc::new(DrainsAtAck(file, signal.clone())));
     let sink = Arc::new(Slow(Mutex::default()));
-    let route = Route { connector: &Okta, takes: Box::new(|_| true), revisions: true };
+    let route = Route { connector: &Okta, organisation: None, takes: Box::new(|_| true), revisions: true };
     let renderer = Renderer {
         tenant: "acme".into(),
         schema: tidegate_core::schema::by_name("raw").unwrap(),

@@ -47,6 +47,7 @@ fn main() {
     let now = parse_time("2026-01-15T10:01:00Z").unwrap();
     let context = Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names: &NAMES,
         fetched: now,

@@ -10,6 +10,8 @@ mod key;
 mod ocsf_tests;
 pub mod okta;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod token;
 
 use tidegate_core::source::Connector;

@@ -1,4 +1,5 @@
-//! One budget per vendor organisation, shared by all its streams.
+//! Budgets of requests, as vendors count them: of an organisation, of one log endpoint of it, of an app over many
+//! organisations. One a process each, shared by all streams that spend from it, of however many sources.
 //!
 //! Three things say when the next request may go, and the latest wins: a ceiling (`governor`: our share of the vendor's
 //! limit, evenly spaced, so that it holds over *any* stretch of the vendor's span), the vendor's own answers (a `429`, or
@@ -36,7 +37,7 @@ const UNUSED: Duration = Duration::from_secs(1);
 const CONCURRENCY_WAIT: Duration = Duration::from_secs(1);
 
 /// Which part of the vendor's limit is ours: `"50%"` unless configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u32);
 
 impl Default for Share {
@@ -177,7 +178,8 @@ fn waiting(wait: Duration, seen: Option<(u32, u32)>, ours: usize) -> String {
 type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>;
 
 struct Inner {
-    share: Share,
+    /// What holders allow us, and how many of them.
+    shares: BTreeMap<Share, usize>,
     budget: Budget,
     organisation: Option<u32>,
     limit: Option<u32>,
@@ -189,7 +191,8 @@ struct Inner {
     wall: Option<DateTime<Utc>>,
     last: Option<Duration>,
     recent: VecDeque<Duration>,
-    limiter: Option<(Limiter, FakeRelativeClock)>,
+    /// Made for this period and with this clock.
+    limiter: Option<(Duration, Limiter, FakeRelativeClock)>,
     refusals: u32,
     counters: Counters,
     tickets: Tickets,
@@ -324,6 +327,23 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 pub struct Quota {
     own: Arc<Mutex<Inner>>,
     wider: Vec<Arc<Mutex<Inner>>>,
+    _holder: Option<Arc<Holder>>,
+}
+
+/// Somebody who spends from a budget, until the last clone is gone: a reload may bring another share.
+struct Holder {
+    budget: Arc<Mutex<Inner>>,
+    share: Share,
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let mut budget = lock(&self.budget);
+        if let Some(holders) = budget.shares.get_mut(&self.share) {
+            *holders = holders.saturating_sub(1);
+        }
+        budget.shares.retain(|_, holders| *holders > 0);
+    }
 }
 
 impl fmt::Debug for Quota {
@@ -331,23 +351,16 @@ impl fmt::Debug for Quota {
         let inner = self.inner();
         f.debug_struct("Quota")
             .field("limit", &inner.limit())
-            .field("share", &inner.share)
+            .field("share", &inner.allowed())
             .finish_non_exhaustive()
     }
 }
 
 impl Default for Quota {
+    /// A fresh budget, of which half is ours until a holder says otherwise.
     fn default() -> Self {
-        Self::new(Share::default())
-    }
-}
-
-impl Quota {
-    /// A fresh budget of which this share is ours.
-    #[must_use]
-    pub fn new(share: Share) -> Self {
         let inner = Inner {
-            share,
+            shares: BTreeMap::new(),
             budget: Budget::default(),
             organisation: None,
             limit: None,
@@ -362,7 +375,18 @@ impl Quota {
             counters: Counters::default(),
             tickets: Tickets::default(),
         };
-        Self { own: Arc::new(Mutex::new(inner)), wider: Vec::new() }
+        Self { own: Arc::new(Mutex::new(inner)), wider: Vec::new(), _holder: None }
+    }
+}
+
+impl Quota {
+    /// The same for a holder that allows us this share of it. The vendor counts once, whatever holders allow: of those
+    /// there are, the smallest share is all of theirs.
+    #[must_use]
+    pub fn held(&self, share: Share) -> Self {
+        *self.inner().shares.entry(share).or_default() += 1;
+        let holder = Holder { budget: Arc::clone(&self.own), share };
+        Self { _holder: Some(Arc::new(holder)), ..self.clone() }
     }
 
     /// The same, when each request also spends from `wider`.
@@ -383,9 +407,7 @@ impl Quota {
     /// min(header, organisation × share) instead of header × share.
     pub fn configure(&self, budget: Budget, organisation: Option<u32>) {
         let mut inner = self.inner();
-        if (inner.budget, inner.organisation) != (budget, organisation) {
-            (inner.budget, inner.organisation, inner.limiter) = (budget, organisation, None);
-        }
+        (inner.budget, inner.organisation) = (budget, organisation);
     }
 
     /// Asks for one request. `None`: go, and it is counted; else how long to wait before asking again.
@@ -466,10 +488,7 @@ impl Quota {
             return;
         }
         inner.refusals = 0;
-        if inner.limit != Some(seen.limit) {
-            inner.limit = Some(seen.limit);
-            inner.limiter = None;
-        }
+        inner.limit = Some(seen.limit);
         inner.remaining = Some(seen.remaining.min(seen.limit));
         // The last tenth is left to others: administrators work in the same organisation.
         if seen.remaining <= seen.limit / 10 {
@@ -607,7 +626,7 @@ impl Inner {
             && let Ok(passed) = wall.signed_duration_since(before).to_std()
         {
             self.now = self.now.saturating_add(passed);
-            if let Some((_, clock)) = &self.limiter {
+            if let Some((_, _, clock)) = &self.limiter {
                 clock.advance(passed.min(ORIGIN * 365));
             }
         }
@@ -649,15 +668,21 @@ impl Inner {
 
     fn share(&self) -> u32 {
         match self.organisation {
-            Some(organisation) => self.limit().min(self.share.of(organisation)),
-            None => self.share.of(self.limit()),
+            Some(organisation) => self.limit().min(self.allowed().of(organisation)),
+            None => self.allowed().of(self.limit()),
         }
+    }
+
+    fn allowed(&self) -> Share {
+        self.shares.first_key_value().map(|(share, _)| *share).unwrap_or_default()
     }
 
     /// Evenly spaced: one request every span / share, no bursts, so that no stretch of a span holds more.
     fn ceiling(&mut self) -> Option<Duration> {
         let (now, last, period) = (self.now, self.last, self.period());
-        let (limiter, clock) = self.limiter.get_or_insert_with(|| {
+        // The share or the vendor's limit changed.
+        self.limiter.take_if(|(made_for, ..)| *made_for != period);
+        let (_, limiter, clock) = self.limiter.get_or_insert_with(|| {
             let clock = FakeRelativeClock::default();
             let ceiling = Ceiling::with_period(period)
                 .unwrap_or_else(|| Ceiling::per_second(NonZeroU32::MIN))
@@ -670,7 +695,7 @@ impl Inner {
                 let _counted = limiter.check();
             }
             clock.advance(now.saturating_sub(start));
-            (limiter, clock)
+            (period, limiter, clock)
         });
         limiter.check().err().map(|refusal| {
             refusal.wait_time_from(governor::clock::Clock::now(clock)).max(Duration::from_millis(1))
@@ -732,6 +757,24 @@ mod tests {
         narrow.observe(seen(60, 59, 60), at(0));
         assert_eq!(narrow.take(at(0)), None);
         assert_eq!(narrow.take(at(0)), Some(S(3)));
+    }
+
+    #[test]
+    fn of_a_budgets_holders_the_one_that_allows_least_counts_while_it_is_there() {
+        let budget = Quota::default();
+        budget.configure(Budget { limit: 60, span: S(60) }, None);
+        let share = |text: &str| budget.held(text.parse().unwrap());
+        let (most, least, also) = (share("80%"), share("10%"), share("10%"));
+        assert_eq!((most.id(), most.period()), (least.id(), S(10)));
+        assert_eq!(least.take(at(0)), None);
+        assert_eq!(most.take(at(0)), Some(S(10)), "one budget, whoever asks");
+        let clone = least.clone();
+        drop((least, also));
+        assert_eq!(most.take(at(0)), Some(S(10)));
+        drop(clone);
+        assert_eq!(most.take(at(0)), Some(Duration::from_millis(1250)), "by what those allow that are left");
+        drop(most);
+        assert_eq!(budget.period(), S(2), "half, where nobody says");
     }
 
     #[test]

@@ -75,7 +75,8 @@ pub struct Bucket {
     /// For status pages, such as `reports`. Unique within a source.
     pub name: &'static str,
     /// Whose budget it is: an organisation, one log endpoint of it, an app over all its organisations. Sources of a
-    /// process whose connector, bucket, scope and configured share (`quota`) agree share one. No secret.
+    /// process whose connector, bucket and scope agree share one, and the smallest share (`quota`) that is configured for
+    /// any of them. No secret.
     pub scope: String,
     /// How much it is, until an answer says better.
     pub budget: Budget,
@@ -127,6 +128,10 @@ pub trait Connector: Sync {
         &self,
         table: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<String, SettingsError>;
+    /// The vendor's own name for that organisation, where the table says it and records do not: documents carry it.
+    fn organisation_id(&self, _table: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+        None
+    }
     /// The vendor's budgets that the `source` table's streams spend from; a stream's narrowest stands first. Default: one of
     /// the organisation, [`Budget::default`].
     ///

@@ -165,3 +165,28 @@ fn wrong_settings_name_their_key() {
         assert_eq!(error.key, key, "{error}");
     }
 }
+
+#[test]
+fn names_are_found_while_all_blocking_threads_are_busy() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    let (end, busy) = std::sync::mpsc::channel::<()>();
+    let _journal = runtime.spawn_blocking(move || busy.recv());
+    let response = runtime.block_on(async {
+        let (port, _head) = once(answer("200 OK", b"[]")).await;
+        let settings =
+            TransportSettings { connect: std::time::Duration::from_secs(5), ..TransportSettings::default() };
+        client(&settings).send(get(&format!("http://localhost:{port}/"))).await
+    });
+    end.send(()).unwrap();
+    assert_eq!(response.unwrap().body, "[]");
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_found_is_no_connection() {
+    // Too long for a name, so that no name server is asked.
+    let url = format!("http://{}.example.com/?token=hidden", "x".repeat(64));
+    let error = client(&TransportSettings::default()).send(get(&url)).await.unwrap_err();
+    assert!(matches!(error, HttpError::Transport(TransportError::Connect(_))), "{error:?}");
+    assert!(!error.to_string().contains("hidden"), "{error}");
+}

@@ -35,8 +35,7 @@ const WAIT: TimeDelta = TimeDelta::seconds(5);
     after_help = "Exit codes: 0 all is read and delivered, or the process that holds the tenant reads it; 10 a source or \
                         sink failed, or a part of the time cannot be read; 12 interrupted or --max-duration spent, progress \
                         is kept; 20 configuration, or nothing to be read; 21 all credentials refused; 30 quota; 40 all \
-                        sinks down; 50 journal. Where several apply, the last word is that of 50, 20, 21, 40, 30, 12, 10 \
-                        that comes first",
+                        sinks down; 50 journal. Where several apply, the first of 50, 20, 21, 40, 30, 12, 10",
     group = clap::ArgGroup::new("what").args(["from", "hole"])
 )]
 pub struct Args {

@@ -32,6 +32,9 @@ pub struct Args {
     /// The tenant that documents name
     #[arg(long, default_value = "default")]
     pub tenant: String,
+    /// The vendor's name for the organisation, where its records do not say it, such as Entra's directory id
+    #[arg(long)]
+    pub organisation: Option<String>,
     /// The data stream namespace that documents name
     #[arg(long, default_value = "default")]
     pub namespace: String,
@@ -124,6 +127,7 @@ impl Mapper<'_> {
             .map_err(|error| error.0)?;
         let context = Context {
             tenant: &self.args.tenant,
+            organisation: self.args.organisation.as_deref(),
             namespace: &self.args.namespace,
             names: self.stream.names,
             ingested: now,

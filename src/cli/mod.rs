@@ -104,7 +104,7 @@ pub fn main(extra: &[&'static dyn Connector]) -> u8 {
     };
     logs(&cli);
     // Few threads: the C library keeps an arena of memory for each, and what runs in blocking tasks either computes (two
-    // cores do not want more) or waits some milliseconds for the disk.
+    // cores do not want more) or waits some milliseconds for the disk. Names are looked up elsewhere.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)

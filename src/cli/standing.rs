@@ -6,6 +6,7 @@ use crate::config::{SourceConfig, Tenant};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tidegate_core::collect::{StreamPlan, feed, window};
 use tidegate_core::journal::{Grade, Interval, Lane, State, Work};
 use tidegate_core::source::StreamKind;
@@ -14,10 +15,10 @@ use tidegate_core::source::StreamKind;
 /// nothing, at least.
 const QUIET: TimeDelta = TimeDelta::minutes(30);
 /// A silent stream is asked at least this often, unless its `poll` is longer.
-const SLOWEST: TimeDelta = TimeDelta::minutes(10);
+const SLOWEST: Duration = Duration::from_secs(600);
 /// A page is asked for, read and written within this part of the time between two polls, a minute at least: what is later
 /// is behind.
-const SLACK: i32 = 10;
+const SLACK: u32 = 10;
 /// The causes of holes that only a person can end.
 const HALTED: [&str; 3] = ["credential", "permission", "licence"];
 
@@ -27,6 +28,10 @@ const HALTED: [&str; 3] = ["credential", "permission", "licence"];
 struct Memo {
     heard: Option<DateTime<Utc>>,
     failing: Option<DateTime<Utc>>,
+}
+
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
 }
 
 fn memo<M: Default + for<'de> Deserialize<'de>>(work: &Work) -> M {
@@ -173,15 +178,14 @@ pub struct Recoverable {
 /// the hole's beginning must do.
 #[must_use]
 pub fn recoverable(hole: &Interval, plan: Option<&StreamPlan>, now: DateTime<Utc>) -> Option<Recoverable> {
-    let retention = match plan {
-        Some(plan) => TimeDelta::from_std(plan.retention).ok()?,
-        None => hole.repairable_until? - hole.from,
+    let told = hole.repairable_until? - hole.from;
+    let (retention, kept) = match plan {
+        Some(plan) => (delta(plan.retention), window::kept(plan, now)),
+        None => (told, now.checked_sub_signed(told)?),
     };
-    hole.repairable_until?;
-    let kept =
-        plan.map_or_else(|| now.checked_sub_signed(retention), |plan| Some(window::kept(plan, now)))?;
-    let (from, until) = (hole.from.max(kept), hole.to.checked_add_signed(retention)?);
-    (from < hole.to).then_some(Recoverable { from, whole_until: from.checked_add_signed(retention)?, until })
+    let from = hole.from.max(kept);
+    let gone = |at: DateTime<Utc>| at.checked_add_signed(retention).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    (from < hole.to).then(|| Recoverable { from, whole_until: gone(from), until: gone(hole.to) })
 }
 
 /// Why nothing of a hole can be read any more.
@@ -335,9 +339,8 @@ fn doing(key: &str, plan: &StreamPlan, state: &State, waiting: Option<&str>, now
         return Doing::Broken(broken(told, hole.from, hole.cause.as_deref().unwrap_or_default()));
     }
     let reached = frontier(plan, live);
-    let poll = TimeDelta::from_std(plan.poll).unwrap_or(QUIET);
-    let asked = poll.max(SLOWEST);
-    let usual = TimeDelta::from_std(plan.visible_after).unwrap_or_default() + asked + asked / SLACK;
+    let asked = plan.poll.max(SLOWEST);
+    let usual = delta(plan.visible_after.saturating_add(asked).saturating_add(asked / SLACK));
     let behind = now - reached.unwrap_or(live.from);
     let late = reached.is_none() || behind > usual;
     if let Some(waiting) = waiting
@@ -349,7 +352,9 @@ fn doing(key: &str, plan: &StreamPlan, state: &State, waiting: Option<&str>, now
     match (live.reason.is_some(), heard) {
         (true, _) => Doing::Broken(broken(live, failing.unwrap_or(now), "")),
         (false, _) if late => Doing::Behind(behind),
-        (false, Some(heard)) if now - heard > QUIET.max(poll * 2) => Doing::Quiet(heard),
+        (false, Some(heard)) if now - heard > QUIET.max(delta(plan.poll.saturating_mul(2))) => {
+            Doing::Quiet(heard)
+        }
         (false, _) => Doing::CaughtUp,
     }
 }

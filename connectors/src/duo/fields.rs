@@ -5,7 +5,7 @@ use tidegate_core::event::{Field, Shape, Table};
 use tidegate_core::field;
 
 /// For all logs: a name means the same in each of them.
-pub const RECORD: Table = Table { fields: FIELDS, client: false };
+pub const RECORD: Table = Table { fields: FIELDS, ..Table::EMPTY };
 
 const FIELDS: &[Field] = &[
     // Text, or an object with a name.

@@ -430,6 +430,7 @@ fn context(stream: &Stream) -> Context<'static> {
     let names = STREAMS.iter().find(|known| known.name == stream.name).unwrap().names;
     Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names,
         fetched: at("2026-03-02T10:00:30Z").unwrap(),
@@ -452,7 +453,7 @@ fn survives(record: &[u8]) {
             Err(error) => assert!(!error.0.is_empty() && !record.trim_ascii_start().starts_with(b"{")),
         }
         for event in &events {
-            for schema in schema::ALL {
+            for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
                 let mut out = Vec::new();
                 if schema.render(event, &context(stream), &mut out).is_ok() {
                     assert!(serde_json::from_slice::<Json>(&out).is_ok());

@@ -8,12 +8,17 @@ mod claims;
 mod client;
 pub mod codes;
 pub mod event_types;
+pub mod fields;
 pub mod normalize;
+pub mod rules;
 pub mod streams;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod collection_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+mod document_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests;
@@ -184,6 +189,10 @@ impl Connector for Entra {
     fn organisation(&self, table: &Map<String, Json>) -> Result<String, SettingsError> {
         let config = config(table)?;
         Ok(format!("{}/{}", origin(&urls(&config)?.0), directory(&config)?))
+    }
+
+    fn organisation_id(&self, table: &Map<String, Json>) -> Option<String> {
+        directory(&config(table).ok()?).ok()
     }
 
     fn buckets(&self, table: &Map<String, Json>) -> Result<Vec<Bucket>, SettingsError> {

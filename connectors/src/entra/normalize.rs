@@ -30,14 +30,8 @@ pub fn identity<'r>(stream: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
     Identity { id, time: at }
 }
 
-/// Also with an hour of one digit, as Identity Protection has been seen to write it.
 fn time(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    let text = value.as_text()?;
-    let text = text.decode();
-    parse_time(&text).or_else(|| {
-        let (day, hour) = text.split_once('T').filter(|(_, hour)| hour.as_bytes().get(1) == Some(&b':'))?;
-        parse_time(&format!("{day}T0{hour}"))
-    })
+    parse_time(&value.as_text()?.decode())
 }
 
 /// Turns a record into its event.
@@ -53,7 +47,7 @@ pub fn normalize<'r>(
         return Err(NormalizeError("the record is not a JSON object".to_owned()));
     }
     let log = log(stream.name).ok_or_else(|| NormalizeError(format!("entra has no log {}", stream.name)))?;
-    let mut event = Event { record: Some(record), ..Event::default() };
+    let mut event = Event { record: Some(record), table: log.table, ..Event::default() };
     match log.shape {
         Shape::SignIn => sign_in(record, &mut event),
         Shape::Audit => audit(record, &mut event),
@@ -248,6 +242,9 @@ fn status<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) -> Option<i64> {
             Some("additionalDetails") => event.message = known(value),
             _ => {}
         }
+    }
+    if event.message.is_none() {
+        event.message.clone_from(&event.outcome.reason);
     }
     event.outcome.result = code.map_or(Ending::Unknown, codes::ending);
     code

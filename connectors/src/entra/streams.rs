@@ -1,6 +1,8 @@
 //! The logs: how each is asked for, how settled it is when, and what reading it takes.
 
+use super::fields;
 use std::time::Duration;
+use tidegate_core::event::Table;
 use tidegate_core::source::{Names, Stream, StreamKind};
 
 const fn names(dataset: &'static str, sourcetype: &'static str) -> Names {
@@ -95,6 +97,8 @@ pub(super) struct Log {
     pub(super) name: &'static str,
     /// What its records are.
     pub(super) shape: Shape,
+    /// What becomes of their fields.
+    pub(super) table: &'static Table,
     /// For messages.
     pub(super) title: &'static str,
     /// Behind the version.
@@ -120,10 +124,11 @@ const AUDIT_LOG: &str = "AuditLog.Read.All";
 const RISK: &str = "IdentityRiskEvent.Read.All";
 const PREMIUM: &str = "Entra ID P1 or P2";
 
-const fn sign_ins(name: &'static str, title: &'static str, kind: &'static str) -> Log {
+const fn sign_ins(name: &'static str, title: &'static str, kind: &'static str, table: &'static Table) -> Log {
     Log {
         name,
         shape: Shape::SignIn,
+        table,
         title,
         path: "auditLogs/signIns",
         beta: true,
@@ -140,12 +145,14 @@ const fn activities(
     name: &'static str,
     title: &'static str,
     shape: Shape,
+    table: &'static Table,
     path: &'static str,
     licence: Option<&'static str>,
 ) -> Log {
     Log {
         name,
         shape,
+        table,
         title,
         path,
         beta: false,
@@ -158,10 +165,17 @@ const fn activities(
     }
 }
 
-const fn risk(name: &'static str, title: &'static str, path: &'static str, licence: &'static str) -> Log {
+const fn risk(
+    name: &'static str,
+    title: &'static str,
+    table: &'static Table,
+    path: &'static str,
+    licence: &'static str,
+) -> Log {
     Log {
         name,
         shape: Shape::Risk,
+        table,
         title,
         path,
         beta: false,
@@ -176,26 +190,44 @@ const fn risk(name: &'static str, title: &'static str, path: &'static str, licen
 }
 
 pub(super) const LOGS: &[Log] = &[
-    sign_ins("sign_ins", "the log of interactive sign-ins", "interactiveUser"),
-    sign_ins("sign_ins_non_interactive", "the log of non-interactive sign-ins", "nonInteractiveUser"),
-    sign_ins("sign_ins_service_principal", "the log of service principals' sign-ins", "servicePrincipal"),
-    sign_ins("sign_ins_managed_identity", "the log of managed identities' sign-ins", "managedIdentity"),
+    sign_ins("sign_ins", "the log of interactive sign-ins", "interactiveUser", &fields::SIGN_INS),
+    sign_ins(
+        "sign_ins_non_interactive",
+        "the log of non-interactive sign-ins",
+        "nonInteractiveUser",
+        &fields::SIGN_INS_NON_INTERACTIVE,
+    ),
+    sign_ins(
+        "sign_ins_service_principal",
+        "the log of service principals' sign-ins",
+        "servicePrincipal",
+        &fields::SIGN_INS_SERVICE_PRINCIPAL,
+    ),
+    sign_ins(
+        "sign_ins_managed_identity",
+        "the log of managed identities' sign-ins",
+        "managedIdentity",
+        &fields::SIGN_INS_MANAGED_IDENTITY,
+    ),
     activities(
         "directory_audits",
         "the directory's audit log",
         Shape::Audit,
+        &fields::DIRECTORY_AUDITS,
         "auditLogs/directoryAudits",
         None,
     ),
     risk(
         "risk_detections",
         "the log of users' risk detections",
+        &fields::RISK_DETECTIONS,
         "identityProtection/riskDetections",
         PREMIUM,
     ),
     risk(
         "service_principal_risk_detections",
         "the log of workloads' risk detections",
+        &fields::SERVICE_PRINCIPAL_RISK_DETECTIONS,
         "identityProtection/servicePrincipalRiskDetections",
         "Workload Identities Premium",
     ),
@@ -203,6 +235,7 @@ pub(super) const LOGS: &[Log] = &[
         "provisioning",
         "the provisioning log",
         Shape::Provisioning,
+        &fields::PROVISIONING,
         "auditLogs/provisioning",
         Some(PREMIUM),
     ),

@@ -5,10 +5,10 @@ use tidegate_core::event::{Field, Shape, Table};
 use tidegate_core::field;
 
 /// What becomes of an activity's fields.
-pub const ACTIVITY: Table = Table { fields: RECORD, client: false };
+pub const ACTIVITY: Table = Table { fields: RECORD, ..Table::EMPTY };
 
 /// What becomes of an alert's fields.
-pub const ALERT: Table = Table { fields: ALERT_RECORD, client: false };
+pub const ALERT: Table = Table { fields: ALERT_RECORD, ..Table::EMPTY };
 
 const RECORD: &[Field] = &[
     field!("kind", Shape::Keyword),

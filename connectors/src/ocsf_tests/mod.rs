@@ -4,6 +4,7 @@
 
 mod check;
 
+use crate::testing::strict;
 use proptest::prelude::{Strategy, any};
 use proptest::sample::Index;
 use serde_json::{Value as Json, json};
@@ -49,16 +50,27 @@ fn own() -> Vec<Fixture> {
     found
 }
 
-/// Those and Okta's.
+/// Those and the connectors' own, which lie in `fixtures/NAME` or `fixtures/STREAM/NAME`.
 fn all() -> Vec<Fixture> {
     let mut found = own();
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/okta/fixtures");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        // The one with half a surrogate pair is JSON that serde refuses.
-        if let Ok(record) = serde_json::from_slice(&std::fs::read(path.join("record.json")).unwrap()) {
-            found.push(fixture(name, path, "okta", "system_log", record));
+    let mut todo: Vec<(&str, String, PathBuf)> = ["okta", "entra"]
+        .map(|connector| {
+            let folder = format!("src/{connector}/fixtures");
+            (connector, "system_log".to_owned(), PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder))
+        })
+        .into();
+    while let Some((connector, stream, folder)) = todo.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let Ok(record) = std::fs::read(path.join("record.json")) else {
+                todo.push((connector, name, path));
+                continue;
+            };
+            // The one with half a surrogate pair is JSON that serde refuses.
+            if let Ok(record) = serde_json::from_slice(&record) {
+                found.push(fixture(name, path, connector, &stream, record));
+            }
         }
     }
     found
@@ -69,6 +81,7 @@ fn documents(fixture: &Fixture, record: &str, schema: &str, original: bool, mark
     let at = |text| parse_time(text).unwrap();
     let context = Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names: fixture.stream.names,
         fetched: at("2026-01-15T10:00:30Z"),
@@ -84,8 +97,7 @@ fn documents(fixture: &Fixture, record: &str, schema: &str, original: bool, mark
         .normalize(fixture.stream, tape.cut(record.as_bytes()).unwrap(), &mut |event| {
             let mut out = Vec::new();
             schema::by_name(schema).unwrap().render(&event, &context, &mut out).unwrap();
-            let text = std::str::from_utf8(&out).unwrap();
-            documents.push(serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}")));
+            documents.push(strict(std::str::from_utf8(&out).unwrap()));
         })
         .unwrap();
     documents

@@ -5,7 +5,7 @@ use tidegate_core::event::{Field, Shape, Table};
 use tidegate_core::field;
 
 /// What becomes of each field.
-pub const TABLE: Table = Table { fields: RECORD, client: true };
+pub const TABLE: Table = Table { fields: RECORD, client: true, ..Table::EMPTY };
 
 const RECORD: &[Field] = &[
     field!("actor", Shape::Object(ACTOR)),

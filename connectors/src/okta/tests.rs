@@ -11,6 +11,7 @@
 
 use super::NAMES;
 use super::normalize::{identity, normalize};
+use crate::testing::strict;
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ fn at(text: &str) -> DateTime<Utc> {
 fn context() -> Context<'static> {
     Context {
         tenant: "acme",
+        organisation: None,
         namespace: "acme",
         names: &NAMES,
         fetched: at("2026-01-15T10:00:30Z"),
@@ -51,57 +53,6 @@ fn render(record: &[u8], context: &Context<'_>) -> (Rendered, Json) {
         let text = std::str::from_utf8(&out).unwrap().strip_prefix("before").unwrap();
         (rendered, strict(text))
     })
-}
-
-/// Strict JSON: no half surrogate pairs, no key twice in an object.
-fn strict(text: &str) -> Json {
-    struct Once(Json);
-    impl<'de> serde::Deserialize<'de> for Once {
-        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            struct Visit;
-            impl<'de> serde::de::Visitor<'de> for Visit {
-                type Value = Json;
-                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    f.write_str("JSON")
-                }
-                fn visit_bool<E>(self, v: bool) -> Result<Json, E> {
-                    Ok(v.into())
-                }
-                fn visit_i64<E>(self, v: i64) -> Result<Json, E> {
-                    Ok(v.into())
-                }
-                fn visit_u64<E>(self, v: u64) -> Result<Json, E> {
-                    Ok(v.into())
-                }
-                fn visit_f64<E>(self, v: f64) -> Result<Json, E> {
-                    Ok(v.into())
-                }
-                fn visit_str<E>(self, v: &str) -> Result<Json, E> {
-                    Ok(v.into())
-                }
-                fn visit_unit<E>(self) -> Result<Json, E> {
-                    Ok(Json::Null)
-                }
-                fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
-                    let mut list = Vec::new();
-                    while let Some(Once(value)) = seq.next_element()? {
-                        list.push(value);
-                    }
-                    Ok(list.into())
-                }
-                fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-                    let mut object = serde_json::Map::new();
-                    while let Some((key, Once(value))) = map.next_entry::<String, Once>()? {
-                        assert!(!object.contains_key(&key), "{key} comes twice");
-                        object.insert(key, value);
-                    }
-                    Ok(object.into())
-                }
-            }
-            from.deserialize_any(Visit).map(Once)
-        }
-    }
-    serde_json::from_str::<Once>(text).unwrap_or_else(|error| panic!("{error}: {text}")).0
 }
 
 fn folder(path: &str) -> Option<PathBuf> {
@@ -565,7 +516,7 @@ proptest::proptest! {
         let mut document = document;
         document["event"].as_object_mut().unwrap().remove("original");
         typed_as_the_store_has_it(&document);
-        for schema in schema::ALL {
+        for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
             let mut out = Vec::new();
             with_event(bytes.as_bytes(), |event| schema.render(event, &context, &mut out)).unwrap();
             strict(std::str::from_utf8(&out).unwrap());

@@ -29,6 +29,10 @@ pub(super) struct Job {
     pub(super) backoff: Backoff,
     /// Windows that had to be begun again, in a row.
     pub(super) restarts: Backoff,
+    /// How many of them could not be narrower.
+    pub(super) cornered: u32,
+    /// Another row of the stream has had a page since the first of those.
+    pub(super) elsewhere: bool,
     /// A request of it is in flight.
     pub(super) busy: bool,
     /// Only a person can help.
@@ -53,6 +57,8 @@ impl Job {
             backoff: Backoff::new(&format!("{}/{}/{}", work.source, work.stream, work.name)),
             restarts: Backoff::new(&format!("{}/{}/{} again", work.source, work.stream, work.name)),
             work,
+            cornered: 0,
+            elsewhere: false,
             busy: false,
             halted: false,
             finished: false,
@@ -181,9 +187,14 @@ impl Job {
             Part::Window(_) if self.work.lane == Lane::Sweep => return None,
             Part::Window(_) => self.work.from,
         };
-        let retention = TimeDelta::from_std(self.plan.retention).unwrap_or(TimeDelta::MAX);
         let to = self.work.to.unwrap_or(asked);
-        Some(self.hole(from, to, cause, from.checked_add_signed(retention), asked))
+        Some(self.hole(from, to, cause, self.forgotten_at(from), asked))
+    }
+
+    /// Until when the vendor keeps what is of this time.
+    pub(super) fn forgotten_at(&self, from: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let retention = TimeDelta::from_std(self.plan.retention).unwrap_or(TimeDelta::MAX);
+        from.checked_add_signed(retention)
     }
 
     /// Whether pages of a window are there already.
@@ -192,6 +203,12 @@ impl Job {
             Part::Chain(_) => false,
             Part::Window(window) => window.memo.window.as_ref().is_some_and(|window| window.pages > 0),
         }
+    }
+
+    /// A window is over: the next one's troubles are its own.
+    pub(super) fn over(&mut self) {
+        self.restarts.reset();
+        self.cornered = 0;
     }
 
     /// Works on the window in hand; nothing happens to a chain.

@@ -4,8 +4,8 @@ use super::identity::{Keyed, keyed};
 use super::job::{Job, Part, same_row};
 use super::launch::defect;
 use super::{
-    CLOCK_MOVED, CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST, StreamPlan, earlier,
-    feed, window,
+    CLOCK_MOVED, CORNERED, CREDENTIAL_RETRY, FLUSH, HALT_RETRY, Landed, Reading, SILENCE, SLOWEST,
+    StreamPlan, earlier, feed, window,
 };
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Action, Appended, Change, JournalError, Lane, Outcome, QuotaRow};
@@ -94,6 +94,9 @@ impl Reading {
         let (count, date) = (page.records.len(), page.date.unwrap_or(asked));
         let first = !job.drained;
         job.answered();
+        for other in self.jobs.iter_mut().filter(|other| other.stream() == job.stream()) {
+            other.elsewhere = true;
+        }
         let circle = match &mut job.part {
             Part::Window(window) => {
                 if job.work.cursor.is_none() {
@@ -147,7 +150,7 @@ impl Reading {
         }
         let (mut covered, before) = (None, (job.work.from, job.work.to));
         if last {
-            job.restarts.reset();
+            job.over();
             let concluded = job.windowed(|job, memo| {
                 let window = memo.window.take()?;
                 Some(job.conclude(memo, window, asked))
@@ -159,6 +162,7 @@ impl Reading {
                     match window::join(&mut self.jobs, &sweep) {
                         Some(row) => changes.push(row),
                         None => {
+                            let sweep = self.distinct(sweep);
                             changes.push(Change::Work(sweep.clone()));
                             let plan = Arc::clone(&job.plan);
                             self.push(&plan, sweep, Duration::ZERO);
@@ -278,7 +282,29 @@ impl Reading {
             // A live row that is far behind becomes a backfill; otherwise the vendor contradicts itself.
             return if job.work.lane == Lane::Live { job.backoff.wait() } else { Duration::ZERO };
         }
-        let could = job.windowed(|job, memo| job.narrow(memo)).unwrap_or(false);
+        let (window, could) = job
+            .windowed(|job, memo| {
+                let window = memo.window.as_ref().map(|window| (window.from, window.to));
+                (window, job.narrow(memo))
+            })
+            .unwrap_or((None, true));
+        if could {
+            job.cornered = 0;
+        } else {
+            job.elsewhere &= job.cornered > 0;
+            job.cornered += 1;
+        }
+        // What lies in the vendor's future may still come to be answered.
+        let edge = window::edge(&job.plan, self.vendor());
+        if let Some(window) =
+            window.filter(|(_, to)| job.cornered >= CORNERED && job.elsewhere && *to <= edge)
+        {
+            let unread = job.windowed(|job, memo| job.step_over(memo, window)).flatten();
+            let until = job.forgotten_at(window.0);
+            told.extend(unread.map(|(from, to)| Change::Cover(job.hole(from, to, "refused", until, asked))));
+            job.over();
+            return Duration::ZERO;
+        }
         // The first time at once; a vendor that refuses everything is not asked in a circle.
         let wait = job.restarts.wait();
         if could && job.restarts.failures() == 1 { Duration::ZERO } else { wait }

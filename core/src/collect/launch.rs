@@ -5,6 +5,7 @@ use super::window::{self, Next};
 use super::{FAR, IN_FLIGHT, LOOK_AGAIN, Landed, Reading};
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{Change, JournalError, Lane};
+use crate::quota::Quota;
 use crate::source::{Place, PollError, Stream};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt as _;
@@ -103,12 +104,29 @@ impl Reading {
         });
     }
 
-    /// Where our share is not used up although backfills are in flight, one of them is divided.
+    /// Where our share is not used up although backfills are in flight, one of them is divided. Not so where a row waits
+    /// for its turn, or there are as many as can be in flight: then it is not for want of rows that our share is free, but
+    /// bodies come slowly or the vendor is in trouble.
     pub(super) fn divide(&mut self, wall: DateTime<Utc>) {
+        let now = Instant::now();
         while self.flights.len() < IN_FLIGHT && self.ahead.is_some() && self.refused.is_none() {
+            let id = |job: &Job| self.c.http.of(job.stream()).quota().map(Quota::id);
+            let rows: Vec<(&Job, Option<usize>)> = self
+                .jobs
+                .iter()
+                .filter(|job| job.work.lane == Lane::Backfill)
+                .map(|job| (job, id(job)))
+                .collect();
+            let enough = |ours: Option<usize>| {
+                let rows = rows.iter().filter(|(_, id)| *id == ours).map(|(job, _)| job);
+                rows.clone().count() >= IN_FLIGHT
+                    || rows.into_iter().any(|job| !job.busy && job.due <= now && job.place().is_some())
+            };
             let idle = |job: &Job| {
                 let quota = self.c.http.of(job.stream()).quota().cloned();
-                job.work.lane == Lane::Backfill && quota.is_none_or(|quota| quota.busy(wall).is_none())
+                job.work.lane == Lane::Backfill
+                    && quota.as_ref().is_none_or(|quota| quota.busy(wall).is_none())
+                    && !enough(quota.as_ref().map(Quota::id))
             };
             let mut busy: Vec<usize> = (0..self.jobs.len())
                 .filter(|at| self.jobs.get(*at).is_some_and(|job| job.busy && idle(job)))
@@ -196,6 +214,7 @@ impl Reading {
             changes.push(sweep.row());
         }
         for work in new {
+            let work = self.distinct(work);
             changes.push(Change::Work(work.clone()));
             self.push(&plan, work, Duration::ZERO);
         }
@@ -205,6 +224,10 @@ impl Reading {
     /// What the vendor has forgotten before we came, also while a window waited for its turn, is a hole; no sweep goes
     /// there either.
     pub(super) fn kept(&mut self, at: usize, asked: DateTime<Utc>) -> Vec<Change> {
+        if self.ahead.is_none() {
+            // Only the vendor's clock says what is old: ours may be days ahead, and a hole is for ever.
+            return Vec::new();
+        }
         let vendor = self.vendor();
         let ours = |job: &&mut Job| job.work.lane != Lane::Live && !job.has_begun();
         let Some(job) = self.jobs.get_mut(at).filter(ours) else {

@@ -53,6 +53,8 @@ const LATE: TimeDelta = TimeDelta::hours(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// The vendor's clock and ours have moved against each other: more than answers take.
 const CLOCK_MOVED: TimeDelta = TimeDelta::minutes(1);
+/// A window of one unit that had to be begun again this often, while the stream's other rows had pages, is stepped over.
+const CORNERED: u32 = 8;
 /// Further away than anything is planned.
 const FAR: Duration = Duration::from_secs(86_400);
 
@@ -130,18 +132,7 @@ impl Collector {
     /// Only what the journal says; trouble with the vendor is waited out and shown on the board.
     pub async fn run(self) -> Result<(), JournalError> {
         let state = self.journal.load().await?;
-        let mut reading = Reading {
-            refusals: Backoff::new(&format!("{}/{} credential", self.tenant, self.source)),
-            c: self,
-            jobs: Vec::new(),
-            flights: JoinSet::new(),
-            pending: Vec::new(),
-            flush: None,
-            next_id: 0,
-            sweeps: HashMap::new(),
-            refused: None,
-            ahead: None,
-        };
+        let mut reading = Reading::new(self);
         reading.begin(&state).await?;
         reading.run().await
     }
@@ -174,6 +165,21 @@ struct Reading {
 }
 
 impl Reading {
+    fn new(c: Collector) -> Self {
+        Self {
+            refusals: Backoff::new(&format!("{}/{} credential", c.tenant, c.source)),
+            c,
+            jobs: Vec::new(),
+            flights: JoinSet::new(),
+            pending: Vec::new(),
+            flush: None,
+            next_id: 0,
+            sweeps: HashMap::new(),
+            refused: None,
+            ahead: None,
+        }
+    }
+
     /// Takes up what the journal knows, and begins what it does not.
     async fn begin(&mut self, state: &State) -> Result<(), JournalError> {
         if let Some(row) = state.quotas.iter().find(|row| row.source == self.c.source) {
@@ -191,23 +197,27 @@ impl Reading {
                     work.source == self.c.source && work.stream == name && work.lane != Lane::Backfill
                 })
                 .collect();
-            let mut works: Vec<Work> = Vec::new();
+            let (mut works, mut new): (Vec<Work>, Vec<Work>) = Default::default();
             match plan.stream.kind {
                 StreamKind::Feed => {
                     let live = known.iter().find(|work| work.lane == Lane::Live).map(|work| (*work).clone());
                     works.push(live.unwrap_or_else(|| feed::live(&self.c.source, name, self.c.start)));
                 }
                 StreamKind::Windowed { .. } => {
-                    let (new, old) =
+                    let (begin, old) =
                         window::first_contact(&self.c.source, &plan, &known, self.c.start, vendor);
                     works.extend(known.iter().filter(|work| !old.contains(work)).map(|work| (*work).clone()));
-                    works.extend(new.iter().cloned());
-                    changes.extend(new.into_iter().map(Change::Work));
+                    new = begin;
                     changes.extend(old.into_iter().map(Change::WorkDone));
                 }
             }
+            let delay = self.spread(name);
             for work in works {
-                let delay = self.spread(name);
+                self.push(&plan, work, delay);
+            }
+            for work in new {
+                let work = self.distinct(work);
+                changes.push(Change::Work(work.clone()));
                 self.push(&plan, work, delay);
             }
             let rows = state.coverage.iter().filter(|row| row.source == self.c.source && row.stream == name);
@@ -249,21 +259,37 @@ impl Reading {
         self.jobs.push(Job::new(self.next_id, plan, work, delay));
     }
 
+    /// The row under a name that no other one of its stream has: the journal keeps and ends rows by their names.
+    fn distinct(&self, mut work: Work) -> Work {
+        let name = work.name.clone();
+        let mut nth = 1;
+        while self.known(&work) {
+            nth += 1;
+            work.name = format!("{name}+{nth}");
+        }
+        work
+    }
+
+    /// Whether a row of this name is in hand.
+    fn known(&self, work: &Work) -> bool {
+        self.jobs.iter().any(|job| {
+            job.work.lane == work.lane && job.work.name == work.name && job.work.stream == work.stream
+        })
+    }
+
     /// Takes up backfills that the journal knows and we do not. An operator's wish about a windowed stream becomes rows
-    /// for what the ledger lacks.
+    /// for what the ledger lacks and no row is reading already.
     fn adopt(&mut self, state: &State) -> Vec<Change> {
         let mut changes = Vec::new();
         let ours = |work: &&Work| work.source == self.c.source && work.lane == Lane::Backfill;
-        let known = |work: &Work, jobs: &[Job]| {
-            jobs.iter().any(|job| {
-                job.work.lane == work.lane && job.work.name == work.name && job.work.stream == work.stream
-            })
-        };
-        for work in state.works.iter().filter(ours).cloned().collect::<Vec<_>>() {
+        // What was begun comes first: a wish is measured by it.
+        let (wishes, begun): (Vec<Work>, Vec<Work>) =
+            state.works.iter().filter(ours).cloned().partition(|work| !window::is_planned(work));
+        for work in begun.into_iter().chain(wishes) {
             let Some(plan) = self.c.streams.iter().find(|plan| plan.stream.name == work.stream) else {
                 continue;
             };
-            if known(&work, &self.jobs) {
+            if self.known(&work) {
                 continue;
             }
             let plan = Arc::new(plan.clone());
@@ -271,11 +297,20 @@ impl Reading {
                 self.push(&plan, work, Duration::ZERO);
                 continue;
             }
-            for (from, to) in window::wanted(&plan, &work, state) {
-                let name = format!("{}@{}", work.name, from.timestamp_millis());
-                let row = window::backfill(&self.c.source, &plan, name, (from, to), window::is_again(&work));
-                changes.push(Change::Work(row.clone()));
-                self.push(&plan, row, Duration::ZERO);
+            let again = window::is_again(&work);
+            for range in window::wanted(&plan, &work, state) {
+                let reading = self.jobs.iter().filter(|job| {
+                    !again && job.work.lane == Lane::Backfill && job.work.stream == work.stream
+                });
+                let reading = reading.filter_map(|job| Some((job.work.from, job.work.to?)));
+                for (from, to) in window::missing(reading, range.0, range.1) {
+                    let name = format!("{}@{}", work.name, from.timestamp_millis());
+                    let row = window::backfill(&self.c.source, &plan, name, (from, to), again);
+                    if !self.known(&row) {
+                        changes.push(Change::Work(row.clone()));
+                        self.push(&plan, row, Duration::ZERO);
+                    }
+                }
             }
             changes.push(Change::WorkDone(work));
         }
@@ -308,6 +343,8 @@ impl Reading {
                 () = stop.reached(news) => {}
                 Some(landed) = self.flights.join_next() => self.land(landed).await?,
                 () = self.c.bell.notified() => {
+                    // What waits to be written is newer than what would be read.
+                    self.write(Vec::new(), true).await?;
                     let state = self.c.journal.load().await?;
                     let changes = self.adopt(&state);
                     self.write(changes, true).await?;

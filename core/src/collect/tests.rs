@@ -65,6 +65,9 @@ struct Vendor {
     twist: Mutex<Option<Twist>>,
     /// Windows that are wider: their second page's token leads back to the first page.
     circle: Option<TimeDelta>,
+    /// How long a body is read, one after the other; who waits for a minute gives up.
+    body: Duration,
+    reading: tokio::sync::Mutex<()>,
     latency: Duration,
     /// Requests that another client sends to the same budget, by time.
     limit: Option<(u32, TimeDelta)>,
@@ -97,6 +100,13 @@ impl Source for Vendor {
         tokio::time::sleep(self.latency).await;
         if let Some(error) = self.twist.lock().unwrap().as_mut().and_then(|twist| twist(place, now)) {
             return Err(error);
+        }
+        if !self.body.is_zero() {
+            let Ok(_reading) = tokio::time::timeout(MINUTE, self.reading.lock()).await else {
+                let cause = Fault::new(FaultKind::Network, "no page slot was free for 60 s");
+                return Err(PollError::Retry { after: None, cause });
+            };
+            tokio::time::sleep(self.body).await;
         }
         if let Some((limit, span)) = self.limit {
             let asked = self.asked.lock().unwrap();
@@ -213,6 +223,8 @@ impl Bench {
             asked: Mutex::default(),
             twist: Mutex::default(),
             circle: None,
+            body: Duration::ZERO,
+            reading: tokio::sync::Mutex::default(),
             latency: Duration::from_millis(300),
             limit: None,
             refused: Mutex::default(),

@@ -481,6 +481,7 @@ impl Job {
             again: memo.again,
             whole: memo.whole,
             began: memo.began,
+            read: memo.read,
             ..Memo::default()
         };
         let name = format!("{}@{}", memo.family, middle.timestamp_millis());
@@ -498,6 +499,21 @@ impl Job {
         let could = half >= unit;
         memo.span = half.max(unit).num_milliseconds().max(1);
         could
+    }
+
+    /// Goes on behind a window that the vendor cannot answer, however narrow it is. What is not read then, where it was to be
+    /// read for the first time; a sweep leaves its grade as it was.
+    pub(super) fn step_over(
+        &mut self,
+        memo: &Memo,
+        (from, to): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        if memo.descending {
+            self.work.to = Some(from);
+        } else {
+            self.work.from = to;
+        }
+        (self.work.lane != Lane::Sweep).then_some((from, to))
     }
 
     /// The vendor has forgotten the beginning of the window in hand, although its retention says otherwise. A backfill
@@ -811,5 +827,21 @@ mod tests {
                 prop_assert_eq!(pair.first().unwrap().1, pair.last().unwrap().0);
             }
         }
+    }
+
+    #[test]
+    fn a_part_of_a_backfill_that_is_being_read_is_overtaken_for_want_of_quota() {
+        let plan = StreamPlan::of(&LOG);
+        let mut job = job(backfill("acme", &plan, "backfill-1".to_owned(), (at(0), at(86_400_000)), false));
+        let now = at(29 * 86_400_000);
+        step(&mut job, now, now, 1);
+        let part = job
+            .windowed(|job, memo| {
+                memo.read = Some(now);
+                job.divide(memo)
+            })
+            .flatten()
+            .unwrap();
+        assert_eq!(overtaken_by(&Window::new(&part).memo, now), "quota");
     }
 }

@@ -93,6 +93,8 @@ pub type Takes = Box<dyn Fn(&str) -> bool + Send + Sync>;
 pub struct Route {
     /// Its code.
     pub connector: &'static dyn Connector,
+    /// The vendor's name for its organisation ([`Connector::organisation_id`]).
+    pub organisation: Option<String>,
     /// Whether this stream's records (by its name) go to this sink.
     pub takes: Takes,
     /// Whether later meanings of a record are delivered, or only the first.
@@ -340,6 +342,7 @@ impl<'a> Building<'a> {
             };
             let context = Context {
                 tenant: &renderer.tenant,
+                organisation: route.organisation.as_deref(),
                 namespace: &renderer.namespace,
                 names: stream.names,
                 ingested: *now,
@@ -506,7 +509,7 @@ mod tests {
     }
 
     fn renderer(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Renderer {
-        let route = Route { connector: &Vendor, takes: Box::new(takes), revisions: true };
+        let route = Route { connector: &Vendor, organisation: None, takes: Box::new(takes), revisions: true };
         Renderer {
             tenant: "acme".into(),
             schema: crate::schema::by_name("ecs").expect("ecs"),

@@ -1,20 +1,75 @@
-//! What becomes of a vendor's own fields: const tables, one a connector.
+//! What becomes of a vendor's own fields: const tables, one or more a connector.
+
+use super::Event;
+use crate::json::Text;
 
 /// What becomes of all fields of a vendor's record.
 #[derive(Debug)]
 pub struct Table {
     /// The record's members.
     pub fields: &'static [Field],
+    /// What stands under the namespace, where that is more than the record's members.
+    pub layout: Option<&'static [Part]>,
     /// Existing content expects actor and network under `client` too, not only under `source`.
     pub client: bool,
+    /// Existing content expects the address under `source.address` too, and its place under `geo`.
+    pub place: bool,
+    /// Existing content counts what was interrupted or challenged as a failure, which it is not.
+    pub interrupts_fail: bool,
+    /// `event.action`, where existing content knows all these events by one name.
+    pub action: Option<&'static str>,
+    /// Members that each ECS document has, ready to be written: `,"name":{…}`.
+    pub constants: &'static str,
+}
+
+impl Table {
+    /// No field, nothing expected.
+    pub const EMPTY: Self = Self {
+        fields: &[],
+        layout: None,
+        client: false,
+        place: false,
+        interrupts_fail: false,
+        action: None,
+        constants: "",
+    };
 }
 
 impl Default for &'static Table {
     fn default() -> Self {
-        const NONE: &Table = &Table { fields: &[], client: false };
+        const NONE: &Table = &Table::EMPTY;
         NONE
     }
 }
+
+/// What stands under a namespace when existing content knows the record in an envelope that the API does not send.
+#[derive(Debug)]
+pub enum Part {
+    /// Always the same, ready to be written: `,"name":"value"`.
+    Constant(&'static str),
+    /// A text of the event's, under a label (see [`label!`](crate::label)).
+    Of(&'static str, TextOf),
+    /// A member of the record's.
+    Member(Field),
+    /// A name of the organisation: the record's member of this key, or else the context's; label, and text around it.
+    Organisation {
+        /// The record's member that names it.
+        key: &'static str,
+        /// Where it stands.
+        label: &'static str,
+        /// What is written before and after it.
+        around: (&'static str, &'static str),
+    },
+    /// A word for a success and one for a failure, under a label.
+    Outcome(&'static str, [&'static str; 2]),
+    /// An object of these, under a label.
+    Object(&'static str, &'static [Part]),
+    /// The record's members, by the table's fields.
+    Record,
+}
+
+/// Which text of an event.
+pub type TextOf = for<'e, 'r> fn(&'e Event<'r>) -> &'e Option<Text<'r>>;
 
 /// What becomes of one member.
 #[derive(Debug)]
@@ -86,14 +141,28 @@ macro_rules! field {
     };
 }
 
+/// A name, ready to be written before a value: `,"name":`.
+#[macro_export]
+macro_rules! label {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":")
+    };
+}
+
 /// What a field is made into. A store refuses a whole document for one value of a wrong type, so a shape never writes
 /// anything else: what does not fit is left out (and counted), or for keywords spelled out.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// A string, or several. Numbers and booleans by their spelling, objects as JSON text.
     Keyword,
-    /// A whole number.
+    /// A keyword; where it is one of these words, the word that existing content compares with.
+    Words(&'static [(&'static str, &'static str)]),
+    /// A whole number of 32 bits.
     Integer,
+    /// A whole number of 64 bits.
+    Long,
+    /// A time, as it stands if any store can read that.
+    Time,
     /// A boolean, also where it is spelled as a string.
     Boolean,
     /// An IP address.
@@ -104,6 +173,13 @@ pub enum Shape {
     List(&'static [Field]),
     /// A list of such objects in a field that takes any shape below it.
     FlatList(&'static [Field]),
+    /// A list of such objects as one object, keyed by position: `"0"`, `"1"` … at most so many; what is beyond is a list in the
+    /// last one.
+    Positions(&'static [Field], usize),
+    /// A list of `{ "key": …, "value": … }` as one object, in a field that takes any shape below it.
+    Keyed,
+    /// A list of open maps in a field that takes any shape below it; JSON text is opened.
+    Maps,
     /// An open map of keywords; its keys are kept as they are.
     Map,
     /// An open map in a field that takes any shape below it; JSON text is opened.

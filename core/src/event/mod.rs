@@ -13,11 +13,11 @@ mod pairs;
 mod time;
 
 pub use agent::{Agent, Product};
-pub use field::{Field, Shape, Table};
+pub use field::{Field, Part, Shape, Table, TextOf};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use time::parse_time;
-pub(crate) use time::write_time;
+pub(crate) use time::{is_plain_time, write_time};
 
 use crate::json::{Kind as Json, Text, Value};
 use chrono::{DateTime, Utc};

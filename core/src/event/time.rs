@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-/// Reads RFC 3339, also without a zone (vendors' logs are in UTC), with any fraction (kept to the nanosecond) and with a
-/// leap second.
+/// Reads RFC 3339, also without a zone (vendors' logs are in UTC), with any fraction (kept to the nanosecond), with an hour of
+/// one digit and with a leap second.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let bytes = text.as_bytes();
@@ -14,8 +14,11 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
             .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
     };
     let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
-    let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
-    let marks = [bytes.get(4)?, bytes.get(7)?, bytes.get(10)?, bytes.get(13)?, bytes.get(16)?];
+    // Microsoft has been seen to leave out the hour's zero.
+    let short = usize::from(bytes.get(12) == Some(&b':'));
+    let (hour, minute, second) = (number(11, 2 - short)?, number(14 - short, 2)?, number(17 - short, 2)?);
+    let marks =
+        [bytes.get(4)?, bytes.get(7)?, bytes.get(10)?, bytes.get(13 - short)?, bytes.get(16 - short)?];
     let [b'-', b'-', b'T' | b't' | b' ', b':', b':'] = marks else { return None };
     if !(1..=12).contains(&month)
         || day < 1
@@ -26,7 +29,7 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     {
         return None;
     }
-    let mut at = 19;
+    let mut at = 19 - short;
     let mut nanos: u32 = 0;
     if let Some(b'.' | b',') = bytes.get(at) {
         at += 1;
@@ -62,6 +65,27 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     };
     let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
     DateTime::from_timestamp(seconds, nanos)
+}
+
+/// Whether text that [`parse_time`] reads is in the one form that every store reads: with a zone, and no oddity.
+pub(crate) fn is_plain_time(text: &str) -> bool {
+    let (Some(b'T'), Some(seconds), Some(tail)) = (text.as_bytes().get(10), text.get(17..19), text.get(19..))
+    else {
+        return false;
+    };
+    let tail = match tail.strip_prefix('.') {
+        Some(fraction) => {
+            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            if digits > 9 {
+                return false;
+            }
+            fraction.get(digits..).unwrap_or_default()
+        }
+        None => tail,
+    };
+    text.as_bytes().get(13) == Some(&b':')
+        && seconds != "60"
+        && (tail == "Z" || (tail.len() == 6 && tail.as_bytes().get(3) == Some(&b':')))
 }
 
 fn days(year: i64, month: i64) -> i64 {
@@ -145,10 +169,30 @@ mod tests {
         assert_eq!(written("2026-01-15T12:00:00.123+02:00"), same);
         assert_eq!(written("2026-01-15T09:30:00.123-0030"), same);
         assert_eq!(written("2026-01-15 10:00:00.123"), same);
+        assert_eq!(written("2026-01-15T5:00:00.1+00:00").unwrap(), "\"2026-01-15T05:00:00.100Z\"");
         assert_eq!(written("2026-01-15T10:00:00.1234567Z").unwrap(), "\"2026-01-15T10:00:00.123456700Z\"");
         assert_eq!(written("2026-01-15T10:00:00Z").unwrap(), "\"2026-01-15T10:00:00.000Z\"");
         assert_eq!(written("2016-12-31T23:59:60Z").unwrap(), "\"2017-01-01T00:00:00.000Z\"");
         assert_eq!(written("2024-02-29T00:00:00.000001Z").unwrap(), "\"2024-02-29T00:00:00.000001Z\"");
+    }
+
+    #[test]
+    fn knows_which_texts_any_store_reads() {
+        for plain in ["2026-01-15T10:00:00Z", "2026-01-15T10:00:00.1234567+00:00"] {
+            assert!(is_plain_time(plain), "{plain}");
+        }
+        for odd in [
+            "2026-01-15 10:00:00Z",
+            "2026-01-15T5:00:00Z",
+            "2026-01-15T10:00:00",
+            "2026-01-15T10:00:00+0000",
+            "2026-01-15T10:00:00,1Z",
+            "2016-12-31T23:59:60Z",
+            "2026-01-15T10:00:00.1234567890Z",
+            "2026-01-15T10:00:00z",
+        ] {
+            assert!(parse_time(odd).is_some() && !is_plain_time(odd), "{odd}");
+        }
     }
 
     #[test]
@@ -160,6 +204,8 @@ mod tests {
             "2026-01-15",
             "2026-01-15T24:00:00Z",
             "2026-01-15T10:00:00.Z",
+            "2026-01-15T5",
+            "2026-01-15T5:0:00Z",
         ] {
             assert_eq!(parse_time(text), None, "{text}");
         }

@@ -1,6 +1,7 @@
 //! One client for all connectors and sinks: limits on what comes back, the quota, and the other side's clock.
 //!
 //! - [`transport`]: how bytes get out and back; the one file that names reqwest.
+//! - `resolve`: names become addresses, on threads of their own.
 //! - [`judge`]: what an answer means; the one table of statuses and headers.
 //! - [`backoff`]: how long to wait after a failure. Only the collect and deliver loops wait and retry.
 //! - [`link`]: `Link` headers, and which links may be followed.
@@ -10,6 +11,7 @@ pub mod backoff;
 pub mod cut;
 pub mod judge;
 pub mod link;
+mod resolve;
 pub mod transport;
 
 pub use backoff::Backoff;
@@ -53,7 +55,7 @@ pub struct HttpSettings {
     /// A slot is taken after the headers and given back when the last clone of the body's bytes is dropped: copy what
     /// must outlive the commit.
     pub slots: Option<Arc<Semaphore>>,
-    /// How long to wait for a slot before the answer is dropped and asked for again; 60 s.
+    /// How long to wait for one of these slots before the answer is dropped and asked for again; 60 s.
     pub slot: Duration,
 }
 
@@ -297,6 +299,8 @@ impl Client {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner) = Some(skew);
     }
 
+    /// Waiting for the source's own place has no end of its own: each body before us has one, and an answer that is dropped
+    /// would have to be asked for again, behind the same bodies.
     async fn slot(&self) -> Result<Slot, HttpError> {
         let wait = self.settings.slot;
         let take = async |slots: &Option<Arc<Semaphore>>| match slots {
@@ -305,8 +309,9 @@ impl Client {
                 Arc::clone(slots).acquire_owned().await.map(Some).map_err(|_| HttpError::NoSlot(wait))
             }
         };
-        let both = async { Ok((take(&self.alone).await?, take(&self.settings.slots).await?)) };
-        timeout(wait, both).await.unwrap_or(Err(HttpError::NoSlot(wait)))
+        let alone = take(&self.alone).await?;
+        let slot = timeout(wait, take(&self.settings.slots)).await.unwrap_or(Err(HttpError::NoSlot(wait)))?;
+        Ok((alone, slot))
     }
 
     /// `expected` is what the other side promised, under `max_body`: room that is not written to costs nothing.
@@ -452,6 +457,21 @@ mod tests {
         drop(record);
         assert!(client.send(get()).await.is_ok());
         assert_eq!(slots.available_permits(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_behind_a_slow_body_of_their_own_source_wait_for_it() {
+        let script = Script::start();
+        let settings = HttpSettings { slots: Some(Arc::new(Semaphore::new(8))), floor: 0, ..small() };
+        let client = script.client_with(settings, TimeDelta::zero()).with_buckets(Buckets::default());
+        for _ in 0..4 {
+            script.push(chunks(&[(25, 1); 4]));
+        }
+        let one = async || client.send(get()).await.map(|response| response.body.len());
+        let begin = tokio::time::Instant::now();
+        let all = tokio::join!(one(), one(), one(), one());
+        assert_eq!(all, (Ok(4), Ok(4), Ok(4), Ok(4)));
+        assert_eq!(begin.elapsed().as_secs(), 400, "one after the other");
     }
 
     #[tokio::test(start_paused = true)]

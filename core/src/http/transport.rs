@@ -87,6 +87,13 @@ pub struct TransportSettingsError {
     pub message: String,
 }
 
+/// How long a connection waits for its next request: longer than the slowest default poll (Duo's 120 s) and its spread, or
+/// every poll would begin with a handshake. Shorter than the 4 minutes after which common gateways (Azure's is the
+/// quickest of the large clouds) forget a silent connection. Many servers close theirs sooner, after 60 to 75 s by the
+/// defaults of load balancers and nginx: that is heard and costs a handshake; a request that crosses it is retried like
+/// any other.
+const POOL_IDLE: Duration = Duration::from_secs(150);
+
 /// Real connections: rustls with ring, HTTP/1.1, gzip.
 pub struct Reqwest {
     outside: reqwest::Client,
@@ -112,7 +119,8 @@ impl Reqwest {
                 .retry(reqwest::retry::never())
                 .referer(false)
                 .gzip(true)
-                .pool_idle_timeout(Duration::from_secs(60));
+                .dns_resolver(Resolver)
+                .pool_idle_timeout(POOL_IDLE);
             match proxy {
                 Some(proxy) => builder.proxy(proxy.clone()),
                 None => builder,
@@ -130,6 +138,15 @@ impl Reqwest {
             None => base(None).no_proxy().tls_certs_only(authorities).build().map_err(wrong("ca_file"))?,
         };
         Ok(Arc::new(Self { outside, inside }))
+    }
+}
+
+struct Resolver;
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let found = super::resolve::resolve(name.as_str().to_owned());
+        Box::pin(async move { Ok(Box::new(found.await?.into_iter()) as reqwest::dns::Addrs) })
     }
 }
 

@@ -650,28 +650,20 @@ pub trait Journal: Send + Sync {
     /// See [`JournalError`].
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError>;
     /// Counts a stream's records whose own time lies in the hours `from..to` (since 1970; [`Key::NO_TIME`] is the hour of
-    /// those without one, and the first there is). Days whose keys were forgotten are counted at their first hour. A
-    /// journal that cannot count finds nothing.
+    /// those without one, and the first there is). Days whose keys were forgotten are counted at their first hour.
     ///
     /// # Errors
     /// See [`JournalError`].
-    fn tally(&self, _source: &str, _stream: &str, _from: i64, _to: i64) -> Result<Tally, JournalError> {
-        Ok(Tally::default())
-    }
+    fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError>;
     /// The tally of all hours, of every stream that has one: `(source, stream, tally)`, in that order.
     ///
     /// # Errors
     /// See [`JournalError`].
-    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
-        Ok(Vec::new())
-    }
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError>;
     /// Forgets the keys of a stream's hours before `before` (hours since 1970) of pages that were fetched before it too,
-    /// and says how many. The only way that keys go. Their tally stays, by the day. A journal that cannot forget keeps
-    /// them.
+    /// and says how many. The only way that keys go. Their tally stays, by the day.
     ///
     /// # Errors
     /// See [`JournalError`].
-    fn forget(&self, _source: &str, _stream: &str, _before: i64) -> Result<u64, JournalError> {
-        Ok(0)
-    }
+    fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError>;
 }

@@ -820,6 +820,15 @@ impl Journal for Gate {
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
         self.journal.heartbeat(now)
     }
+    fn tally(&self, source: &str, stream: &str, from: i64, to: i64) -> Result<Tally, JournalError> {
+        self.journal.tally(source, stream, from, to)
+    }
+    fn totals(&self) -> Result<Vec<(String, String, Tally)>, JournalError> {
+        self.journal.totals()
+    }
+    fn forget(&self, source: &str, stream: &str, before: i64) -> Result<u64, JournalError> {
+        self.journal.forget(source, stream, before)
+    }
 }
 
 fn gate(dir: &Path) -> (Arc<Gate>, std::sync::mpsc::Sender<()>) {

@@ -3,11 +3,12 @@
 use super::{Context, Marks, Rendered, Schema, Writer};
 use crate::event::{
     Account, ActorKind, Agent, App, Device, Ending, Event, Geo, Kind, Network, Outcome, Product, Session,
-    TargetKind, Transaction, write_time,
+    Table, TargetKind, Transaction, write_time,
 };
 use crate::json::write_string;
 use crate::source::NormalizeError;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The version whose fields are used; also the newest that Elastic's own integrations stamp.
 const VERSION: &str = ",\"ecs\":{\"version\":\"8.17.0\"}";
@@ -55,7 +56,17 @@ impl Schema for Ecs {
             part: _,
             table,
         } = event;
-        let Context { tenant: _, namespace: _, names, fetched, ingested, id: _, original, marks } = context;
+        let Context {
+            tenant: _,
+            organisation,
+            namespace: _,
+            names,
+            fetched,
+            ingested,
+            id: _,
+            original,
+            marks,
+        } = context;
         let raw = record.map(|record| record.record()).unwrap_or_default();
         out.begin(raw);
         let document = out.open("");
@@ -75,20 +86,22 @@ impl Schema for Ecs {
         out.put("\",\"dataset\":\"");
         out.put(names.dataset);
         out.put("\"");
-        out.text(",\"action\":", action);
+        match table.action {
+            Some(action) => {
+                out.put(",\"action\":\"");
+                out.put(action);
+                out.put("\"");
+            }
+            None => out.text(",\"action\":", action),
+        }
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
         let Outcome { result, word: _, reason, code: _ } = outcome;
-        out.put(match result {
-            Ending::Success | Ending::Allowed => ",\"outcome\":\"success\"",
-            Ending::Failure | Ending::Denied => ",\"outcome\":\"failure\"",
-            // As Elastic's integration has it for all other words.
-            Ending::Challenge
-            | Ending::Interrupted
-            | Ending::Pending
-            | Ending::Abandoned
-            | Ending::Limited
-            | Ending::Unknown => ",\"outcome\":\"unknown\"",
+        out.put(",\"outcome\":\"");
+        out.put(match Told::of(*result, table) {
+            Told::Success => "success\"",
+            Told::Failure => "failure\"",
+            Told::Unknown => "unknown\"",
         });
         out.text(",\"reason\":", reason);
         out.text(",\"id\":", id);
@@ -133,7 +146,7 @@ impl Schema for Ecs {
 
         let from = out.open(",\"source\":");
         let content = out.len();
-        network(out, source);
+        let place = network(out, source, table.place);
         let of_user = out.open(",\"user\":");
         out.text(",\"id\":", &actor.account.id);
         out.text(",\"name\":", &actor.account.name);
@@ -145,6 +158,13 @@ impl Schema for Ecs {
             let copied = out.len();
             out.buf.extend_from_within(content..end);
             out.copy_notes(content, end, copied);
+        }
+
+        if table.place && !place.is_empty() {
+            out.put(",\"geo\":");
+            let copied = out.len();
+            out.buf.extend_from_within(place.clone());
+            out.copy_notes(place.start, place.end, copied);
         }
 
         user_agent(out, agent);
@@ -175,7 +195,14 @@ impl Schema for Ecs {
             out.close(open);
         }
 
-        out.namespace(event, names.namespace);
+        if let Some(id) = organisation {
+            out.put(",\"organization\":{\"id\":");
+            write_string(id, out.buf);
+            out.put("}");
+        }
+        out.put(table.constants);
+
+        out.namespace(event, context);
 
         let related = out.open(",\"related\":");
         let ips = out.open(",\"ip\":");
@@ -219,6 +246,31 @@ impl Schema for Ecs {
         super::ecs::marks(out, marks, time.is_none(), *original && !raw.is_empty());
         out.close(document);
         Ok(Rendered { drift: out.drift, cut: out.cut })
+    }
+}
+
+/// ECS's three outcomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Success,
+    Failure,
+    Unknown,
+}
+
+impl Told {
+    pub(super) fn of(result: Ending, table: &Table) -> Self {
+        match result {
+            Ending::Success | Ending::Allowed => Self::Success,
+            Ending::Failure | Ending::Denied => Self::Failure,
+            Ending::Challenge | Ending::Interrupted if table.interrupts_fail => Self::Failure,
+            // As Elastic's integrations have it for all other words.
+            Ending::Challenge
+            | Ending::Interrupted
+            | Ending::Pending
+            | Ending::Abandoned
+            | Ending::Limited
+            | Ending::Unknown => Self::Unknown,
+        }
     }
 }
 
@@ -279,11 +331,12 @@ fn account(out: &mut Writer<'_>, account: &Account<'_>) {
     out.text(",\"domain\":", domain);
 }
 
-fn network(out: &mut Writer<'_>, network: &Network<'_>) {
+/// Where the place was written.
+fn network(out: &mut Writer<'_>, network: &Network<'_>, address_always: bool) -> Range<usize> {
     let Network { ip, address, via: _, port, geo, as_number, as_organization, isp: _, domain, proxy: _ } =
         network;
     out.text(",\"ip\":", ip);
-    out.text(",\"address\":", address);
+    out.text(",\"address\":", if address_always && address.is_none() { ip } else { address });
     if let Some(port) = port {
         out.put(",\"port\":");
         out.number(i64::from(*port));
@@ -302,6 +355,7 @@ fn network(out: &mut Writer<'_>, network: &Network<'_>) {
     out.close(open);
     let Geo { city, region, country, country_code, postal, location } = geo;
     let open = out.open(",\"geo\":");
+    let from = out.len();
     out.text(",\"city_name\":", city);
     out.text(",\"region_name\":", region);
     out.text(",\"country_name\":", country);
@@ -314,7 +368,7 @@ fn network(out: &mut Writer<'_>, network: &Network<'_>) {
         out.copy(lon);
         out.put("}");
     }
-    out.close(open);
+    if out.close(open) { from..out.len() } else { 0..0 }
 }
 
 fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>) {

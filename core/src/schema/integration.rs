@@ -18,8 +18,17 @@ impl Schema for RawForIntegration {
         context: &Context<'_>,
         out: &mut Writer<'_>,
     ) -> Result<Rendered, NormalizeError> {
-        let Context { tenant: _, namespace: _, names, fetched, ingested: _, id: _, original, marks } =
-            context;
+        let Context {
+            tenant: _,
+            organisation: _,
+            namespace: _,
+            names,
+            fetched,
+            ingested: _,
+            id: _,
+            original,
+            marks,
+        } = context;
         let record = event.record.ok_or_else(|| NormalizeError("the event has no record".to_owned()))?;
         out.begin(record.record());
         let document = out.open("");

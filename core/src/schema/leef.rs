@@ -66,8 +66,17 @@ impl Schema for Leef {
             part: _,
             table: _,
         } = event;
-        let Context { tenant, namespace: _, names, fetched, ingested: _, id: document, original: _, marks } =
-            context;
+        let Context {
+            tenant,
+            namespace: _,
+            names,
+            fetched,
+            ingested: _,
+            id: document,
+            original: _,
+            marks,
+            organisation,
+        } = context;
         out.begin(record.map(|record| record.record()).unwrap_or_default());
         let Kind { action, class, activity: _, categories: _, types: _, alert: _ } = kind;
         let Outcome { result, word, reason, code } = outcome;
@@ -155,6 +164,9 @@ impl Schema for Leef {
         line.text("authProtocol", protocol.as_ref());
         line.text("idp", issuer.as_ref());
         line.text("correlationId", correlation.as_ref());
+        if let Some(organisation) = organisation {
+            line.plain("organisation", organisation);
+        }
         let Risk { level, word: risk_word, reasons, behaviors, threat } = risk;
         line.text("riskLevel", risk_word.as_ref());
         if risk_word.is_none() {
@@ -471,6 +483,7 @@ mod tests {
             names: &NAMES,
             fetched: DateTime::UNIX_EPOCH,
             ingested: DateTime::UNIX_EPOCH,
+            organisation: None,
             id: None,
             original: false,
             marks: Marks::default(),

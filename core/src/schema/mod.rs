@@ -10,6 +10,9 @@ mod leef;
 mod namespace;
 mod ocsf;
 mod raw;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;
 mod writer;
 
 use crate::event::Event;
@@ -66,6 +69,9 @@ pub fn by_name(name: &str) -> Option<&'static dyn Schema> {
 pub struct Context<'a> {
     /// The tenant's key.
     pub tenant: &'a str,
+    /// The vendor's name for the organisation whose log it is, where the source's table says it
+    /// ([`organisation_id`](crate::source::Connector::organisation_id)).
+    pub organisation: Option<&'a str>,
     /// The destination's namespace.
     pub namespace: &'a str,
     /// What schemas know of the stream.

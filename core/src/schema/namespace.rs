@@ -1,7 +1,11 @@
 //! The vendor's own fields under the vendor's namespace, by the connector's table.
 
-use super::Writer;
-use crate::event::{Event, Field, Risk, RiskLevel, Shape, integer, is_ip, known, pairs, truth};
+use super::ecs::Told;
+use super::{Context, Writer};
+use crate::event::{
+    Event, Field, Part, Risk, RiskLevel, Shape, integer, is_ip, is_plain_time, known, pairs, parse_time,
+    text, truth, write_time,
+};
 use crate::json::{Kind, Tape, Text, Value, write_string};
 
 /// Elasticsearch refuses flattened values nested deeper than 20, and mappings too.
@@ -9,14 +13,71 @@ const DEEPEST: usize = 12;
 
 impl Writer<'_> {
     /// Writes the record under its namespace.
-    pub(super) fn namespace(&mut self, event: &Event<'_>, name: &str) {
+    pub(super) fn namespace(&mut self, event: &Event<'_>, context: &Context<'_>) {
         let at = self.len();
         self.put(",\"");
-        self.put(name);
+        self.put(context.names.namespace);
         self.put("\":");
         let open = self.opened(at);
-        self.object(event.table.fields, event.record, &event.risk, 1);
+        match event.table.layout {
+            Some(parts) => self.parts(parts, event, context, 1),
+            None => self.object(event.table.fields, event.record, &event.risk, 1),
+        }
         self.close(open);
+    }
+
+    fn parts(&mut self, parts: &'static [Part], event: &Event<'_>, context: &Context<'_>, depth: usize) {
+        for part in parts {
+            match part {
+                Part::Constant(text) => self.put(text),
+                Part::Of(label, of) => self.text(label, of(event)),
+                Part::Member(field) => {
+                    if let Some(value) = event.record.and_then(|record| record.get(field.key)) {
+                        self.field(field, value, &event.risk, depth);
+                    }
+                }
+                Part::Organisation { key, label, around: (before, after) } => {
+                    let said = event.record.and_then(|record| record.get(key)).and_then(text);
+                    let open = self.open(label);
+                    self.put("\"");
+                    self.put(before);
+                    let at = self.len();
+                    match (&said, context.organisation) {
+                        (Some(text), _) => self.string(text),
+                        (None, Some(id)) => write_string(id, self.buf),
+                        (None, None) => {
+                            self.cut_label(open);
+                            continue;
+                        }
+                    }
+                    // Its own quotes.
+                    self.buf.remove(at);
+                    self.buf.pop();
+                    self.put(after);
+                    self.put("\"");
+                    if let Some(source) = said.as_ref().and_then(|text| text.source()) {
+                        self.note_at(open.value(), source);
+                    }
+                }
+                Part::Outcome(label, [success, failure]) => {
+                    let word = match Told::of(event.outcome.result, event.table) {
+                        Told::Success => success,
+                        Told::Failure => failure,
+                        Told::Unknown => continue,
+                    };
+                    self.put(label);
+                    self.put("\"");
+                    self.put(word);
+                    self.put("\"");
+                }
+                Part::Object(label, parts) => {
+                    let open = self.open(label);
+                    self.parts(parts, event, context, depth + 1);
+                    self.close(open);
+                }
+                Part::Record => self.object(event.table.fields, event.record, &event.risk, depth),
+            }
+        }
     }
 
     /// Members of an object that the table knows, and those it does not.
@@ -101,7 +162,13 @@ impl Writer<'_> {
                     self.string(&text);
                 }
             }
-            (Shape::Keyword | Shape::Text, kind) => {
+            (Shape::Words(words), Kind::String | Kind::Array) => {
+                let open = self.open(field.label);
+                if !self.words(value, words) {
+                    self.cut_label(open);
+                }
+            }
+            (Shape::Keyword | Shape::Text | Shape::Words(_), kind) => {
                 if matches!(kind, Kind::Array | Kind::Object) && matches!(field.shape, Shape::Keyword) {
                     self.drift += 1;
                 }
@@ -119,6 +186,29 @@ impl Writer<'_> {
                 }
                 _ => self.drift += 1,
             },
+            (Shape::Long, _) => match integer(value) {
+                Some(number) => {
+                    self.put(field.label);
+                    self.note(value.raw());
+                    self.number(number);
+                }
+                None => self.drift += 1,
+            },
+            (Shape::Time, _) => {
+                let text = value.as_text();
+                match text.as_ref().and_then(|text| Some((text, parse_time(&text.decode())?))) {
+                    Some((text, time)) => {
+                        self.put(field.label);
+                        if text.as_plain().is_some_and(is_plain_time) {
+                            self.string(text);
+                        } else {
+                            self.note(value.raw());
+                            write_time(time, self.buf);
+                        }
+                    }
+                    None => self.drift += u32::from(text.is_none_or(|text| !text.is_blank())),
+                }
+            }
             (Shape::Boolean, _) => match truth(value) {
                 Some(truth) => {
                     self.put(field.label);
@@ -152,6 +242,23 @@ impl Writer<'_> {
                 let open = self.open(field.label);
                 self.element(fields, value, risk, depth);
                 self.close_array(open);
+            }
+            (Shape::Positions(fields, most), Kind::Array | Kind::Object) => {
+                self.drift += u32::from(value.kind() == Kind::Object);
+                let open = self.open(field.label);
+                self.positions(fields, most, value, risk, depth + 1);
+                self.close(open);
+            }
+            (Shape::Keyed, Kind::Array) if is_keyed(value) => {
+                let open = self.open(field.label);
+                self.keyed(value, depth + 1);
+                self.close(open);
+            }
+            (Shape::Keyed | Shape::Maps, _) => {
+                let open = self.open(field.label);
+                if !self.maps(value, depth + 1) {
+                    self.cut_label(open);
+                }
             }
             (Shape::Map, Kind::Object) => {
                 let open = self.open(field.label);
@@ -202,6 +309,7 @@ impl Writer<'_> {
                 Shape::Object(_)
                 | Shape::List(_)
                 | Shape::FlatList(_)
+                | Shape::Positions(..)
                 | Shape::Map
                 | Shape::Flat
                 | Shape::Debug(..),
@@ -218,6 +326,166 @@ impl Writer<'_> {
         let open = self.open(",");
         self.object(fields, Some(value), risk, depth + 1);
         self.close(open);
+    }
+
+    /// A string, or several, some of them in the word that existing content compares with.
+    fn words(&mut self, value: Value<'_, '_>, words: &'static [(&'static str, &'static str)]) -> bool {
+        if value.kind() == Kind::Array {
+            let open = self.open("");
+            for element in value.elements() {
+                let at = self.len();
+                self.put(",");
+                let written = match element.kind() {
+                    Kind::Array | Kind::Object => self.json_text(element),
+                    _ => self.words(element, words),
+                };
+                if !written {
+                    self.cut_back(at);
+                }
+            }
+            return self.close_array(open);
+        }
+        let text = value.as_text();
+        let plain = text.as_ref().and_then(Text::as_plain);
+        match words.iter().find(|(theirs, _)| plain == Some(theirs)) {
+            Some((_, ours)) => {
+                self.note(value.raw());
+                self.plain(ours);
+                true
+            }
+            None => self.keyword(value),
+        }
+    }
+
+    fn positions(
+        &mut self,
+        fields: &'static [Field],
+        most: usize,
+        value: Value<'_, '_>,
+        risk: &Risk<'_>,
+        depth: usize,
+    ) {
+        let crowded = value.elements().nth(most).is_some();
+        let alone = (value.kind() == Kind::Object).then_some(value);
+        let mut last = None;
+        for (at, element) in value.elements().chain(alone).enumerate() {
+            if last.is_some() {
+                self.element(fields, element, risk, depth);
+                continue;
+            }
+            let label = self.len();
+            self.put(",\"");
+            self.number(i64::try_from(at).unwrap_or(i64::MAX));
+            self.put("\":");
+            let open = self.opened(label);
+            if crowded && at + 1 == most {
+                last = Some(open);
+                self.element(fields, element, risk, depth);
+            } else if element.kind() == Kind::Object {
+                self.object(fields, Some(element), risk, depth + 1);
+                self.close(open);
+            } else {
+                self.drift += u32::from(!element.is_null());
+                self.cut_label(open);
+            }
+        }
+        if let Some(open) = last {
+            self.close_array(open);
+        }
+    }
+
+    /// A list that [`is_keyed`], as an object; values of the same key are a list.
+    fn keyed(&mut self, value: Value<'_, '_>, depth: usize) {
+        fn key<'r>(element: &Value<'_, 'r>) -> Option<&'r str> {
+            element.get("key").map(|key| key.raw())
+        }
+        for (at, element) in value.elements().enumerate() {
+            let Some(name) = key(&element) else { continue };
+            if value.elements().take(at).any(|other| key(&other) == Some(name)) {
+                continue;
+            }
+            let mut same = value.elements().skip(at).filter(|other| key(other) == Some(name));
+            let alone = same.nth(1).is_none();
+            let label = self.len();
+            self.put(",");
+            self.put(name);
+            self.put(":");
+            let open = self.opened(label);
+            if alone {
+                // The name alone says something too.
+                if !element.get("value").is_some_and(|value| self.flat(value, depth)) {
+                    self.put("\"\"");
+                }
+                continue;
+            }
+            for found in value.elements().skip(at).filter(|other| key(other) == Some(name)) {
+                let before = self.len();
+                self.put(",");
+                if !found.get("value").is_some_and(|value| self.flat(value, depth)) {
+                    self.cut_back(before);
+                }
+            }
+            self.close_array(open);
+        }
+    }
+
+    /// Open maps, one or a list, or JSON text of such; what is none becomes the one value of one.
+    fn maps(&mut self, value: Value<'_, '_>, depth: usize) -> bool {
+        match value.kind() {
+            Kind::Null => false,
+            Kind::Object => {
+                let open = self.open("");
+                self.flat_object(value, &[], depth + 1);
+                self.close(open)
+            }
+            Kind::Array => {
+                let open = self.open("");
+                for element in value.elements() {
+                    let at = self.len();
+                    self.put(",");
+                    let mut written = self.maps(element, depth + 1);
+                    // No list of lists, whether it is one or text of one.
+                    if self.buf.get(at + 1) == Some(&b'[') {
+                        self.cut_back(at);
+                        self.put(",");
+                        written = self.lone(element, depth);
+                    }
+                    if !written {
+                        self.cut_back(at);
+                    }
+                }
+                self.close_array(open)
+            }
+            Kind::String => {
+                let decoded = value.as_text().map(Text::into_cow).unwrap_or_default();
+                let mut tape = Tape::new();
+                if decoded.starts_with(['{', '['])
+                    && let Ok(inner) = tape.cut(decoded.as_bytes())
+                {
+                    let at = self.len();
+                    let written = self.maps(inner, depth);
+                    if written {
+                        self.note_at(at, value.raw());
+                    }
+                    return written;
+                }
+                self.lone(value, depth)
+            }
+            Kind::Bool | Kind::Number => self.lone(value, depth),
+        }
+    }
+
+    /// A value where a map was expected.
+    fn lone(&mut self, value: Value<'_, '_>, depth: usize) -> bool {
+        let open = self.open("");
+        let at = self.len();
+        self.put(",\"value\":");
+        if self.flat(value, depth + 1) {
+            self.drift += 1;
+        } else {
+            self.cut_back(at);
+        }
+        self.close(open)
     }
 
     /// What the event knows of the risk, where rules look for it.
@@ -543,6 +811,20 @@ impl Risk<'_> {
     fn is_told(&self) -> bool {
         self.level.is_some() || self.word.is_some() || !self.reasons.is_empty() || !self.behaviors.is_empty()
     }
+}
+
+/// Whether all elements are a name and its value and nothing else, few enough to be compared with each other.
+fn is_keyed(list: Value<'_, '_>) -> bool {
+    let mut count = 0;
+    list.elements().all(|element| {
+        count += 1;
+        count <= 64
+            && element.members().all(|(key, _)| matches!(key.as_plain(), Some("key" | "value")))
+            && element.get("value").is_some()
+            && element.get("key").and_then(text).is_some_and(|key| {
+                key.as_plain().is_some_and(|plain| plain.len() <= 256 && !plain.contains('\\'))
+            })
+    })
 }
 
 /// Records keep their order, so the next member is most often the next row.

@@ -9,6 +9,13 @@ use crate::json::{Kind, Text, Value, write_string};
 /// flattened field puts before each value.
 const LONGEST: usize = 32_000;
 
+impl Open {
+    /// Where what it holds begins.
+    pub(super) fn value(self) -> usize {
+        self.content
+    }
+}
+
 /// Appends a document to a buffer.
 #[derive(Debug)]
 pub struct Writer<'b> {

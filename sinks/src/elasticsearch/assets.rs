@@ -43,6 +43,9 @@ struct Vendor {
     fields: &'static str,
     /// Maps whose keys are the vendor's customers' own.
     open: &'static [&'static str],
+    /// A namespace in which only what is listed is indexed. What is not can still be read, and can neither contradict an
+    /// earlier record nor add to the fields.
+    closed: Option<&'static str>,
 }
 
 const VENDORS: &[Vendor] = &[
@@ -55,16 +58,30 @@ const VENDORS: &[Vendor] = &[
             "okta.target.changeDetails.*",
             "okta.target.detailEntry.*",
         ],
+        closed: None,
+    },
+    Vendor {
+        name: "azure",
+        patterns: &["logs-azure.*-*"],
+        fields: include_str!("fields/azure.txt"),
+        open: &[],
+        closed: Some("azure"),
     },
     // Their own fields are not typed one by one yet: kept whole, they can be searched by path and value, and no record
     // can contradict another.
-    Vendor { name: "azure", patterns: &["logs-azure.*-*"], fields: "azure flattened", open: &[] },
-    Vendor { name: "cisco_duo", patterns: &["logs-cisco_duo.*-*"], fields: "cisco_duo flattened", open: &[] },
+    Vendor {
+        name: "cisco_duo",
+        patterns: &["logs-cisco_duo.*-*"],
+        fields: "cisco_duo flattened",
+        open: &[],
+        closed: None,
+    },
     Vendor {
         name: "google_workspace",
         patterns: &["logs-google_workspace.*-*"],
         fields: "google_workspace flattened",
         open: &[],
+        closed: None,
     },
 ];
 
@@ -90,7 +107,7 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
     let mut assets = vec![
         template(
             "_component_template/tidegate-ecs@mappings".to_owned(),
-            component("ECS fields of identity events", mappings(product, &format!("{ECS}{OCSF}"), &[])),
+            component("ECS fields of identity events", mappings(product, &format!("{ECS}{OCSF}"), &[], None)),
         ),
         template("_component_template/tidegate@settings".to_owned(), settings()),
     ];
@@ -99,7 +116,7 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
             format!("_component_template/tidegate-{}@mappings", vendor.name),
             component(
                 &format!("fields under {}.*, typed as Elastic's integration types them", vendor.name),
-                mappings(product, vendor.fields, vendor.open),
+                mappings(product, vendor.fields, vendor.open, vendor.closed),
             ),
         ));
         assets.push(template(
@@ -192,8 +209,8 @@ fn policy(product: For) -> Asset {
     }
 }
 
-/// The mappings of a field list: `name type [ignore_above] [text]` a line.
-fn mappings(product: For, fields: &str, open: &[&str]) -> Value {
+/// The mappings of a field list: `name type [ignore_above] [text]` a line; `<n>` in a name stands for each number below n.
+fn mappings(product: For, fields: &str, open: &[&str], closed: Option<&str>) -> Value {
     let mut properties = Map::new();
     for line in fields.lines().filter(|line| !line.starts_with('#')) {
         let mut words = line.split(' ');
@@ -209,7 +226,12 @@ fn mappings(product: For, fields: &str, open: &[&str]) -> Value {
         if text {
             set(&mut mapping, "fields", json!({ "text": { "type": text_type(product) } }));
         }
-        put(&mut properties, name, mapping);
+        for name in numbered(name) {
+            put(&mut properties, &name, mapping.clone());
+        }
+    }
+    if let Some(namespace) = closed.and_then(|name| properties.get_mut(name)) {
+        set(namespace, "dynamic", false.into());
     }
     let mut templates: Vec<Value> = open
         .iter()
@@ -223,6 +245,20 @@ fn mappings(product: For, fields: &str, open: &[&str]) -> Value {
         templates.push(json!({ "strings": { "match_mapping_type": "string", "mapping": keyword(None) } }));
     }
     json!({ "date_detection": false, "dynamic_templates": templates, "properties": properties })
+}
+
+/// The names that one with `<n>` in it stands for.
+fn numbered(name: &str) -> Vec<String> {
+    let parts = name.split_once('<').and_then(|(before, rest)| {
+        let (most, after) = rest.split_once('>')?;
+        Some((before, most.parse::<u32>().ok()?, after))
+    });
+    match parts {
+        Some((before, most, after)) => {
+            (0..most).flat_map(|at| numbered(&format!("{before}{at}{after}"))).collect()
+        }
+        None => vec![name.to_owned()],
+    }
 }
 
 fn text_type(product: For) -> &'static str {
@@ -323,7 +359,7 @@ mod tests {
 
     #[test]
     fn field_lists_are_sound() {
-        for list in [ECS, VENDORS[0].fields] {
+        for list in [ECS, VENDORS[0].fields, VENDORS[1].fields] {
             let names: Vec<_> =
                 list.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split(' ').next()).collect();
             let unique: BTreeSet<_> = names.iter().collect();
@@ -367,6 +403,47 @@ mod tests {
             assert_eq!(kind("okta.debug_context.debug_data.risk"), None);
             let index = assets.iter().find(|a| a.path == "_index_template/tidegate-okta").unwrap();
             assert_eq!(index.body["data_stream"], json!({}));
+        }
+    }
+
+    #[test]
+    fn azure_is_typed_as_in_the_integration_and_nothing_else_is_indexed() {
+        for (product, flattened) in [(For::Elasticsearch, "flattened"), (For::OpenSearch, "flat_object")] {
+            let assets = assets(product);
+            let azure = assets.iter().find(|a| a.path.ends_with("tidegate-azure@mappings")).unwrap();
+            let kind = |path: &str| {
+                let pointer = path.replace('.', "/properties/");
+                azure.body.pointer(&format!("/template/mappings/properties/{pointer}/type")).cloned()
+            };
+            let properties = "azure.signinlogs.properties";
+            for (path, want) in [
+                ("azure.tenant_id", "keyword"),
+                ("azure.signinlogs.caller_ip_address", "ip"),
+                (&format!("{properties}.status.error_code"), "long"),
+                (&format!("{properties}.is_interactive"), "boolean"),
+                (&format!("{properties}.created_at"), "date"),
+                (&format!("{properties}.authentication_details"), flattened),
+                ("azure.identityprotection.properties.additional_info", flattened),
+                ("azure.provisioning.properties.duration_ms", "long"),
+                ("geo.location", "geo_point"),
+            ] {
+                assert_eq!(kind(path), Some(json!(want)), "{path}");
+            }
+            // A mapping cannot grow by what a record brings, and has room for what the integration's users ask.
+            assert_eq!(azure.body["template"]["mappings"]["properties"]["azure"]["dynamic"], json!(false));
+            let targets = "azure.auditlogs.properties.target_resources";
+            for (target, property, there) in [(0, 0, true), (9, 19, true), (10, 0, false), (0, 20, false)] {
+                let path = format!("{targets}.{target}.modified_properties.{property}.new_value");
+                assert_eq!(kind(&path).is_some(), there, "{path}");
+            }
+            let mut fields = 0;
+            for name in ["tidegate-azure@mappings", "tidegate-ecs@mappings"] {
+                let asset = assets.iter().find(|a| a.path.ends_with(name)).unwrap();
+                walk(&asset.body, &mut |object| {
+                    fields += usize::from(object.contains_key("type") || object.contains_key("properties"));
+                });
+            }
+            assert!(fields < 1_950, "{fields}: too near to the limit of total fields");
         }
     }
 

@@ -170,6 +170,63 @@ async fn a_refused_credential_is_asked_ever_more_rarely_however_many_rows_there_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backfill_that_is_over_or_begun_is_not_taken_up_a_second_time() {
+    for again in [false, true] {
+        let bench = Bench::with(Budget { limit: 60, span: MINUTE });
+        let (journal, signal) = (bench.journal(), Signal::default());
+        let (collector, _) = bench.collector(&journal, &signal);
+        let bell = Arc::clone(&collector.bell);
+        let task = tokio::spawn(collector.run());
+        tokio::time::sleep(MINUTE).await;
+        let (from, to) = (bench.start - TimeDelta::hours(40), bench.start - TimeDelta::hours(30));
+        // Twice before anything of it was read, twice in the middle, and once when it is over but hardly written down.
+        for wait in [0, 0, 7, 1, 22, 2] {
+            tokio::time::sleep(Duration::from_secs(wait)).await;
+            if wait != 2 && (wait == 0 || !again) {
+                let wish = feed::backfill("fake", "log", from, Some(to), again);
+                journal.commit(vec![Change::Work(wish)]).await.unwrap();
+            }
+            bell.notify_one();
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(5 * MINUTE).await;
+        signal.go(Phase::Stop);
+        task.await.unwrap().unwrap();
+        drop(journal);
+        let mut asked: Vec<_> = bench
+            .vendor
+            .asked()
+            .into_iter()
+            .map(|(_, from, to)| (from, to))
+            .filter(|row| row.1 <= to)
+            .collect();
+        asked.sort_unstable();
+        assert!(asked.len() > 2);
+        assert!(asked.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{again}: twice: {asked:?}");
+        let state = bench.state().await;
+        assert!(!state.works.iter().any(|work| work.lane == Lane::Backfill), "{:?}", state.works);
+        let covered = state.coverage.iter().map(|row| (row.from, row.to));
+        assert!(window::missing(covered, from, to).is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_never_takes_the_name_of_another_one() {
+    let bench = Bench::new();
+    let (journal, signal) = (bench.journal(), Signal::default());
+    let mut reading = Reading::new(bench.collector(&journal, &signal).0);
+    let plan = Arc::new(bench.plan.clone());
+    let row = || window::sweep("fake", &bench.plan, TimeDelta::hours(2), bench.start);
+    let mut names = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let row = reading.distinct(row());
+        names.insert(row.name.clone());
+        reading.push(&plan, row, Duration::ZERO);
+    }
+    assert_eq!(names.len(), 3, "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_backfills_that_expire_soon_the_oldest_goes_first() {
     let bench = Bench::with(Budget { limit: 4, span: MINUTE });
     *bench.vendor.page.lock().unwrap() = 10;
@@ -207,4 +264,62 @@ async fn what_is_still_found_seven_days_later_never_counts_as_settled() {
     let says = |grade| of(&state, grade).iter().any(|row| row.from <= odd && odd < row.to);
     assert!(says(Grade::Fetched) && !says(Grade::Settled), "{:?}", rows(&state));
     assert!(of(&state, Grade::Settled).iter().any(|row| row.from > odd), "what held nothing is settled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_that_the_vendor_cannot_answer_becomes_a_hole_that_can_be_repaired_and_the_rest_is_read() {
+    let bench = Bench::new();
+    let bench = Bench { start: bench.now() - TimeDelta::hours(5), ..bench };
+    bench.fill(12 * 60);
+    let odd =
+        [floor_second(bench.now()) - TimeDelta::hours(2), floor_second(bench.now()) + TimeDelta::hours(1)];
+    bench.vendor.twist(move |place, _| {
+        let Place::Window { from, to, .. } = place else { return None };
+        let cause = Fault::new(FaultKind::Server, "internal error");
+        odd.iter().any(|odd| from <= odd && odd < to).then_some(PollError::Restart { cause })
+    });
+    bench.run(5 * HOUR).await;
+    let state = bench.state().await;
+    let holes: Vec<_> = of(&state, Grade::Hole).iter().map(|row| (row.from, row.to - row.from)).collect();
+    assert_eq!(holes, odd.map(|odd| (odd, TimeDelta::seconds(1))), "{:?}", rows(&state));
+    for hole in of(&state, Grade::Hole) {
+        assert_eq!(hole.cause.as_deref(), Some("refused"));
+        assert_eq!(hole.repairable_until, Some(hole.from + TimeDelta::days(30)));
+    }
+    assert!(!state.works.iter().any(|work| work.lane == Lane::Backfill), "the backfill is over");
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(40)).await;
+    bench.vendor.twist(|_, _| None);
+    for (from, length) in holes {
+        let wish = feed::backfill("fake", "log", from, Some(from + length), false);
+        bench.journal().commit(vec![Change::Work(wish)]).await.unwrap();
+    }
+    bench.run(MINUTE).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vendor_that_answers_nothing_at_all_makes_no_hole() {
+    let bench = Bench::new();
+    bench.fill(12 * 60);
+    bench.run(HOUR).await;
+    let cause = || Fault::new(FaultKind::Server, "internal error");
+    bench.vendor.twist(move |_, _| Some(PollError::Restart { cause: cause() }));
+    bench.run(5 * HOUR).await;
+    assert_eq!(of(&bench.state().await, Grade::Hole).len(), 0);
+    bench.vendor.twist(|_, _| None);
+    bench.run(HOUR).await;
+    bench.assert_all_once(bench.now() - TimeDelta::minutes(5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backfill_is_not_cut_into_ever_more_pieces_while_bodies_are_what_it_waits_for() {
+    let bench = Bench::new().vendor(|vendor| vendor.body = Duration::from_secs(10));
+    let bench = Bench { start: bench.now() - TimeDelta::days(20), ..bench };
+    let begin = bench.now();
+    for _ in 0..4 {
+        bench.run(5 * MINUTE).await;
+        let state = bench.state().await;
+        let pieces = state.works.iter().filter(|work| work.lane == Lane::Backfill).count();
+        assert!((2..=IN_FLIGHT).contains(&pieces), "{pieces} after {}", bench.now() - begin);
+    }
 }

@@ -425,7 +425,8 @@ fn metadata(
     version: Version,
     profiles: Profiles,
 ) {
-    let Context { tenant, namespace: _, names, fetched, ingested, id, original, marks } = context;
+    let Context { tenant, organisation, namespace: _, names, fetched, ingested, id, original, marks } =
+        context;
     out.put(",\"metadata\":{\"version\":\"");
     out.put(version.number());
     out.put("\",\"product\":{\"name\":\"");
@@ -437,7 +438,8 @@ fn metadata(
     out.put("\",\"log_provider\":\"");
     out.put(names.product);
     out.put("\",\"tenant_uid\":");
-    out.plain(tenant);
+    // The vendor's name for it, where it is known; ours then stands among the tags.
+    out.plain(organisation.unwrap_or(tenant));
     if let Some(id) = id {
         out.put(",\"uid\":");
         out.plain(id);
@@ -484,7 +486,9 @@ fn metadata(
         out.number(i64::try_from(*seconds).unwrap_or(i64::MAX));
         out.put("\"}");
     }
+    let ours = organisation.map(|_| *tenant);
     for (label, value) in [
+        (",{\"name\":\"tidegate_tenant\",\"value\":", &ours),
         (",{\"name\":\"tidegate_revises\",\"value\":", revises),
         (",{\"name\":\"tidegate_replay\",\"value\":", replay),
     ] {

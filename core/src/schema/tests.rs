@@ -1,0 +1,204 @@
+//! Shapes of a namespace, and what stands around it.
+
+use super::*;
+use crate::event::{Ending, Field, Outcome, Part, Shape, Table, known};
+use crate::{field, label};
+use serde_json::{Value as Json, json};
+
+const NAMES: Names = Names {
+    dataset: "vendor.log",
+    namespace: "vendor",
+    vendor: "Vendor",
+    product: "Vendor",
+    sourcetype: "vendor",
+    leef: ("Vendor", "Vendor"),
+};
+
+const ITEM: &[Field] = &[field!("name", Shape::Keyword), field!("parts", Shape::Positions(PART, 2))];
+const PART: &[Field] = &[field!("was", Shape::Keyword)];
+const FIELDS: &[Field] = &[
+    field!("word" => "the_word", Shape::Words(&[("member", "Member")])),
+    field!("large", Shape::Long),
+    field!("time", Shape::Time),
+    field!("items", Shape::Positions(ITEM, 3)),
+    field!("pairs", Shape::Keyed),
+    field!("maps", Shape::Maps),
+];
+const PLAIN: Table = Table { fields: FIELDS, ..Table::EMPTY };
+const WRAPPED: Table = Table {
+    layout: Some(&[
+        Part::Organisation { key: "owner", label: label!("owner_id"), around: ("", "") },
+        Part::Organisation { key: "owner", label: label!("link"), around: ("/of/", "/log") },
+        Part::Member(field!("large" => "number", Shape::Long)),
+        Part::Object(
+            label!("log"),
+            &[
+                Part::Constant(",\"version\":\"1.0\""),
+                Part::Of(label!("code"), |event| &event.outcome.code),
+                Part::Outcome(label!("ended"), ["GOOD", "BAD"]),
+                Part::Object(label!("properties"), &[Part::Record]),
+            ],
+        ),
+    ]),
+    interrupts_fail: true,
+    action: Some("Something"),
+    constants: ",\"cloud\":{\"provider\":\"vendor\"}",
+    ..PLAIN
+};
+
+fn write(
+    table: &'static Table,
+    record: &str,
+    ending: Ending,
+    organisation: Option<&str>,
+) -> (Json, Rendered) {
+    let mut tape = Tape::new();
+    let root = tape.cut(record.as_bytes()).unwrap();
+    let outcome = Outcome { result: ending, code: root.get("code").and_then(known), ..Outcome::default() };
+    let event = Event { record: Some(root), outcome, table, ..Event::default() };
+    let now = DateTime::from_timestamp(1_768_471_200, 0).unwrap();
+    let context = Context {
+        tenant: "acme",
+        organisation,
+        namespace: "acme",
+        names: &NAMES,
+        fetched: now,
+        ingested: now,
+        id: None,
+        original: false,
+        marks: Marks::default(),
+    };
+    let mut out = Vec::new();
+    let rendered = by_name("ecs").unwrap().render(&event, &context, &mut out).unwrap();
+    explain(by_name("ecs").unwrap(), &event, &context).unwrap();
+    (serde_json::from_slice(&out).unwrap(), rendered)
+}
+
+fn shaped(member: &str, value: &Json) -> (Json, u32) {
+    let (document, rendered) = write(&PLAIN, &json!({ member: value }).to_string(), Ending::Unknown, None);
+    let name = if member == "word" { "the_word" } else { member };
+    (document["vendor"][name].clone(), rendered.drift)
+}
+
+#[test]
+fn a_word_is_the_one_that_content_compares_with() {
+    for (value, want) in [
+        (json!("member"), json!("Member")),
+        (json!("guest"), json!("guest")),
+        (json!(["member", 7, { "a": 1 }, null]), json!(["Member", "7", "{\"a\":1}"])),
+        (json!(true), json!("true")),
+        (json!(""), Json::Null),
+    ] {
+        assert_eq!(shaped("word", &value).0, want, "{value}");
+    }
+}
+
+#[test]
+fn a_long_number_has_64_bits_and_a_time_is_one_that_any_store_reads() {
+    assert_eq!(shaped("large", &json!(4_294_967_295_u64)), (json!(4_294_967_295_u64), 0));
+    assert_eq!(shaped("large", &json!("12")), (json!(12), 0));
+    assert_eq!(shaped("large", &json!(1.5)), (Json::Null, 1));
+    for (value, want, drift) in [
+        (json!("2026-01-15T10:00:00.1234567+00:00"), json!("2026-01-15T10:00:00.1234567+00:00"), 0),
+        (json!("2026-01-15T5:00:00Z"), json!("2026-01-15T05:00:00.000Z"), 0),
+        (json!("2026-01-15 10:00:00"), json!("2026-01-15T10:00:00.000Z"), 0),
+        (json!(""), Json::Null, 0),
+        (json!("yesterday"), Json::Null, 1),
+        (json!(7), Json::Null, 1),
+    ] {
+        assert_eq!(shaped("time", &value), (want, drift), "{value}");
+    }
+}
+
+#[test]
+fn positions_are_keys_and_the_last_one_holds_what_is_beyond() {
+    let item = |name: &str| json!({ "name": name });
+    assert_eq!(
+        shaped("items", &json!([item("a"), null, { "name": "b", "parts": [{ "was": "x" }] }])).0,
+        json!({ "0": item("a"), "2": { "name": "b", "parts": { "0": { "was": "x" } } } })
+    );
+    assert_eq!(
+        shaped("items", &json!([item("a"), item("b"), item("c"), item("d"), {}, item("e")])).0,
+        json!({ "0": item("a"), "1": item("b"), "2": [item("c"), item("d"), item("e")] })
+    );
+    assert_eq!(shaped("items", &item("a")), (json!({ "0": item("a") }), 1));
+    assert_eq!(shaped("items", &json!(["a", 7, item("c")])), (json!({ "2": item("c") }), 2));
+    assert_eq!(shaped("items", &json!("a")), (Json::Null, 1));
+    assert_eq!(shaped("items", &json!([[], [], [], []])), (Json::Null, 4));
+}
+
+#[test]
+fn pairs_become_an_object_and_none_is_lost() {
+    let pair = |key: &str, value: Json| json!({ "key": key, "value": value });
+    assert_eq!(
+        shaped("pairs", &json!([pair("A, b.c", json!("x")), pair("n", json!(1)), pair("z", Json::Null)])),
+        (json!({ "A, b.c": "x", "n": 1, "z": "" }), 0)
+    );
+    assert_eq!(
+        shaped(
+            "pairs",
+            &json!([
+                pair("a", json!("x")),
+                pair("b", json!(1)),
+                pair("a", json!("y")),
+                pair("a", Json::Null)
+            ])
+        )
+        .0,
+        json!({ "a": ["x", "y"], "b": 1 })
+    );
+    for odd in [
+        json!([{ "key": "a\\b", "value": "x" }]),
+        json!([{ "key": "a", "value": "x", "more": true }]),
+        json!([pair("a", json!("x")), { "key": 7, "value": "y" }]),
+    ] {
+        assert_eq!(shaped("pairs", &odd).0, odd, "kept as it is");
+    }
+    assert_eq!(shaped("pairs", &json!([pair("a", json!("x")), "y"])).1, 1);
+}
+
+#[test]
+fn maps_are_objects_whatever_was_said() {
+    for (value, want, drift) in [
+        (json!([{ "Key": "a", "Value": [1] }]), json!([{ "Key": "a", "Value": [1] }]), 0),
+        (json!("[{\"Key\":\"a\",\"Value\":null}]"), json!([{ "Key": "a" }]), 0),
+        (json!("{\"a\":1}"), json!({ "a": 1 }), 0),
+        (json!("no JSON"), json!({ "value": "no JSON" }), 1),
+        (json!("[1,"), json!({ "value": "[1," }), 1),
+        (json!(["a", [2], {}]), json!([{ "value": "a" }, { "value": [2] }]), 2),
+        (json!(["[{\"a\":1}]", "{\"a\":1}"]), json!([{ "value": [{ "a": 1 }] }, { "a": 1 }]), 1),
+        (json!(7), json!({ "value": 7 }), 1),
+        (json!([]), Json::Null, 0),
+        (json!("[]"), Json::Null, 0),
+        (json!(""), Json::Null, 0),
+    ] {
+        assert_eq!(shaped("maps", &value), (want, drift), "{value}");
+    }
+}
+
+#[test]
+fn an_envelope_is_written_around_the_record() {
+    let record = r#"{"large":7,"code":"c1","items":[{"name":"a"}]}"#;
+    let (document, _) = write(&WRAPPED, record, Ending::Challenge, Some("org \"1\""));
+    let properties = json!({ "large": 7, "items": { "0": { "name": "a" } }, "code": "c1" });
+    assert_eq!(
+        document["vendor"],
+        json!({
+            "owner_id": "org \"1\"", "link": "/of/org \"1\"/log", "number": 7,
+            "log": { "version": "1.0", "code": "c1", "ended": "BAD", "properties": properties },
+        })
+    );
+    assert_eq!(document["event"]["outcome"], "failure", "as its content has it");
+    assert_eq!(document["event"]["action"], "Something");
+    assert_eq!(document["cloud"]["provider"], "vendor");
+    assert_eq!(document["organization"]["id"], "org \"1\"");
+
+    let (document, _) = write(&WRAPPED, r#"{"owner":"of the record"}"#, Ending::Success, None);
+    assert_eq!(document["vendor"]["link"], "/of/of the record/log");
+    assert_eq!(document["vendor"]["log"]["ended"], "GOOD");
+    let (document, _) = write(&WRAPPED, "{}", Ending::Unknown, None);
+    assert_eq!(document["vendor"], json!({ "log": { "version": "1.0" } }));
+
+    let (document, _) = write(&PLAIN, record, Ending::Challenge, None);
+    assert_eq!(document["event"]["outcome"], "unknown");
+}
