@@ -173,6 +173,10 @@ impl Connector for Duo {
         STREAMS
     }
 
+    fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
+        vec![&fields::RECORD]
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
     }

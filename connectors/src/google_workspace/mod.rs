@@ -99,6 +99,10 @@ impl Connector for GoogleWorkspace {
         STREAMS
     }
 
+    fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
+        vec![&fields::ACTIVITY, &fields::ALERT]
+    }
+
     fn stream(&self, name: &str) -> Option<&'static Stream> {
         streams::find(name)
     }

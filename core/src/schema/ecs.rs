@@ -30,7 +30,7 @@ impl Schema for Ecs {
             id,
             time,
             // `@timestamp` says the same.
-            written: _,
+            written,
             // Kept in the namespace.
             span: _,
             kind,
@@ -71,6 +71,7 @@ impl Schema for Ecs {
         out.begin(raw);
         let document = out.open("");
         out.put(",\"@timestamp\":");
+        out.note_text(written.as_ref());
         if let Some(time) = time {
             write_time(*time, out.buf);
         } else {
@@ -96,8 +97,10 @@ impl Schema for Ecs {
         }
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
-        let Outcome { result, word: _, reason, code: _ } = outcome;
-        out.put(",\"outcome\":\"");
+        let Outcome { result, word, reason, code } = outcome;
+        out.put(",\"outcome\":");
+        out.note_text(word.as_ref().or(code.as_ref()));
+        out.put("\"");
         out.put(match Told::of(*result, table) {
             Told::Success => "success\"",
             Told::Failure => "failure\"",
