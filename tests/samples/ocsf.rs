@@ -175,6 +175,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ("status_detail", "`Other.` is what every success has there"),
     ("action", "policies being satisfied is no decision of one"),
     ("disposition", "policies being satisfied is no decision of one"),
+    ("auth_factors", "that a method is named does not prove that it was used"),
     ("is_mfa", "that a method is named does not prove that it was used"),
     ("logon_type", "a sign-in of a person comes over the network"),
     ("class", "a role or an application that is granted is access; theirs is the plain entity"),

@@ -79,7 +79,7 @@ impl Schema for Leef {
         } = context;
         out.begin(record.map(|record| record.record()).unwrap_or_default());
         let Kind { action, class, activity: _, categories: _, types: _, alert: _ } = kind;
-        let Outcome { result, word, reason, code } = outcome;
+        let Outcome { result, word, reason, detail: _, code } = outcome;
 
         header(out, names.leef);
         match action {

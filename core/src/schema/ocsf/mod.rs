@@ -236,7 +236,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
     }
 
     fn outcome(&mut self, outcome: &Outcome<'r>) {
-        let Outcome { result, word, reason, code } = outcome;
+        let Outcome { result, word, reason, detail, code } = outcome;
         let said = word.as_ref().and_then(Text::as_plain).unwrap_or_default();
         let ((mut id, mut caption), mut fallback) = words::status(*result);
         let mut known = true;
@@ -257,7 +257,14 @@ impl<'r> Document<'_, '_, '_, 'r> {
             self.out.mark(word.as_ref());
         }
         self.out.text(",\"status_code\":", code);
-        self.out.text(",\"status_detail\":", reason);
+        match (reason, detail) {
+            (Some(first), Some(second)) => {
+                self.out.put(",\"status_detail\":");
+                self.joined([first, second].into_iter(), " ");
+                self.out.mark(Some(first));
+            }
+            _ => self.out.text(",\"status_detail\":", if reason.is_some() { reason } else { detail }),
+        }
     }
 
     /// The vendor's sentence, or who did what.
