@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod common;
+#[path = "samples/ocsf.rs"]
+mod ocsf;
 mod real;
 
 use common::{Stage, json, text};

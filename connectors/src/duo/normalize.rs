@@ -101,6 +101,7 @@ pub fn normalize<'r>(
 /// The authentication log, and the record inside an event of Trust Monitor.
 fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     let mut word = None;
+    let mut phone = Account::default();
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("event_type") => event.kind.action = known(value),
@@ -114,6 +115,13 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
                 event.app.name = value.get("name").and_then(known);
             }
             Some("access_device") => access_device(value, event),
+            Some("auth_device") => {
+                phone = Account {
+                    id: value.get("key").and_then(known),
+                    name: value.get("name").and_then(known),
+                    ..Account::default()
+                };
+            }
             Some("adaptive_trust_assessments") => trust(value, event),
             _ => {}
         }
@@ -137,6 +145,7 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         event.mfa.performed = None;
     }
     event.mfa.word = word;
+    event.mfa.device = phone;
 }
 
 fn user<'r>(value: Value<'_, 'r>, actor: &mut Actor<'r>) {

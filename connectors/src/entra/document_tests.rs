@@ -614,7 +614,7 @@ proptest! {
         prop_assert_eq!(document["tags"].to_string().contains("tidegate_cut"), rendered.cut > 0);
         document["event"].as_object_mut().unwrap().remove("original");
         typed_as_the_store_has_it(&store(), &document, "", &mut BTreeSet::new());
-        for schema in schema::ALL {
+        for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
             let mut out = Vec::new();
             with_event(stream, bytes.as_bytes(), |event| schema.render(event, &context, &mut out)).unwrap();
             crate::testing::strict(std::str::from_utf8(&out).unwrap());

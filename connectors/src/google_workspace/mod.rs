@@ -104,7 +104,11 @@ impl Connector for GoogleWorkspace {
     fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
         STREAMS
             .iter()
-            .map(|stream| if stream.name == streams::ALERTS { &fields::ALERT } else { fields::of(stream.name) })
+            .map(
+                |stream| {
+                    if stream.name == streams::ALERTS { &fields::ALERT } else { fields::of(stream.name) }
+                },
+            )
             .collect()
     }
 

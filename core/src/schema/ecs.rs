@@ -101,7 +101,8 @@ impl Schema for Ecs {
         out.text(",\"provider\":", log);
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
-        let Outcome { result, word, reason, code } = outcome;
+        // The second sentence is the message too.
+        let Outcome { result, word, reason, detail: _, code } = outcome;
         out.put(",\"outcome\":");
         out.note_text(word.as_ref().or(code.as_ref()));
         out.put("\"");
