@@ -292,8 +292,11 @@ async fn a_stream_that_runs_becomes_settled_and_stays_so_while_it_goes_on() {
     let told = || {
         let asked = coverage::Args { tenant: Vec::new(), from: None, to: None, json: false };
         let (_, lines) = coverage::lines(&rig.world, &rig.config, &asked);
-        let (_, doing) =
-            status::lines(&rig.world, &rig.config, &status::Args { tenant: Vec::new(), json: false });
+        let (_, doing) = status::lines(
+            &rig.world,
+            &rig.config,
+            &status::Args { tenant: Vec::new(), json: false, drift: None },
+        );
         (lines.join("\n"), doing.join("\n"))
     };
     rig.run(Duration::from_secs(1_800)).await;

@@ -9,13 +9,19 @@ mod books;
 use books::{Books, TENANT, at, now, part, rows};
 use chrono::TimeDelta;
 use serde_json::Value;
+use std::time::Duration;
 use tidegate::cli::status::{Args, lines};
 use tidegate::serve::{Boards, metrics};
+use tidegate::world::World;
 use tidegate_core::board::Board;
+use tidegate_core::clock::Clock;
 use tidegate_core::collect::feed;
 use tidegate_core::collect::window::Memo;
 use tidegate_core::fault::{Fault, FaultKind};
-use tidegate_core::journal::{Change, Grade, Interval, Lane, QuotaRow, Work};
+use tidegate_core::journal::{
+    Change, FileJournal, Grade, Interval, Journal as _, Key, Lane, NewPage, NewRecord, OpenOptions, QuotaRow,
+    Work,
+};
 
 fn status(changes: Vec<Change>) -> (String, Value) {
     status_of(TENANT, changes)
@@ -24,7 +30,8 @@ fn status(changes: Vec<Change>) -> (String, Value) {
 fn status_of(tenant: &str, changes: Vec<Change>) -> (String, Value) {
     let books = Books::new(tenant, changes);
     let shown = |json| {
-        let (code, lines) = lines(&books.world, &books.config, &Args { tenant: Vec::new(), json });
+        let (code, lines) =
+            lines(&books.world, &books.config, &Args { tenant: Vec::new(), json, drift: None });
         assert_eq!(code, 0);
         lines.join("\n")
     };
@@ -305,4 +312,66 @@ async fn metrics_tell_a_quiet_stream_from_a_broken_one() {
     assert_eq!((value("fault", "login"), value("fault", "admin")), (None, Some(1)), "{said}");
     assert!(said.contains("stream=\"admin\",kind=\"permission\"} 1"), "{said}");
     assert!(said.contains("# TYPE tidegate_stream_last_page_seconds gauge"), "{said}");
+}
+
+/// What the vendor sends beyond our tables is found by mapping again what is kept.
+#[test]
+fn drift_names_what_no_table_expects_by_its_path_and_how_often_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipeline.toml");
+    let text = format!(
+        "[journal]\ndir = \"{0}/journal\"\n[tenant.acme.source.okta]\nconnector = \"okta\"\n\
+         url = \"https://acme.okta.com\"\nauth = {{ token = \"env:T\" }}\n[sink.files]\nkind = \"file\"\ndir = \"{0}/out\"\n",
+        dir.path().display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let mut world = World::new(&[]);
+    world.clock = Clock::starting_at(now());
+    let config =
+        tidegate::config::load(&path, std::iter::empty(), tidegate_connectors::ALL, tidegate_sinks::ALL)
+            .unwrap();
+    let page = |hours: i64, id: u128, bytes: &'static str| {
+        let key = Key { hour: at(hours).timestamp().div_euclid(3600), id, meaning: 1 };
+        Change::Page(NewPage {
+            source: "okta".to_owned(),
+            stream: "system_log".to_owned(),
+            lane: Lane::Live,
+            at: at(hours),
+            records: vec![NewRecord { bytes: bytes.into(), key, occurrence: 0, late: false }],
+            immutable: true,
+            reread: false,
+        })
+    };
+    let known = r#"{"uuid":"a","published":"2026-05-31T10:00:00.123Z","eventType":"user.session.start"}"#;
+    let odd = r#"{"uuid":"b","published":"2026-05-31T10:00:00.123Z","novelty":{"a":1},"target":[{"id":"x","novel":"y"},{"id":"z","novel":2}],"securityContext":{"isProxy":"perhaps"}}"#;
+    let journal =
+        FileJournal::open(dir.path().join("journal/acme"), OpenOptions::new("test", now())).unwrap();
+    journal.commit(&[page(50, 1, odd), page(5, 2, known), page(4, 3, odd), page(3, 4, odd)]).unwrap();
+    drop(journal);
+    let shown = |hours: u64, json| {
+        let drift = Some(Duration::from_secs(hours * 3600));
+        let (code, lines) = lines(&world, &config, &Args { tenant: Vec::new(), json, drift });
+        assert_eq!(code, 0);
+        lines.join("\n")
+    };
+    let told: Value = serde_json::from_str(&shown(24, true)).unwrap();
+    assert_eq!(told["acme"]["records"], 3);
+    let rows: Vec<String> = told["acme"]["streams"]["okta/system_log"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| format!("{} {} {}", row["path"].as_str().unwrap(), row["count"], row["types"]))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            r#"novelty 2 {"object":2}"#,
+            r#"securityContext.isProxy 2 {"string":2}"#,
+            r#"target[].novel 4 {"number":2,"string":2}"#,
+        ]
+    );
+    assert!(shown(72, false).contains("4 records since"), "{}", shown(72, false));
+    let text = shown(24, false);
+    assert!(text.contains("target[].novel           number|string  4  last 05-31 21:00Z"), "{text}");
+    assert!(shown(1, false).ends_with("nothing in them is unexpected"), "{}", shown(1, false));
 }

@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod dead_letters;
 #[cfg(feature = "simulator")]
 pub mod demo;
+pub mod drift;
 pub mod explain;
 pub mod init;
 pub mod manage;

@@ -1,13 +1,14 @@
 //! `tidegate status`: what each tenant's sources and sinks are doing, read beside a running process, from the journals
 //! alone.
 
-use super::Shown;
 use super::standing::{self, Standing, standings};
 use super::text::{moment, span, table, thousands};
+use super::{Shown, drift};
 use crate::config::{Config, Tenant};
 use crate::world::{World, journal_dir};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tidegate_core::journal::{JournalError, Range, Reader, Span, State, StoredPage};
 
 /// Bytes of records read at a time while counting what is not delivered yet.
@@ -21,6 +22,10 @@ pub struct Args {
     /// Prints one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Shows what vendors send that no table expects, by its path in the record: maps the records again that were fetched in
+    /// this time
+    #[arg(long, value_name = "AGE", num_args = 0..=1, default_missing_value = "24h", value_parser = super::duration)]
+    pub drift: Option<Duration>,
 }
 
 /// What a sink still lacks.
@@ -110,6 +115,16 @@ pub fn run(world: &World, config: &Config, args: &Args) -> u8 {
 /// The exit code, and what goes to standard output.
 pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
     let now = world.clock.now();
+    if let Some(age) = args.drift {
+        let since = drift::since(now, age);
+        return super::of_each(config, &args.tenant, args.json, |name, tenant| {
+            let looked = match drift::look(config, name, tenant, since) {
+                Err(error) if super::no_journal(&error) => drift::Drift::default(),
+                looked => looked?,
+            };
+            Ok(if args.json { Shown::Json(looked.json()) } else { Shown::Lines(looked.text(name, now)) })
+        });
+    }
     super::of_each(config, &args.tenant, args.json, |name, tenant| {
         let looked = match look(config, name, tenant, now) {
             Err(error) if super::no_journal(&error) => None,

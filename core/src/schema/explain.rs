@@ -1,5 +1,6 @@
 //! What a person asks of a document: where each field came from, and what of the record is not in it.
 
+use super::ecs::Ecs;
 use super::{Context, Schema, Writer, leef};
 use crate::event::{Event, Field, Shape, Table, is_ip};
 use crate::json::{Kind, Tape, Value};
@@ -65,6 +66,43 @@ pub fn explain(
         });
     }
     Ok(lines)
+}
+
+/// The record's values that no table expected, or not of this type: where they stand (`[]` for any place in a list), and
+/// their JSON type.
+///
+/// # Errors
+/// As [`Schema::render`].
+pub fn drift(
+    event: &Event<'_>,
+    context: &Context<'_>,
+) -> Result<Vec<(String, &'static str)>, NormalizeError> {
+    let (mut bytes, mut notes) = (Vec::new(), Vec::new());
+    let mut writer = Writer::noting(&mut bytes, &mut notes);
+    Ecs.write(event, context, &mut writer)?;
+    let offsets = std::mem::take(&mut writer.odd);
+    let Some(record) = event.record else { return Ok(Vec::new()) };
+    let kind = |offset: usize| match record.record().as_bytes().get(offset) {
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        _ => "number",
+    };
+    Ok(offsets.into_iter().map(|offset| (anywhere(&record.path_of(offset)), kind(offset))).collect())
+}
+
+/// `a[3].b` as `a[].b`.
+fn anywhere(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    let mut inside = false;
+    for letter in path.chars() {
+        inside = (inside && letter != ']') || letter == '[';
+        if !inside || letter == '[' {
+            out.push(letter);
+        }
+    }
+    out
 }
 
 /// A value of the record that stands nowhere in the document, and why.

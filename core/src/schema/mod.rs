@@ -54,7 +54,7 @@ pub trait Schema: Sync {
     ) -> Result<Rendered, NormalizeError>;
 }
 
-pub use explain::{Absent, Explained, absent, explain};
+pub use explain::{Absent, Explained, absent, drift, explain};
 pub use writer::Writer;
 
 /// All schemas.

@@ -66,7 +66,7 @@ impl Writer<'_> {
     /// What a table has no place for, or none of its type: counted, and put aside if the table keeps such.
     #[cold]
     pub(super) fn odd(&mut self, name: &str, value: Value<'_, '_>) {
-        self.drift += 1;
+        self.drifted(value);
         self.put_by(name, value);
     }
 
@@ -277,7 +277,7 @@ impl Writer<'_> {
             }
             (Shape::Keyword | Shape::Text | Shape::Words(_), kind) => {
                 if matches!(kind, Kind::Array | Kind::Object) && matches!(field.shape, Shape::Keyword) {
-                    self.drift += 1;
+                    self.drifted(value);
                 }
                 let open = self.open(field.label);
                 if !self.keyword(value) {
@@ -428,13 +428,15 @@ impl Writer<'_> {
             }
             // One where several were expected.
             (Shape::List(fields) | Shape::FlatList(fields), Kind::Object) => {
-                self.drift += 1;
+                self.drifted(value);
                 let open = self.open(field.label);
                 self.element(fields, value, risk, depth);
                 self.close_array(open);
             }
             (Shape::Positions(fields, most), Kind::Array | Kind::Object) => {
-                self.drift += u32::from(value.kind() == Kind::Object);
+                if value.kind() == Kind::Object {
+                    self.drifted(value);
+                }
                 let open = self.open(field.label);
                 self.positions(fields, most, value, risk, depth + 1);
                 self.close(open);
@@ -583,7 +585,9 @@ impl Writer<'_> {
                 self.object(fields, Some(element), risk, depth + 1);
                 self.close(open);
             } else {
-                self.drift += u32::from(!element.is_null());
+                if !element.is_null() {
+                    self.drifted(element);
+                }
                 self.cut_label(open);
             }
         }
@@ -646,7 +650,7 @@ impl Writer<'_> {
                     // No list of lists, whether it is one or text of one.
                     if self.buf.get(at + 1) == Some(&b'[') {
                         self.cut_back(at);
-                        self.drift = drift;
+                        self.forget_drift(drift);
                         self.put(",");
                         written = self.lone(element, depth);
                     }
@@ -681,7 +685,7 @@ impl Writer<'_> {
         let at = self.len();
         self.put(",\"value\":");
         if self.flat(value, depth + 1) {
-            self.drift += 1;
+            self.drifted(value);
         } else {
             self.cut_back(at);
         }
@@ -804,7 +808,7 @@ impl Writer<'_> {
         if self.keeps {
             return self.odd(&decoded, value);
         }
-        self.drift += 1;
+        self.drifted(value);
         let name = snake(&decoded);
         if name.is_empty() {
             return;
@@ -840,7 +844,7 @@ impl Writer<'_> {
                     if !member.is_null() {
                         let before = self.drift;
                         self.unknown(&[], value, &key, member, depth + 1);
-                        self.drift = before;
+                        self.forget_drift(before);
                     }
                 }
                 self.close(open)

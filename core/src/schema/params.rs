@@ -182,7 +182,9 @@ impl Writer<'_> {
             self.odd("parameter", parameter);
             return None;
         }
-        self.drift += u32::from(typed);
+        if typed {
+            self.drifted(value);
+        }
         Some(Slot { path, param: None, value })
     }
 }

@@ -27,6 +27,8 @@ pub struct Writer<'b> {
     /// Where the record lies.
     record: (usize, usize),
     pub(super) drift: u32,
+    /// Where what drifted stands in the record, one each, while notes are taken.
+    pub(super) odd: Vec<usize>,
     pub(super) cut: u32,
     /// Whether what does not fit is put aside; set by the table.
     pub(super) keeps: bool,
@@ -94,6 +96,7 @@ impl<'b> Writer<'b> {
             copied: None,
             record: (0, 0),
             drift: 0,
+            odd: Vec::new(),
             cut: 0,
             keeps: false,
             by_name: false,
@@ -150,6 +153,21 @@ impl<'b> Writer<'b> {
                 notes.push((self.buf.len(), offset));
             }
         }
+    }
+
+    /// Counts a value that the table did not expect, or not of this type; with notes, also where it stands.
+    #[cold]
+    pub(super) fn drifted(&mut self, value: Value<'_, '_>) {
+        self.drift += 1;
+        if self.notes.is_some() {
+            self.odd.push(self.offset_of(value.raw()).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// Counts no more than so many.
+    pub(super) fn forget_drift(&mut self, to: u32) {
+        self.drift = to;
+        self.odd.truncate(usize::try_from(to).unwrap_or(usize::MAX));
     }
 
     /// As [`Writer::note`], for what is made of a text.

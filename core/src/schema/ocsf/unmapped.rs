@@ -66,7 +66,9 @@ impl Rest<'_, '_, '_> {
                 Some(_) => &[],
                 None => {
                     // Below what the table knows, nothing is unknown.
-                    self.out.drift += u32::from(depth == 0 || !fields.is_empty());
+                    if depth == 0 || !fields.is_empty() {
+                        self.out.drifted(member);
+                    }
                     &[]
                 }
             };
