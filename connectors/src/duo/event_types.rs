@@ -107,11 +107,14 @@ pub fn find(action: &str) -> Meaning {
         "bypass_create" => BYPASS,
         "bypass_view" => Meaning { types: Types::USER.with(Types::INFO), ..BYPASS },
         "bypass_delete" => user(Activity::Update, Types::CHANGE),
+        // The last but one is Duo's own spelling, in the activity log.
         "admin_activate_duo_push"
         | "admin_reactivates_duo_push"
-        // Duo's own spelling, in the activity log.
         | "admin_rectivates_duo_push"
-        | "admin_self_activate" => factor(Activity::FactorEnable, Deed::Enroll, Some(Factor::Push)),
+        | "admin_self_activate" => Meaning {
+            types: Types::ADMIN.with(Types::CHANGE),
+            ..factor(Activity::FactorEnable, Deed::Enroll, Some(Factor::Push))
+        },
         "deregister_devices" => factor(Activity::FactorDisable, Deed::Remove, None),
         "o2fa_user_provisioned" | "o2fa_user_reenrolled" => {
             factor(Activity::FactorEnable, Deed::Enroll, None)
@@ -120,7 +123,9 @@ pub fn find(action: &str) -> Meaning {
         "admin_reset_password" | "admin_send_reset_password_email" => {
             admin(Activity::PasswordReset, Types::CHANGE)
         }
-        "admin_single_sign_on_update" | "admin_factor_restrictions" | "admin_factor_restrictions_update"
+        "admin_single_sign_on_update"
+        | "admin_factor_restrictions"
+        | "admin_factor_restrictions_update"
         | "update_admin_factor_restrictions" => entity(Activity::Update, Types::CHANGE),
         "integration_skey_view" | "integration_skey_bulk_view" => entity(Activity::Read, Types::ACCESS),
         _ => by_family(action),

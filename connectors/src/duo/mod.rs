@@ -15,6 +15,9 @@ mod units;
 mod collection_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+mod ecs_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests;
 
 use crate::settings;
@@ -174,7 +177,7 @@ impl Connector for Duo {
     }
 
     fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
-        vec![&fields::RECORD]
+        STREAMS.iter().map(|stream| fields::of(stream.name)).collect()
     }
 
     fn schema(&self) -> schemars::Schema {

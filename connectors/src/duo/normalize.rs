@@ -3,13 +3,13 @@
 //! No member is taken for granted, whatever its type: what does not fit reads as absent.
 
 use super::event_types::{self, Meaning};
-use super::fields::RECORD;
+use super::fields;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
-    Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, integer, is_email, is_ip, known,
-    parse_time, text, truth, word,
+    Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer, is_email,
+    is_ip, known, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Tape, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -79,7 +79,7 @@ pub fn normalize<'r>(
     };
     let mut event = Event {
         record: Some(record),
-        table: &RECORD,
+        table: fields::of(stream),
         time: time(stream, record),
         written: record.get(written).or_else(|| record.get("timestamp")).and_then(word),
         ..Event::default()
@@ -127,10 +127,16 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         }
     }
     let enrollment = event.kind.action.as_ref().is_some_and(|action| *action == "enrollment");
+    // Elastic's integration calls both `authentication` and `info`.
     let (class, activity, categories, types) = if enrollment {
-        (Class::Account, Activity::FactorEnable, Categories::IAM, Types::USER.with(Types::CHANGE))
+        (
+            Class::Account,
+            Activity::FactorEnable,
+            Categories::IAM.with(Categories::AUTHENTICATION),
+            Types::USER.with(Types::CHANGE).with(Types::INFO),
+        )
     } else {
-        (Class::Authentication, Activity::Logon, Categories::AUTHENTICATION, Types::START)
+        (Class::Authentication, Activity::Logon, Categories::AUTHENTICATION, Types::START.with(Types::INFO))
     };
     event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert: false };
     verdict(&mut event.outcome, &mut event.mfa, word.as_ref().and_then(Text::as_plain));
@@ -148,6 +154,9 @@ fn user<'r>(value: Value<'_, 'r>, actor: &mut Actor<'r>) {
     if actor.account.id.is_some() || actor.account.name.is_some() {
         actor.kind = ActorKind::User;
     }
+    let groups = value.get("groups");
+    let several = groups.iter().flat_map(Value::elements);
+    actor.groups = several.chain(groups).filter_map(known).collect();
 }
 
 fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
@@ -163,7 +172,10 @@ fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                     ..Geo::default()
                 };
             }
-            Some("hostname") => event.device.name = known(value),
+            Some("hostname") => {
+                event.device.name = known(value);
+                event.source.domain.clone_from(&event.device.name);
+            }
             Some("epkey") => event.device.id = known(value),
             Some("os") => {
                 event.device.os = known(value);
@@ -171,30 +183,25 @@ fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             }
             Some("os_version") => event.device.os_version = known(value),
             Some("browser") => event.agent.browser = known(value),
+            Some("browser_version") => event.agent.version = known(value),
             _ => {}
         }
     }
+    // As Elastic's integration has it: an address is a name too, beside the number.
+    if event.source.address.is_none() {
+        event.source.address.clone_from(&event.source.domain);
+    }
 }
 
-/// `ip` is text, or in the activity log an object around it; and not always an address: `192.0.2.1:443`, `0.0.0.0`, or a name.
+/// `ip` is text, or in the activity log an object around it; and not always an address: it may have a port, be `0.0.0.0`, or
+/// a name.
 fn address<'r>(value: Value<'_, 'r>, source: &mut Network<'r>) {
     let Some(text) = known(value.get("address").unwrap_or(value)) else { return };
-    if is_ip(&text) {
-        if !matches!(text.as_plain(), Some("0.0.0.0" | "::")) {
-            source.ip = Some(text);
-        }
-        return;
+    match address_and_port(&text) {
+        Some((ip, _)) if matches!(ip.as_plain(), Some("0.0.0.0" | "::")) => {}
+        Some((ip, port)) => (source.ip, source.port) = (Some(ip), port),
+        None => source.address = Some(text),
     }
-    let parts = text.as_slice().and_then(|text| text.rsplit_once(':'));
-    if let Some((host, port)) = parts
-        && let Ok(port) = port.parse()
-        && let host = Text::piece(host.trim_start_matches('[').trim_end_matches(']'))
-        && is_ip(&host)
-    {
-        (source.ip, source.port) = (Some(host), Some(port));
-        return;
-    }
-    source.address = Some(text);
 }
 
 /// Duo's models: a low level of trust is a risk, which the word alone would turn round.
@@ -299,6 +306,7 @@ fn activity<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("activity_id") => event.id = known(value),
+            Some("akey") => event.organization = known(value),
             // Documented as text, seen as an object around it.
             Some("action") => event.kind.action = value.get("name").map_or_else(|| known(value), known),
             Some("actor") => {
@@ -316,7 +324,7 @@ fn activity<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
                 event.app.name = value.get("name").and_then(known);
             }
             Some("access_device") => access_device(value, event),
-            Some("outcome") => event.outcome.word = value.get("result").and_then(known),
+            Some("outcome") => event.outcome.word = known(value.get("result").unwrap_or(value)),
             _ => {}
         }
     }
@@ -479,7 +487,15 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         event.targets.push(Target { kind, word: None, account });
     }
     if let Some(description) = record.get("description") {
-        described(description, |object| description_of(object, &action, event));
+        let mut opened = false;
+        described(description, |object| {
+            opened = true;
+            description_of(object, &action, event);
+        });
+        if !opened && let Some(words) = known(description) {
+            event.outcome.reason = Some(words.clone());
+            event.message = Some(words);
+        }
     }
 }
 
@@ -489,9 +505,8 @@ fn described(value: Value<'_, '_>, show: impl FnOnce(Value<'_, '_>)) {
         return show(value);
     }
     let Some(text) = value.as_text() else { return };
-    let decoded = text.decode();
-    if decoded.starts_with('{')
-        && let Ok(object) = Tape::new().cut(decoded.as_bytes())
+    if let Ok(object) = Tape::new().cut(text.decode().as_bytes())
+        && object.kind() == Json::Object
     {
         show(object);
     }
@@ -504,6 +519,17 @@ fn description_of(object: Value<'_, '_>, action: &str, event: &mut Event<'_>) {
         address => event.source.address = address,
     }
     event.agent.original = get("user_agent");
+    if let Some(email) = get("email").filter(is_email) {
+        // Administrators who sign in or set themselves up tell their own address, others that of whom they work on.
+        let family = action.split('_').next().unwrap_or_default();
+        if matches!(action, "admin_login" | "admin_login_error" | "admin_2fa_error" | "admin_self_activate") {
+            event.actor.account.email = Some(email);
+        } else if matches!(family, "user" | "admin")
+            && let Some(target) = event.targets.iter_mut().find(|target| target.kind == TargetKind::User)
+        {
+            target.account.email = Some(email);
+        }
+    }
     event.device.name = get("hostname");
     if let Some(error) = get("error") {
         event.outcome.reason = Some(error);

@@ -40,7 +40,7 @@ fn plain(text: Option<&tidegate_core::json::Text<'_>>) -> Option<String> {
 }
 
 /// A sign-in with a push, approved.
-fn sign_in() -> Json {
+pub(super) fn sign_in() -> Json {
     json!({
         "access_device": {
             "browser": "Firefox", "browser_version": "141.0", "epkey": "EPEXAMPLE00000000001",
@@ -59,7 +59,7 @@ fn sign_in() -> Json {
 }
 
 /// The same with some members replaced.
-fn with(mut record: Json, members: Json) -> Json {
+pub(super) fn with(mut record: Json, members: Json) -> Json {
     for (name, value) in members.as_object().unwrap() {
         record[name] = value.clone();
     }

@@ -43,8 +43,9 @@ const fn access(activity: Activity) -> Meaning {
     meaning(Class::Access, activity, IAM, ADMIN_AND_CHANGE)
 }
 
+/// What administrators do is `iam` to existing content, whatever they do it to.
 const fn entity(activity: Activity, types: Types) -> Meaning {
-    meaning(Class::Entity, activity, CONFIG, types)
+    meaning(Class::Entity, activity, IAM.with(CONFIG), types)
 }
 
 const fn file(activity: Activity, types: Types) -> Meaning {
@@ -54,6 +55,8 @@ const fn file(activity: Activity, types: Types) -> Meaning {
 /// A verdict of Google's; also what every alert of the Alert Center is.
 pub(super) const FINDING: Meaning =
     Meaning { alert: true, ..meaning(Class::Detection, Activity::Create, INTRUSION, Types::INFO) };
+/// The same of a sign-in.
+const WARNING: Meaning = Meaning { categories: AUTH.with(INTRUSION), ..FINDING };
 const LOGON: Meaning = meaning(Class::Authentication, Activity::Logon, SESSION, Types::START);
 const LOGOFF: Meaning = meaning(Class::Authentication, Activity::Logoff, SESSION, Types::END);
 const STEP: Meaning = meaning(Class::Authentication, Activity::Preauth, AUTH, Types::INFO);
@@ -62,13 +65,19 @@ const JUDGED: Meaning = meaning(Class::AuthorizeSession, Activity::Other, SESSIO
 /// Google has locked somebody out, because of what it saw.
 const LOCKED_OUT: Meaning = Meaning {
     alert: true,
-    ..meaning(Class::Account, Activity::Disable, IAM.with(INTRUSION), USER_AND_CHANGE.with(Types::INFO))
+    ..meaning(
+        Class::Account,
+        Activity::Disable,
+        IAM.with(INTRUSION).with(AUTH),
+        USER_AND_CHANGE.with(Types::INFO),
+    )
 };
 const USER_CHANGE: Meaning = account(Activity::Update, USER_AND_CHANGE);
 const GROUP_CHANGE: Meaning = group(Activity::Update, GROUP_AND_CHANGE);
 const CONFIG_CHANGE: Meaning = entity(Activity::Update, Types::CHANGE);
 const MAIL: Meaning = meaning(Class::Other, Activity::Other, Categories::EMAIL, Types::INFO);
-const DEVICE: Meaning = meaning(Class::Entity, Activity::Update, Categories::HOST, Types::INFO);
+/// Rules look for a user's new device under `iam`.
+const DEVICE: Meaning = meaning(Class::Entity, Activity::Update, IAM.with(Categories::HOST), Types::INFO);
 const CALL: Meaning = meaning(Class::Api, Activity::Read, Categories::API, Types::ACCESS);
 const NOTHING: Meaning = meaning(Class::Other, Activity::Other, Categories::empty(), Types::empty());
 
@@ -80,8 +89,8 @@ pub fn find(application: &str, kind: &str, name: &str) -> Meaning {
         "saml" if name.starts_with("login_") => LOGON,
         "saml" => SIGN_IN,
         "token" => match name {
-            "authorize" => meaning(Class::Entity, Activity::Create, IAM, Types::CREATION),
-            "revoke" => meaning(Class::Entity, Activity::Delete, IAM, Types::DELETION),
+            "authorize" => meaning(Class::Entity, Activity::Create, IAM, Types::USER.with(Types::INFO)),
+            "revoke" => meaning(Class::Entity, Activity::Delete, IAM, Types::USER.with(Types::DELETION)),
             _ => CALL,
         },
         "admin" => admin(kind, name),
@@ -113,7 +122,9 @@ pub fn find(application: &str, kind: &str, name: &str) -> Meaning {
             _ => file(Activity::Read, Types::ACCESS),
         },
         "context_aware_access" => JUDGED,
-        "mobile" if name.contains("COMPROMISED") || name.contains("SUSPICIOUS") => FINDING,
+        "mobile" if name.contains("COMPROMISED") || name.contains("SUSPICIOUS") => {
+            Meaning { categories: DEVICE.categories.with(INTRUSION), ..FINDING }
+        }
         "mobile" => DEVICE,
         "gmail" => MAIL,
         _ => NOTHING,
@@ -126,7 +137,7 @@ fn sign_in(application: &str, name: &str) -> Meaning {
         "logout" => LOGOFF,
         "login_challenge" | "login_verification" => STEP,
         "risky_sensitive_action_allowed" | "risky_sensitive_action_blocked" => JUDGED,
-        "gov_attack_warning" | "user_signed_out_due_to_suspicious_session_cookie" => FINDING,
+        "gov_attack_warning" | "user_signed_out_due_to_suspicious_session_cookie" => WARNING,
         "2sv_enroll" | "titanium_enroll" | "passkey_enrolled" => {
             account(Activity::FactorEnable, USER_AND_CHANGE)
         }
@@ -141,7 +152,7 @@ fn sign_in(application: &str, name: &str) -> Meaning {
             Types::CHANGE.with(Types::INFO),
         ),
         "blocked_sender" => MAIL,
-        _ if name.starts_with("suspicious_") => FINDING,
+        _ if name.starts_with("suspicious_") => WARNING,
         _ if name.starts_with("account_disabled_") => LOCKED_OUT,
         _ if name.starts_with("recovery_") || application == "user_accounts" => USER_CHANGE,
         _ => SIGN_IN,
@@ -157,9 +168,10 @@ fn admin(kind: &str, name: &str) -> Meaning {
         "CHANGE_PASSWORD" | "CHANGE_PASSWORD_ON_NEXT_LOGIN" => {
             account(Activity::PasswordReset, USER_AND_CHANGE)
         }
-        "TURN_OFF_2_STEP_VERIFICATION" | "REVOKE_SECURITY_KEY" | "DELETE_2SV_SCRATCH_CODES" => {
+        "TURN_OFF_2_STEP_VERIFICATION" | "REVOKE_SECURITY_KEY" => {
             account(Activity::FactorDisable, USER_AND_CHANGE)
         }
+        "DELETE_2SV_SCRATCH_CODES" => account(Activity::FactorDisable, Types::USER.with(Types::DELETION)),
         "GENERATE_2SV_SCRATCH_CODES" => account(Activity::FactorEnable, USER_AND_CHANGE),
         "GRANT_ADMIN_PRIVILEGE" | "GRANT_DELEGATED_ADMIN_PRIVILEGES" | "ASSIGN_ROLE" => {
             access(Activity::Grant)
@@ -174,7 +186,7 @@ fn admin(kind: &str, name: &str) -> Meaning {
             "GROUP_SETTINGS" => GROUP_CHANGE,
             "DELEGATED_ADMIN_SETTINGS" => access(Activity::Update),
             _ if name.starts_with("CREATE_") || name.starts_with("ADD_") => {
-                entity(Activity::Create, Types::CREATION)
+                entity(Activity::Create, Types::CREATION.with(Types::CHANGE))
             }
             _ if name.starts_with("DELETE_") || name.starts_with("REMOVE_") => {
                 entity(Activity::Delete, Types::DELETION)

@@ -9,7 +9,9 @@ pub mod event_types;
 pub mod fields;
 mod mfa;
 pub mod normalize;
+mod params;
 mod refusal;
+pub mod rules;
 mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -100,7 +102,14 @@ impl Connector for GoogleWorkspace {
     }
 
     fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
-        vec![&fields::ACTIVITY, &fields::ALERT]
+        STREAMS
+            .iter()
+            .map(
+                |stream| {
+                    if stream.name == streams::ALERTS { &fields::ALERT } else { fields::of(stream.name) }
+                },
+            )
+            .collect()
     }
 
     fn stream(&self, name: &str) -> Option<&'static Stream> {

@@ -3,7 +3,7 @@
 //! No member is taken for granted, whatever its type: what does not fit reads as absent. An activity holds one event or
 //! several, each of which becomes one of ours; a name that nobody has heard of is an event like others.
 
-use super::fields::{ACTIVITY, ALERT};
+use super::fields::{self, ALERT};
 use super::{event_types, mfa};
 use chrono::{DateTime, Utc};
 use tidegate_core::event::{
@@ -73,7 +73,7 @@ pub fn activity<'r>(
     emit: &mut Emit<'_, 'r>,
 ) -> Result<(), NormalizeError> {
     object(record)?;
-    let mut event = Event { record: Some(record), table: &ACTIVITY, ..Event::default() };
+    let mut event = Event { record: Some(record), table: fields::of(application), ..Event::default() };
     let mut events = None;
     let mut agentic = false;
     for (key, value) in record.members() {
@@ -81,6 +81,8 @@ pub fn activity<'r>(
             Some("id") => {
                 event.id = value.get("uniqueQualifier").or_else(|| value.get("uniqQualifier")).and_then(word);
                 event.time = value.get("time").and_then(time);
+                event.log = value.get("applicationName").and_then(known);
+                event.organization = value.get("customerId").and_then(word);
                 event.written = value.get("time").and_then(word);
             }
             Some("actor") => actor(value, &mut event),
@@ -212,8 +214,10 @@ fn actor<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                     actor.account = Account { id, ..person(email) };
                 }
             }
-            // 21 digits: a name, never a number.
-            Some("profileId") => actor.account.id = value.as_text().and_then(|_| known(value)),
+            // 21 digits: a name, never a number; where it is written as one, its digits.
+            Some("profileId") => {
+                actor.account.id = known(value).or_else(|| value.as_number().map(Text::owned))
+            }
             Some("key") => key = known(value),
             Some("applicationInfo") => {
                 event.app.id = value.get("oauthClientId").and_then(known);
@@ -315,6 +319,8 @@ impl<'r> Found<'r> {
                 };
             }
             "login_challenge_status" => self.status = Some(one),
+            // Microseconds.
+            "login_timestamp" => event.span.began = integer(value).and_then(DateTime::from_timestamp_micros),
             "login_type" => event.session.protocol = Some(one),
             "is_suspicious" => event.risk.threat = truth(value),
             "login_failure_type" | "failure_type" => event.outcome.reason = Some(one),
@@ -323,15 +329,10 @@ impl<'r> Found<'r> {
                 to(TargetKind::User, person(one))
             }
             "member_id" if is_email(&one) => to(TargetKind::User, person(one)),
+            // As people: the part before the sign is the name.
             "GROUP_EMAIL" | "group_email" | "group_id" => {
-                to(
-                    TargetKind::Group,
-                    Account {
-                        email: Some(one.clone()).filter(is_email),
-                        full_name: Some(one),
-                        ..Account::default()
-                    },
-                );
+                let Account { name, email, domain, .. } = person(one);
+                to(TargetKind::Group, Account { full_name: name, email, domain, ..Account::default() });
             }
             "ROLE_NAME" | "PRIVILEGE_NAME" => to(TargetKind::Role, titled(one)),
             "APPLICATION_NAME" => to(TargetKind::App, titled(one)),
@@ -349,6 +350,7 @@ impl<'r> Found<'r> {
             "ip_address" if event.source.ip.is_none() => address(Some(one), event),
             "doc_id" => self.file.id = id(one).id,
             "doc_title" => self.file.full_name = Some(one),
+            "owner" => self.file.email = Some(one),
             "doc_type" => self.file_type = Some(one),
             "SETTING_NAME" | "info_setting" | "acl_permission" => self.setting = Some(one),
             "OLD_VALUE" | "old_value" => self.old = Some(one),
@@ -393,6 +395,7 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("alertId") => event.id = known(value),
+            Some("customerId") => event.organization = word(value),
             Some("createTime") => {
                 event.time = time(value);
                 event.written = word(value);

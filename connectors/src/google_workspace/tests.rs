@@ -2,6 +2,7 @@
 
 mod collection;
 mod documents;
+mod ecs;
 mod records;
 mod refusals;
 mod settings;

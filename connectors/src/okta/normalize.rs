@@ -157,7 +157,7 @@ fn actor<'r>(value: Value<'_, 'r>) -> Actor<'r> {
         Some(other) if other.contains("Client") || other.contains("App") => ActorKind::Service,
         _ => ActorKind::Unknown,
     };
-    Actor { kind, word, account, on_behalf_of: Account::default() }
+    Actor { kind, word, account, ..Actor::default() }
 }
 
 fn target_kind(word: &str) -> TargetKind {

@@ -9,6 +9,8 @@ pub struct Agent<'r> {
     pub original: Option<Text<'r>>,
     /// The vendor's word for the browser.
     pub browser: Option<Text<'r>>,
+    /// Its version.
+    pub version: Option<Text<'r>>,
     /// The vendor's word for the operating system.
     pub os: Option<Text<'r>>,
 }

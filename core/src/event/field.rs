@@ -20,6 +20,20 @@ pub struct Table {
     pub action: Option<&'static str>,
     /// Members that each ECS document has, ready to be written: `,"name":{…}`.
     pub constants: &'static str,
+    /// Existing content knows when what was found began, as `event.start`.
+    pub start: bool,
+    /// Existing content expects the actor's address and groups under `source.user` too.
+    pub source_user: bool,
+    /// Where the record has the actor's address: existing content looks for the empty one that an anonymous actor has, under
+    /// `source.user`.
+    pub anonymous: &'static [&'static str],
+    /// Under which name of the namespace the fields stand, ready to be written: `,"auth":`; empty: under none.
+    pub under: &'static str,
+    /// Members of the event's part, which stand beside the others.
+    pub part: &'static [Field],
+    /// Where, as `,"unmapped":`, one open map keeps what the table does not know and what does not fit its type, by its
+    /// path in the record. Empty: what is unknown is kept beside the others, what does not fit is left out.
+    pub unmapped: &'static str,
 }
 
 impl Table {
@@ -32,6 +46,12 @@ impl Table {
         interrupts_fail: false,
         action: None,
         constants: "",
+        start: false,
+        source_user: false,
+        anonymous: &[],
+        under: "",
+        part: &[],
+        unmapped: "",
     };
 }
 
@@ -72,7 +92,7 @@ pub enum Part {
 pub type TextOf = for<'e, 'r> fn(&'e Event<'r>) -> &'e Option<Text<'r>>;
 
 /// What becomes of one member.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// Its name in the record.
     pub key: &'static str,
@@ -167,8 +187,24 @@ pub enum Shape {
     Boolean,
     /// An IP address.
     Ip,
+    /// An IP address, perhaps with a port, which stands beside it as `port`.
+    Address,
+    /// A time or a day; whole numbers are seconds, milliseconds or microseconds since 1970, whichever is of our time.
+    Date,
     /// An object with known members; unknown ones are kept in snake case, and counted.
     Object(&'static [Field]),
+    /// Such an object; any other value is that of its first member.
+    Wrapped(&'static [Field]),
+    /// An object of which one member is meant, as a keyword; a plain value stands for it.
+    Inner(&'static str),
+    /// An object, which may be JSON text.
+    Opened(&'static [Field]),
+    /// An open map, which may be JSON text; vendors write other text there too.
+    Details,
+    /// A list of named values.
+    Params(&'static Params),
+    /// The list whose elements, if they are objects, are the record's parts.
+    Parts,
     /// A list of such objects.
     List(&'static [Field]),
     /// A list of such objects in a field that takes any shape below it.
@@ -194,8 +230,46 @@ pub enum Shape {
     Group(&'static [Field]),
     /// Any text that is written as one keyword: strings as they are, all else as JSON text.
     Text,
-    /// Not in the namespace: the document has it elsewhere.
+    /// Not in the namespace: the document has it elsewhere, if it is text.
     In,
+    /// Not in the namespace: it is the document's time, if it can be read as one.
+    Stamp,
+    /// In the namespace, by a group.
+    Gathered,
     /// Not in the document.
     Ignore(&'static str),
+}
+
+/// What becomes of a list of named values: Google's `[{"name": …, "value": …}]`, where each form of value has a member of
+/// its own.
+#[derive(Debug)]
+pub struct Params {
+    /// Those that are known, by name. Names that are not in it become keywords under their own name, or, where none is
+    /// known, whatever they are.
+    pub known: &'static [Param],
+    /// Cut off from names that are not known, in snake case: `login_`.
+    pub prefix: &'static str,
+}
+
+/// What becomes of one named value.
+#[derive(Debug)]
+pub struct Param {
+    /// Names joined by dots, the last of which is the field's.
+    pub path: &'static str,
+    /// Its name in the record and its shape.
+    pub field: Field,
+}
+
+/// A row of a table of named values: `param!("APP_ID" => "application"."id", Shape::Keyword)`.
+#[macro_export]
+macro_rules! param {
+    ($key:literal => $path:literal . $name:literal, $shape:expr) => {
+        $crate::event::Param { path: concat!($path, ".", $name), field: $crate::field!($key => $name, $shape) }
+    };
+    ($key:literal => $name:literal, $shape:expr) => {
+        $crate::event::Param { path: $name, field: $crate::field!($key => $name, $shape) }
+    };
+    ($key:literal, $shape:expr) => {
+        $crate::param!($key => $key, $shape)
+    };
 }

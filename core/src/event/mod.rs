@@ -13,7 +13,7 @@ mod pairs;
 mod time;
 
 pub use agent::{Agent, Product};
-pub use field::{Field, Part, Shape, Table, TextOf};
+pub use field::{Field, Param, Params, Part, Shape, Table, TextOf};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use time::parse_time;
@@ -37,6 +37,10 @@ pub struct Event<'r> {
     pub written: Option<Text<'r>>,
     /// Of a finding: when what was found began, and when the vendor last changed its mind.
     pub span: Span,
+    /// The vendor's name of the log, where its records say it.
+    pub log: Option<Text<'r>>,
+    /// The vendor's id of the organisation whose log it is.
+    pub organization: Option<Text<'r>>,
     /// What kind of event it is.
     pub kind: Kind<'r>,
     /// How it ended.
@@ -344,6 +348,8 @@ pub struct Actor<'r> {
     pub account: Account<'r>,
     /// For whom it acts, where it acts as somebody else.
     pub on_behalf_of: Account<'r>,
+    /// Names of groups that it is in.
+    pub groups: Vec<Text<'r>>,
 }
 
 /// What sort of actor.
@@ -396,7 +402,7 @@ pub enum TargetKind {
     Device,
     /// A token or key.
     Token,
-    /// A file or folder.
+    /// A file or folder: its title is the name, its owner the address.
     File,
     /// Anything else.
     #[default]
@@ -604,6 +610,18 @@ pub fn integer(value: Value<'_, '_>) -> Option<i64> {
 #[must_use]
 pub fn is_ip(text: &Text<'_>) -> bool {
     text.as_plain().is_some_and(|plain| plain.len() <= 45 && plain.parse::<std::net::IpAddr>().is_ok())
+}
+
+/// An address and the port behind it: `192.0.2.1`, `192.0.2.1:443`, `[2001:db8::1]:443`, `2001:db8::1p443`.
+#[must_use]
+pub fn address_and_port<'r>(text: &Text<'r>) -> Option<(Text<'r>, Option<u16>)> {
+    if is_ip(text) {
+        return Some((text.clone(), None));
+    }
+    let slice = text.as_slice()?;
+    let (host, port) = slice.rsplit_once([':', 'p'])?;
+    let host = Text::piece(host.trim_start_matches('[').trim_end_matches(']'));
+    Some((host.clone(), Some(port.parse().ok()?))).filter(|_| is_ip(&host))
 }
 
 /// Whether a login is an address: something on both sides of one `@`, no white space.

@@ -2,10 +2,10 @@
 
 use super::{Context, Marks, Rendered, Schema, Writer};
 use crate::event::{
-    Account, ActorKind, Agent, App, Device, Ending, Event, Geo, Kind, Network, Outcome, Product, Session,
-    Table, TargetKind, Transaction, write_time,
+    Account, ActorKind, Agent, App, Categories, Device, Ending, Event, Geo, Kind, Network, Outcome, Product,
+    Session, Table, Target, TargetKind, Transaction, write_time,
 };
-use crate::json::write_string;
+use crate::json::{Text, write_string};
 use crate::source::NormalizeError;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -29,10 +29,12 @@ impl Schema for Ecs {
         let Event {
             id,
             time,
+            log,
+            organization,
             // `@timestamp` says the same.
             written,
-            // Kept in the namespace.
-            span: _,
+            // Its end and its last change are kept in the namespace.
+            span,
             kind,
             outcome,
             message,
@@ -53,6 +55,7 @@ impl Schema for Ecs {
             // Kept in the namespace.
             changes: _,
             record,
+            // Written by the namespace.
             part: _,
             table,
         } = event;
@@ -95,6 +98,7 @@ impl Schema for Ecs {
             }
             None => out.text(",\"action\":", action),
         }
+        out.text(",\"provider\":", log);
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
         // The second sentence is the message too.
@@ -109,6 +113,10 @@ impl Schema for Ecs {
         });
         out.text(",\"reason\":", reason);
         out.text(",\"id\":", id);
+        if let Some(start) = span.began.filter(|_| table.start) {
+            out.put(",\"start\":");
+            write_time(start, out.buf);
+        }
         out.put(",\"created\":");
         write_time(*fetched, out.buf);
         out.put(",\"ingested\":");
@@ -140,6 +148,7 @@ impl Schema for Ecs {
             let open = out.open(",\"group\":");
             out.text(",\"id\":", &group.account.id);
             out.text(",\"name\":", &group.account.full_name);
+            out.text(",\"domain\":", &group.account.domain);
             out.close(open);
         }
         out.close(target);
@@ -155,6 +164,25 @@ impl Schema for Ecs {
         out.text(",\"id\":", &actor.account.id);
         out.text(",\"name\":", &actor.account.name);
         out.text(",\"full_name\":", &actor.account.full_name);
+        if table.source_user {
+            out.text(",\"email\":", &actor.account.email);
+            if !table.anonymous.is_empty()
+                && actor.account.email.is_none()
+                && let Some(email) = record.and_then(|record| record.path(table.anonymous)?.as_text())
+                && email.is_blank()
+            {
+                out.put(",\"email\":\"\"");
+            }
+            out.text(",\"domain\":", &actor.account.domain);
+            let group = out.open(",\"group\":");
+            let names = out.open(",\"name\":");
+            for name in &actor.groups {
+                out.put(",");
+                out.string(name);
+            }
+            out.close_array(names);
+            out.close(group);
+        }
         out.close(of_user);
         if out.close(from) && table.client {
             let end = out.len();
@@ -171,9 +199,17 @@ impl Schema for Ecs {
             out.copy_notes(place.start, place.end, copied);
         }
 
-        user_agent(out, agent);
+        user_agent(out, agent, device);
 
-        let Device { id: device_id, name: _, os: _, os_version: _, managed: _, word: _ } = device;
+        let Device { id: device_id, name: _, os: _, os_version, managed: _, word: _ } = device;
+        // A program's machine is no host of the event; a device that it is about is one.
+        if let Some(version) = os_version
+            && categories.has(Categories::HOST)
+        {
+            out.put(",\"host\":{\"os\":{\"version\":");
+            out.string(version);
+            out.put("}}");
+        }
         if let Some(id) = device_id {
             out.put(",\"device\":{\"id\":");
             out.string(id);
@@ -199,11 +235,17 @@ impl Schema for Ecs {
             out.close(open);
         }
 
-        if let Some(id) = organisation {
-            out.put(",\"organization\":{\"id\":");
-            write_string(id, out.buf);
-            out.put("}");
+        if let Some(target) = targets.iter().find(|target| target.kind == TargetKind::File) {
+            file(out, target);
         }
+
+        let whose = out.open(",\"organization\":");
+        out.text(",\"id\":", organization);
+        if let (None, Some(id)) = (organization, organisation) {
+            out.put(",\"id\":");
+            write_string(id, out.buf);
+        }
+        out.close(whose);
         out.put(table.constants);
 
         out.namespace(event, context);
@@ -220,6 +262,17 @@ impl Schema for Ecs {
                 out.put(",");
                 out.string(ip);
             }
+        }
+        for (nth, (at, end)) in out.addresses.into_iter().enumerate() {
+            let same =
+                |from: usize, to: usize, out: &Writer<'_>| out.buf.get(from..to) == out.buf.get(at..end);
+            let is = |ip: &Text<'_>| out.buf.get(at + 1..end - 1) == ip.as_plain().map(str::as_bytes);
+            let earlier = out.addresses.iter().take(nth).any(|(from, to)| same(*from, *to, out));
+            if end == 0 || earlier || source.ip.iter().chain(&source.via).any(is) {
+                continue;
+            }
+            out.put(",");
+            out.buf.extend_from_within(at..end);
         }
         out.close_array(ips);
         if let Some(domain) = &source.domain {
@@ -375,9 +428,49 @@ fn network(out: &mut Writer<'_>, network: &Network<'_>, address_always: bool) ->
     if out.close(open) { from..out.len() } else { 0..0 }
 }
 
-fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>) {
-    let Agent { original, browser: _, os: _ } = agent;
-    let Some(original) = original else { return };
+/// A document, its type in the vendor's word.
+fn file(out: &mut Writer<'_>, target: &Target<'_>) {
+    let Target { kind: _, word, account } = target;
+    let Account { id: _, name: _, email, full_name, domain: _ } = account;
+    let open = out.open(",\"file\":");
+    out.text(",\"name\":", full_name);
+    let title = full_name.as_ref().map(Text::decode).unwrap_or_default();
+    if let Some((before, extension)) = title.rsplit_once('.')
+        && !before.is_empty()
+        && (1..=16).contains(&extension.len())
+        && !extension.contains(char::is_whitespace)
+    {
+        out.put(",\"extension\":");
+        write_string(extension, out.buf);
+    }
+    if let Some(word) = word {
+        let folder = matches!(word.as_plain(), Some("folder" | "shared_drive" | "team_drive"));
+        out.put(if folder { ",\"type\":\"dir\"" } else { ",\"type\":\"file\"" });
+    }
+    if let Some(owner) = email {
+        out.put(",\"owner\":");
+        let decoded = owner.decode();
+        write_string(decoded.split('@').next().unwrap_or_default(), out.buf);
+    }
+    out.close(open);
+}
+
+fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>, device: &Device<'_>) {
+    let Agent { original, browser, version, os } = agent;
+    let Some(original) = original else {
+        // The vendor has read the text itself, and keeps no more of it.
+        let open = out.open(",\"user_agent\":");
+        out.text(",\"name\":", browser);
+        out.text(",\"version\":", version);
+        if os.is_some() {
+            let open = out.open(",\"os\":");
+            out.text(",\"name\":", os);
+            out.text(",\"version\":", &device.os_version);
+            out.close(open);
+        }
+        out.close(open);
+        return;
+    };
     out.put(",\"user_agent\":{\"original\":");
     out.string(original);
     // A slash escaped in JSON is read as one; other escapes do not occur in the parts that are read.

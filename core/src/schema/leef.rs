@@ -64,6 +64,9 @@ impl Schema for Leef {
             changes,
             record,
             part: _,
+            // Of the vendor's own words, these have no key.
+            log: _,
+            organization: _,
             table: _,
         } = event;
         let Context {
@@ -103,7 +106,7 @@ impl Schema for Leef {
         if let Some(port) = port {
             line.number("srcPort", i64::from(*port));
         }
-        let Actor { kind: actor_kind, word: actor_word, account, on_behalf_of } = actor;
+        let Actor { kind: actor_kind, word: actor_word, account, on_behalf_of, groups: _ } = actor;
         line.user("usrName", account);
         let Account { id: actor_id, name: _, email: _, full_name, domain } = account;
         let target = targets.iter().find(|target| target.kind == TargetKind::User);
@@ -207,7 +210,7 @@ impl Schema for Leef {
         line.list("riskBehaviors", behaviors);
         line.list("xff", via);
         line.changes(changes);
-        let Agent { original, browser, os } = agent;
+        let Agent { original, browser, version: _, os } = agent;
         line.text("userAgent", original.as_ref());
         line.text("browser", browser.as_ref());
         line.text("clientOs", os.as_ref());

@@ -10,6 +10,7 @@ mod integration;
 mod leef;
 mod namespace;
 mod ocsf;
+mod params;
 pub mod paths;
 mod raw;
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use super::ecs::Told;
 use super::{Context, Writer};
 use crate::event::{
-    Event, Field, Part, Risk, RiskLevel, Shape, integer, is_ip, is_plain_time, known, pairs, parse_time,
-    text, truth, write_time,
+    Event, Field, Part, Risk, RiskLevel, Shape, Table, address_and_port, integer, is_ip, is_plain_time,
+    known, pairs, parse_time, text, truth, write_time,
 };
 use crate::json::{Kind, Tape, Text, Value, write_string};
+use chrono::{DateTime, Datelike};
 
 /// Elasticsearch refuses flattened values nested deeper than 20, and mappings too.
-const DEEPEST: usize = 12;
+pub(super) const DEEPEST: usize = 12;
 
 impl Writer<'_> {
     /// Writes the record under its namespace.
@@ -19,11 +20,68 @@ impl Writer<'_> {
         self.put(context.names.namespace);
         self.put("\":");
         let open = self.opened(at);
-        match event.table.layout {
+        let Table { fields, layout, under, part, unmapped, .. } = event.table;
+        let under = (!under.is_empty()).then(|| self.open(under));
+        self.keeps = !unmapped.is_empty();
+        match layout {
             Some(parts) => self.parts(parts, event, context, &mut None, 1),
-            None => self.object(event.table.fields, event.record, &event.risk, 1),
+            None => self.object(fields, event.record, &event.risk, 1),
+        }
+        if event.part.is_some() {
+            self.object(part, event.part, &Risk::default(), 1);
+        }
+        self.keeps = false;
+        self.unmapped(unmapped, event.record);
+        if let Some(under) = under {
+            self.close(under);
         }
         self.close(open);
+    }
+
+    /// What was put aside, each by its path.
+    fn unmapped(&mut self, label: &str, record: Option<Value<'_, '_>>) {
+        if self.aside.is_empty() {
+            return;
+        }
+        let aside = std::mem::take(&mut self.aside);
+        let mut names: Vec<String> = Vec::with_capacity(aside.len());
+        let open = self.open(label);
+        for odd in aside {
+            let path = odd.offset.zip(record).map(|(offset, record)| record.path_of(offset));
+            let mut name = path.filter(|path| !path.is_empty()).unwrap_or_else(|| odd.name.clone());
+            if name.trim().is_empty() {
+                "unnamed".clone_into(&mut name);
+            }
+            while names.contains(&name) {
+                name.push('_');
+            }
+            if self.key(&Text::owned(name.as_str()), false) {
+                self.put_back(&odd);
+            }
+            names.push(name);
+        }
+        self.close(open);
+    }
+
+    /// What a table has no place for, or none of its type: counted, and put aside if the table keeps such.
+    #[cold]
+    pub(super) fn odd(&mut self, name: &str, value: Value<'_, '_>) {
+        self.drift += 1;
+        self.put_by(name, value);
+    }
+
+    #[cold]
+    fn put_by(&mut self, name: &str, value: Value<'_, '_>) {
+        if !self.keeps {
+            return;
+        }
+        let at = self.len();
+        if self.flat(value, 3) {
+            let offset = self.offset_of(value.raw()).filter(|_| !self.by_name);
+            self.put_aside(at, offset, name);
+        } else {
+            self.cut_back(at);
+        }
     }
 
     /// `said`: what the record says of the organisation, once it has been asked.
@@ -161,9 +219,37 @@ impl Writer<'_> {
         self.close(open);
     }
 
-    fn field(&mut self, field: &'static Field, value: Value<'_, '_>, risk: &Risk<'_>, depth: usize) {
+    pub(super) fn field(
+        &mut self,
+        field: &'static Field,
+        value: Value<'_, '_>,
+        risk: &Risk<'_>,
+        depth: usize,
+    ) {
         match (field.shape, value.kind()) {
-            (_, Kind::Null) | (Shape::In | Shape::Ignore(_) | Shape::Group(_), _) => {}
+            (_, Kind::Null) | (Shape::Ignore(_) | Shape::Group(_) | Shape::Gathered, _) => {}
+            (Shape::In, _) => {
+                let texts = |value: Value<'_, '_>| value.elements().all(|one| one.kind() == Kind::String);
+                if self.keeps && !matches!(value.kind(), Kind::String | Kind::Array if texts(value)) {
+                    self.odd(field.key, value);
+                }
+            }
+            // The event has its own element, others are of other events.
+            (Shape::Parts, Kind::Array) => {
+                for element in value.elements() {
+                    if !matches!(element.kind(), Kind::Object | Kind::Null) {
+                        self.odd(field.key, element);
+                    }
+                }
+            }
+            (Shape::Parts, Kind::Object) => {}
+            (Shape::Stamp, _) => {
+                let at = self.len();
+                if self.keeps && !self.date(value) {
+                    self.odd(field.key, value);
+                }
+                self.cut_back(at);
+            }
             (Shape::Keyword, Kind::String) => {
                 if let Some(text) = value.as_text()
                     && !text.is_blank()
@@ -194,7 +280,7 @@ impl Writer<'_> {
                     self.note(value.raw());
                     self.number(number);
                 }
-                _ => self.drift += 1,
+                _ => self.odd(field.key, value),
             },
             (Shape::Long, _) => match integer(value) {
                 Some(number) => {
@@ -202,7 +288,7 @@ impl Writer<'_> {
                     self.note(value.raw());
                     self.number(number);
                 }
-                None => self.drift += 1,
+                None => self.odd(field.key, value),
             },
             (Shape::Time, _) => {
                 let text = value.as_text();
@@ -216,8 +302,89 @@ impl Writer<'_> {
                             write_time(time, self.buf);
                         }
                     }
-                    None => self.drift += u32::from(text.is_none_or(|text| !text.is_blank())),
+                    None if text.as_ref().is_some_and(Text::is_blank) => {}
+                    None => self.odd(field.key, value),
                 }
+            }
+            (Shape::Date, _) => {
+                let open = self.open(field.label);
+                if !self.date(value) {
+                    self.cut_label(open);
+                    self.odd(field.key, value);
+                }
+            }
+            (Shape::Address, Kind::String) => {
+                match value.as_text().and_then(|text| address_and_port(&text)) {
+                    Some((ip, port)) => {
+                        self.put(field.label);
+                        self.address(&ip);
+                        if let Some(port) = port {
+                            self.put(",\"port\":");
+                            self.note(value.raw());
+                            self.number(i64::from(port));
+                        }
+                    }
+                    None if known(value).is_none() => {}
+                    None => self.odd(field.key, value),
+                }
+            }
+            (Shape::Inner(key), Kind::Object) => {
+                for (name, member) in value.members() {
+                    if name == key && !matches!(member.kind(), Kind::Object | Kind::Array) {
+                        let open = self.open(field.label);
+                        if !self.keyword(member) {
+                            self.cut_label(open);
+                        }
+                    } else if !member.is_null() {
+                        self.odd(&name.decode(), member);
+                    }
+                }
+            }
+            (Shape::Inner(_), Kind::String | Kind::Number | Kind::Bool) => {
+                let open = self.open(field.label);
+                if !self.keyword(value) {
+                    self.cut_label(open);
+                }
+            }
+            (Shape::Wrapped([first, ..]), kind) if kind != Kind::Object => {
+                let open = self.open(field.label);
+                self.field(first, value, risk, depth + 1);
+                self.close(open);
+            }
+            (Shape::Opened(fields), Kind::String) => {
+                let open = self.open(field.label);
+                let decoded = value.as_text().map(Text::into_cow).unwrap_or_default();
+                let mut tape = Tape::new();
+                match tape.cut(decoded.as_bytes()) {
+                    Ok(inner) if inner.kind() == Kind::Object => {
+                        let at = self.len();
+                        self.object(fields, Some(inner), risk, depth + 1);
+                        if self.close(open) {
+                            self.note_at(at, value.raw());
+                        }
+                    }
+                    _ => {
+                        self.cut_label(open);
+                        self.put_by(field.key, value);
+                    }
+                }
+            }
+            (Shape::Details, Kind::Object) => {
+                let open = self.open(field.label);
+                self.flat_object(value, &[], depth + 1);
+                self.close(open);
+            }
+            (Shape::Details, _) => {
+                let open = self.open(field.label);
+                if !self.opened_text(value, depth + 1, false) {
+                    self.cut_label(open);
+                    self.put_by(field.key, value);
+                }
+            }
+            (Shape::Params(params), Kind::Array) => {
+                let open = self.open(field.label);
+                self.params(params, value, depth + 1);
+                self.close(open);
             }
             (Shape::Boolean, _) => match truth(value) {
                 Some(truth) => {
@@ -225,16 +392,18 @@ impl Writer<'_> {
                     self.note(value.raw());
                     self.boolean(truth);
                 }
-                None => self.drift += u32::from(known(value).is_some() || value.as_text().is_none()),
+                None if known(value).is_none() && value.as_text().is_some() => {}
+                None => self.odd(field.key, value),
             },
             (Shape::Ip, _) => match value.as_text() {
                 Some(text) if is_ip(&text) => {
                     self.put(field.label);
-                    self.string(&text);
+                    self.address(&text);
                 }
-                _ => self.drift += u32::from(known(value).is_some() || value.as_text().is_none()),
+                Some(_) if known(value).is_none() => {}
+                _ => self.odd(field.key, value),
             },
-            (Shape::Object(fields), Kind::Object) => {
+            (Shape::Object(fields) | Shape::Wrapped(fields) | Shape::Opened(fields), Kind::Object) => {
                 let open = self.open(field.label);
                 self.object(fields, Some(value), risk, depth + 1);
                 self.close(open);
@@ -289,7 +458,7 @@ impl Writer<'_> {
                 let open = self.open(field.label);
                 if !self.opened_text(value, depth + 1, false) {
                     self.cut_label(open);
-                    self.drift += 1;
+                    self.odd(field.key, value);
                 }
             }
             (Shape::Pairs, _) => {
@@ -322,15 +491,23 @@ impl Writer<'_> {
                 | Shape::Positions(..)
                 | Shape::Map
                 | Shape::Flat
-                | Shape::Debug(..),
+                | Shape::Debug(..)
+                | Shape::Wrapped(_)
+                | Shape::Inner(_)
+                | Shape::Opened(_)
+                | Shape::Address
+                | Shape::Params(_)
+                | Shape::Parts,
                 _,
-            ) => self.drift += 1,
+            ) => self.odd(field.key, value),
         }
     }
 
     fn element(&mut self, fields: &'static [Field], value: Value<'_, '_>, risk: &Risk<'_>, depth: usize) {
         if value.kind() != Kind::Object {
-            self.drift += u32::from(!value.is_null());
+            if !value.is_null() {
+                self.odd("element", value);
+            }
             return;
         }
         let open = self.open(",");
@@ -453,10 +630,12 @@ impl Writer<'_> {
                 for element in value.elements() {
                     let at = self.len();
                     self.put(",");
+                    let drift = self.drift;
                     let mut written = self.maps(element, depth + 1);
                     // No list of lists, whether it is one or text of one.
                     if self.buf.get(at + 1) == Some(&b'[') {
                         self.cut_back(at);
+                        self.drift = drift;
                         self.put(",");
                         written = self.lone(element, depth);
                     }
@@ -529,8 +708,32 @@ impl Writer<'_> {
         }
     }
 
+    /// A time or a day.
+    fn date(&mut self, value: Value<'_, '_>) -> bool {
+        self.note(value.raw());
+        let time = match integer(value) {
+            // Of the units that vendors count in, the one that makes a time between 1973 and 5138.
+            Some(number) => match number.unsigned_abs() {
+                100_000_000..100_000_000_000 => DateTime::from_timestamp(number, 0),
+                100_000_000_000..100_000_000_000_000 => DateTime::from_timestamp_millis(number),
+                100_000_000_000_000..100_000_000_000_000_000 => DateTime::from_timestamp_micros(number),
+                _ => None,
+            },
+            None => value.as_text().and_then(|text| {
+                let text = text.decode();
+                let midnight = format!("{text}T00:00:00Z");
+                parse_time(&text).or_else(|| parse_time(&midnight).filter(|_| text.len() == 10))
+            }),
+        };
+        match time.filter(|time| (0..=9999).contains(&time.year())) {
+            Some(time) => write_time(time, self.buf),
+            None => return false,
+        }
+        true
+    }
+
     /// Any value as a keyword, or several; `false` and nothing written if there is nothing in it.
-    fn keyword(&mut self, value: Value<'_, '_>) -> bool {
+    pub(super) fn keyword(&mut self, value: Value<'_, '_>) -> bool {
         match value.kind() {
             Kind::Null => false,
             Kind::String => match value.as_text() {
@@ -586,8 +789,11 @@ impl Writer<'_> {
         value: Value<'_, '_>,
         depth: usize,
     ) {
-        self.drift += 1;
         let decoded = key.decode();
+        if self.keeps {
+            return self.odd(&decoded, value);
+        }
+        self.drift += 1;
         let name = snake(&decoded);
         if name.is_empty() {
             return;
@@ -689,7 +895,7 @@ impl Writer<'_> {
     }
 
     /// A value inside an open map.
-    fn flat(&mut self, value: Value<'_, '_>, depth: usize) -> bool {
+    pub(super) fn flat(&mut self, value: Value<'_, '_>, depth: usize) -> bool {
         match value.kind() {
             Kind::Null => false,
             Kind::Bool | Kind::Number => {

@@ -1,16 +1,21 @@
 //! Which names a table can bring into an ECS document: what rules may ask for.
 
-use crate::event::{Field, Part, Shape, Table};
+use crate::event::{Field, Params, Part, Shape, Table};
 
 /// The names under a namespace that a table writes, without counting what it does not know. Where anything may stand
 /// below a name, it ends with `.*`; a list's positions are `*` too.
 #[must_use]
 pub fn names(table: &'static Table, namespace: &str) -> Vec<String> {
     let mut names = Vec::new();
+    let at = match bare(table.under) {
+        "" => namespace.to_owned(),
+        under => format!("{namespace}.{under}"),
+    };
     match table.layout {
-        Some(layout) => parts(layout, table, namespace, &mut names),
-        None => fields(table.fields, namespace, &mut names),
+        Some(layout) => parts(layout, table, &at, &mut names),
+        None => fields(table.fields, &at, &mut names),
     }
+    fields(table.part, &at, &mut names);
     names
 }
 
@@ -77,7 +82,7 @@ fn fields(of: &'static [Field], at: &str, names: &mut Vec<String>) {
 fn field(of: &'static Field, at: &str, names: &mut Vec<String>) {
     let name = format!("{at}.{}", of.name());
     match of.shape {
-        Shape::In | Shape::Ignore(_) => {}
+        Shape::In | Shape::Stamp | Shape::Gathered | Shape::Parts | Shape::Ignore(_) => {}
         Shape::Keyword
         | Shape::Words(_)
         | Shape::Integer
@@ -85,10 +90,24 @@ fn field(of: &'static Field, at: &str, names: &mut Vec<String>) {
         | Shape::Time
         | Shape::Boolean
         | Shape::Ip
+        | Shape::Date
+        | Shape::Inner(_)
         | Shape::Text => names.push(name),
-        Shape::Object(inner) | Shape::List(inner) | Shape::FlatList(inner) => fields(inner, &name, names),
+        Shape::Address => names.extend([name, format!("{at}.port")]),
+        Shape::Object(inner)
+        | Shape::Wrapped(inner)
+        | Shape::Opened(inner)
+        | Shape::List(inner)
+        | Shape::FlatList(inner) => fields(inner, &name, names),
+        Shape::Params(Params { known: [], prefix: _ }) => names.push(format!("{name}.*")),
+        Shape::Params(Params { known, prefix: _ }) => {
+            for param in *known {
+                let above = param.path.rsplit_once('.').map(|(above, _)| format!("{name}.{above}"));
+                field(&param.field, above.as_deref().unwrap_or(&name), names);
+            }
+        }
         Shape::Positions(inner, _) => fields(inner, &format!("{name}.*"), names),
-        Shape::Keyed | Shape::Maps | Shape::Map | Shape::Flat | Shape::Pairs => {
+        Shape::Keyed | Shape::Maps | Shape::Map | Shape::Flat | Shape::Pairs | Shape::Details => {
             names.push(format!("{name}.*"));
         }
         Shape::Debug(inner, _) => {

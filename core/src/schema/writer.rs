@@ -28,6 +28,24 @@ pub struct Writer<'b> {
     record: (usize, usize),
     pub(super) drift: u32,
     pub(super) cut: u32,
+    /// Whether what does not fit is put aside; set by the table.
+    pub(super) keeps: bool,
+    /// Whether that is known by its name, for want of a path that says more; within lists of named values.
+    pub(super) by_name: bool,
+    /// What was put aside.
+    pub(super) aside: Vec<Aside>,
+    /// Where the first addresses of the namespace stand in the buffer.
+    pub(super) addresses: [(usize, usize); 4],
+}
+
+/// A value that was put aside.
+#[derive(Debug)]
+pub(super) struct Aside {
+    /// Where it stands in the record; `None`: in a text of the record.
+    pub(super) offset: Option<usize>,
+    pub(super) name: String,
+    pub(super) value: Vec<u8>,
+    notes: Vec<(usize, usize)>,
 }
 
 /// Which values of a record were copied: a bit for each byte that one begins at.
@@ -70,11 +88,22 @@ impl<'b> Writer<'b> {
     /// Appends to `buf`.
     #[must_use]
     pub fn new(buf: &'b mut Vec<u8>) -> Self {
-        Self { buf, notes: None, copied: None, record: (0, 0), drift: 0, cut: 0 }
+        Self {
+            buf,
+            notes: None,
+            copied: None,
+            record: (0, 0),
+            drift: 0,
+            cut: 0,
+            keeps: false,
+            by_name: false,
+            aside: Vec::new(),
+            addresses: [(0, 0); 4],
+        }
     }
 
     pub(super) fn noting(buf: &'b mut Vec<u8>, notes: &'b mut Vec<(usize, usize)>) -> Self {
-        Self { buf, notes: Some(notes), copied: None, record: (0, 0), drift: 0, cut: 0 }
+        Self { notes: Some(notes), ..Self::new(buf) }
     }
 
     pub(super) fn begin(&mut self, record: &str) {
@@ -268,6 +297,45 @@ impl<'b> Writer<'b> {
                 }
             }
             Kind::Null | Kind::Bool | Kind::Number => self.copy(value.raw()),
+        }
+    }
+
+    /// Takes what was written from `at` on out of the buffer, for later.
+    #[cold]
+    pub(super) fn put_aside(&mut self, at: usize, offset: Option<usize>, name: &str) {
+        let value = self.buf.split_off(at);
+        let mut taken = Vec::new();
+        if let Some(notes) = &mut self.notes {
+            taken =
+                notes.iter().filter(|(noted, _)| *noted >= at).map(|(noted, of)| (noted - at, *of)).collect();
+            notes.retain(|(noted, _)| *noted < at);
+        }
+        self.aside.push(Aside { offset, name: name.to_owned(), value, notes: taken });
+    }
+
+    /// Writes it after all.
+    #[cold]
+    pub(super) fn put_back(&mut self, aside: &Aside) {
+        let at = self.len();
+        if let Some(notes) = &mut self.notes {
+            notes.extend(aside.notes.iter().map(|(noted, of)| (noted + at, *of)));
+        }
+        self.buf.extend_from_slice(&aside.value);
+    }
+
+    /// Where in the record a slice of it begins.
+    pub(super) fn offset_of(&self, slice: &str) -> Option<usize> {
+        let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
+        (offset < self.record.1).then_some(offset)
+    }
+
+    /// An address of the namespace.
+    pub(super) fn address(&mut self, text: &Text<'_>) {
+        let at = self.len();
+        self.string(text);
+        let end = self.len();
+        if let Some(free) = self.addresses.iter_mut().find(|(_, end)| *end == 0) {
+            *free = (at, end);
         }
     }
 

@@ -43,9 +43,11 @@ struct Vendor {
     fields: &'static str,
     /// Maps whose keys are the vendor's customers' own.
     open: &'static [&'static str],
-    /// A namespace in which only what is listed is indexed. What is not can still be read, and can neither contradict an
+    /// Parts of the namespace in which only what is listed is indexed. What is not can still be read, and can neither contradict an
     /// earlier record nor add to the fields.
-    closed: Option<&'static str>,
+    closed: &'static [&'static str],
+    /// Where an object that is not in the list is one open map.
+    whole: &'static [&'static str],
 }
 
 const VENDORS: &[Vendor] = &[
@@ -58,30 +60,49 @@ const VENDORS: &[Vendor] = &[
             "okta.target.changeDetails.*",
             "okta.target.detailEntry.*",
         ],
-        closed: None,
+        closed: &[],
+        whole: &[],
     },
     Vendor {
         name: "azure",
         patterns: &["logs-azure.*-*"],
         fields: include_str!("fields/azure.txt"),
         open: &[],
-        closed: Some("azure"),
+        closed: &["azure"],
+        whole: &[],
     },
-    // Their own fields are not typed one by one yet: kept whole, they can be searched by path and value, and no record
-    // can contradict another.
     Vendor {
         name: "cisco_duo",
         patterns: &["logs-cisco_duo.*-*"],
-        fields: "cisco_duo flattened",
+        fields: include_str!("fields/cisco_duo.txt"),
         open: &[],
-        closed: None,
+        closed: &["cisco_duo"],
+        whole: &[],
     },
     Vendor {
         name: "google_workspace",
         patterns: &["logs-google_workspace.*-*"],
-        fields: "google_workspace flattened",
+        fields: include_str!("fields/google_workspace.txt"),
         open: &[],
-        closed: None,
+        // Google adds parameters every month, under names of its own.
+        closed: &[
+            "google_workspace.access_transparency",
+            "google_workspace.admin",
+            "google_workspace.alert",
+            "google_workspace.context_aware_access",
+            "google_workspace.device",
+            "google_workspace.drive",
+            "google_workspace.gcp",
+            "google_workspace.group_enterprise",
+            "google_workspace.groups",
+            "google_workspace.login",
+            "google_workspace.rules",
+            "google_workspace.saml",
+            "google_workspace.token",
+            "google_workspace.user_accounts",
+        ],
+        // Of an application that was unheard of when this was made.
+        whole: &["google_workspace.*"],
     },
 ];
 
@@ -107,7 +128,10 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
     let mut assets = vec![
         template(
             "_component_template/tidegate-ecs@mappings".to_owned(),
-            component("ECS fields of identity events", mappings(product, &format!("{ECS}{OCSF}"), &[], None)),
+            component(
+                "ECS fields of identity events",
+                mappings(product, &format!("{ECS}{OCSF}"), &[], &[], &[]),
+            ),
         ),
         template("_component_template/tidegate@settings".to_owned(), settings()),
     ];
@@ -116,7 +140,7 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
             format!("_component_template/tidegate-{}@mappings", vendor.name),
             component(
                 &format!("fields under {}.*, typed as Elastic's integration types them", vendor.name),
-                mappings(product, vendor.fields, vendor.open, vendor.closed),
+                mappings(product, vendor.fields, vendor.open, vendor.closed, vendor.whole),
             ),
         ));
         assets.push(template(
@@ -210,7 +234,7 @@ fn policy(product: For) -> Asset {
 }
 
 /// The mappings of a field list: `name type [ignore_above] [text]` a line; `<n>` in a name stands for each number below n.
-fn mappings(product: For, fields: &str, open: &[&str], closed: Option<&str>) -> Value {
+fn mappings(product: For, fields: &str, open: &[&str], closed: &[&str], whole: &[&str]) -> Value {
     let mut properties = Map::new();
     for line in fields.lines().filter(|line| !line.starts_with('#')) {
         let mut words = line.split(' ');
@@ -230,8 +254,14 @@ fn mappings(product: For, fields: &str, open: &[&str], closed: Option<&str>) -> 
             put(&mut properties, &name, mapping.clone());
         }
     }
-    if let Some(namespace) = closed.and_then(|name| properties.get_mut(name)) {
-        set(namespace, "dynamic", false.into());
+    for path in closed {
+        let mut names = path.split('.');
+        let first = names.next().and_then(|name| properties.get_mut(name));
+        if let Some(object) =
+            names.fold(first, |object, name| object.and_then(|object| object["properties"].get_mut(name)))
+        {
+            set(object, "dynamic", false.into());
+        }
     }
     let mut templates: Vec<Value> = open
         .iter()
@@ -240,6 +270,11 @@ fn mappings(product: For, fields: &str, open: &[&str], closed: Option<&str>) -> 
             json!({ name: { "path_match": path, "match_mapping_type": "string", "mapping": keyword(None) } })
         })
         .collect();
+    templates.extend(whole.iter().map(|path| {
+        let mapping = field(product, path, "flattened", None);
+        let name = format!("{}_objects", path.trim_end_matches(".*").replace('.', "_"));
+        json!({ name: { "path_match": path, "match_mapping_type": "object", "mapping": mapping } })
+    }));
     // Elasticsearch's own ecs@mappings comes later and knows better; the first template that matches wins.
     if product == For::OpenSearch {
         templates.push(json!({ "strings": { "match_mapping_type": "string", "mapping": keyword(None) } }));
@@ -359,7 +394,7 @@ mod tests {
 
     #[test]
     fn field_lists_are_sound() {
-        for list in [ECS, VENDORS[0].fields, VENDORS[1].fields] {
+        for list in VENDORS.iter().map(|vendor| vendor.fields).chain([ECS]) {
             let names: Vec<_> =
                 list.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.split(' ').next()).collect();
             let unique: BTreeSet<_> = names.iter().collect();
@@ -403,6 +438,46 @@ mod tests {
             assert_eq!(kind("okta.debug_context.debug_data.risk"), None);
             let index = assets.iter().find(|a| a.path == "_index_template/tidegate-okta").unwrap();
             assert_eq!(index.body["data_stream"], json!({}));
+        }
+    }
+
+    #[test]
+    fn duo_and_google_are_typed_as_in_their_integrations() {
+        for (product, open_map) in [(For::Elasticsearch, "flattened"), (For::OpenSearch, "flat_object")] {
+            let assets = assets(product);
+            let mapping = |path: &str| {
+                let vendor = path.split('.').next().unwrap();
+                let ending = format!("tidegate-{vendor}@mappings");
+                let asset = assets.iter().find(|asset| asset.path.ends_with(&ending)).unwrap();
+                let pointer = path.replace('.', "/properties/");
+                let at = format!("/template/mappings/properties/{pointer}/type");
+                asset.body.pointer(&at).and_then(Value::as_str).map(str::to_owned)
+            };
+            for (path, kind) in [
+                ("cisco_duo.auth.access_device.ip", "ip"),
+                ("cisco_duo.auth.access_device.port", "long"),
+                ("cisco_duo.auth.access_device.is_password_set", "keyword"),
+                ("cisco_duo.auth.access_device.security_agents", open_map),
+                ("cisco_duo.activity.target.details", open_map),
+                ("cisco_duo.admin.flattened", open_map),
+                ("cisco_duo.telephony_v2.credits", "integer"),
+                ("cisco_duo.trust_monitor.priority_event", "boolean"),
+                ("cisco_duo.trust_monitor.unmapped", open_map),
+                ("google_workspace.login.is_suspicious", "boolean"),
+                ("google_workspace.login.timestamp", "long"),
+                ("google_workspace.token.scope.data", open_map),
+                ("google_workspace.token.scope.value", "keyword"),
+                ("google_workspace.group_enterprise.membership_expiry", "date"),
+                ("google_workspace.admin.setting.metadata.rule.type", "keyword"),
+                ("google_workspace.gmail", open_map),
+                ("google_workspace.unmapped", open_map),
+            ] {
+                assert_eq!(mapping(path).as_deref(), Some(kind), "{path}");
+            }
+            let google =
+                assets.iter().find(|asset| asset.path.ends_with("google_workspace@mappings")).unwrap();
+            let templates = google.body["template"]["mappings"]["dynamic_templates"].to_string();
+            assert!(templates.contains("\"match_mapping_type\":\"object\""), "{templates}");
         }
     }
 

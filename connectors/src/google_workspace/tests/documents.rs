@@ -6,13 +6,8 @@ use proptest::prelude::*;
 use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Marks};
 
-/// The documents of a record in all schemas, the first of each event in ECS; nothing else than JSON may come out.
-fn documents(name: &str, record: &[u8]) -> Vec<Json> {
-    let mut documents = Vec::new();
-    let mut tape = Tape::new();
-    let Ok(root) = tape.cut(record) else { return documents };
-    let _identity = GoogleWorkspace.identity(stream(name), root);
-    let context = Context {
+pub(super) fn context(name: &str) -> Context<'static> {
+    Context {
         tenant: "acme",
         organisation: None,
         namespace: "acme",
@@ -22,7 +17,16 @@ fn documents(name: &str, record: &[u8]) -> Vec<Json> {
         id: None,
         original: false,
         marks: Marks::default(),
-    };
+    }
+}
+
+/// The documents of a record in all schemas, the first of each event in ECS; nothing else than JSON may come out.
+fn documents(name: &str, record: &[u8]) -> Vec<Json> {
+    let mut documents = Vec::new();
+    let mut tape = Tape::new();
+    let Ok(root) = tape.cut(record) else { return documents };
+    let _identity = GoogleWorkspace.identity(stream(name), root);
+    let context = context(name);
     let _either = GoogleWorkspace.normalize(stream(name), root, &mut |event| {
         let _summary = event.summary();
         for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
@@ -163,10 +167,10 @@ fn no_form_of_a_value_is_lost_on_the_way_to_a_document() {
     record["aNewMember"] = json!({ "innerMember": "m-1" });
     let document = documents("drive", record.to_string().as_bytes()).remove(0).to_string();
     let words = [
-        "p-1",
+        "p_1",
         "v-1",
         "-9007199254740993",
-        "p-3",
+        "p_3",
         "v-4",
         "v-5",
         "6000",
@@ -177,7 +181,6 @@ fn no_form_of_a_value_is_lost_on_the_way_to_a_document() {
         "p-10",
         "v-10",
         "v-11",
-        "p-12",
         "r-1",
         "o-1",
         "l-1",
@@ -195,12 +198,12 @@ fn no_form_of_a_value_is_lost_on_the_way_to_a_document() {
         assert!(document.contains(&format!("\"{word}\"")), "{word}: {document}");
     }
     let alert = json!({
-        "alertId": "a-1", "customerId": "c-1", "type": "t-1", "source": "s-1", "deleted": true, "endTime": "e-1",
+        "alertId": "a-1", "customerId": "c-1", "type": "t-1", "source": "s-1", "deleted": true, "endTime": "2026-01-15T10:00:00.5Z",
         "data": { "@type": "x-1", "messages": [{ "id": "m-1" }] }, "metadata": { "assignee": "as-1", "customerId": "c-2", "severity": "sv-1" },
     });
-    let document =
-        documents(ALERTS, alert.to_string().as_bytes()).remove(0)["google_workspace"]["alert"].to_string();
-    for word in ["a-1", "c-1", "t-1", "s-1", "e-1", "x-1", "m-1", "as-1", "c-2", "sv-1"] {
+    let document = documents(ALERTS, alert.to_string().as_bytes()).remove(0)["google_workspace"].to_string();
+    for word in ["a-1", "c-1", "t-1", "s-1", "2026-01-15T10:00:00.500Z", "x-1", "m-1", "as-1", "c-2", "sv-1"]
+    {
         assert!(document.contains(&format!("\"{word}\"")), "{word}: {document}");
     }
 }

@@ -131,6 +131,8 @@ impl<'r> Document<'_, '_, '_, 'r> {
             changes: _,
             record: _,
             part: _,
+            log: _,
+            organization: _,
             table: _,
         } = self.event;
         self.out.put(",\"time\":");

@@ -84,7 +84,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     }
 
     fn actor_object(&mut self, label: &str, path: &'static str) -> bool {
-        let Actor { kind, word, account, on_behalf_of } = &self.event.actor;
+        let Actor { kind, word, account, on_behalf_of, groups: _ } = &self.event.actor;
         let App { id: app_id, name: app_name } = &self.event.app;
         let open = self.out.open(label);
         // An agent acts for a person, where the record names one.
@@ -298,7 +298,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
 
     /// With which program.
     pub(super) fn http_request(&mut self, label: &str, path: &'static str) {
-        let Agent { original, browser: _, os: _ } = &self.event.agent;
+        let Agent { original, browser: _, version: _, os: _ } = &self.event.agent;
         let open = self.out.open(label);
         if let Some(agent) = original {
             self.out.put(",\"user_agent\":");
