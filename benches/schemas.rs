@@ -119,6 +119,7 @@ fn measure(case: &Case, name: &str, yard: &[Vec<u8>], yard_bytes: usize, worst: 
         ingested: now,
         id: Some("id"),
         original: false,
+        as_sent: false,
         marks: Marks::default(),
     };
     let (mut tape, mut out) = (Tape::new(), Vec::with_capacity(4 << 20));

@@ -1,7 +1,7 @@
 //! What the program is made of: the connectors and sinks that it knows, the clock, the way out. Turns a tenant's
 //! configuration into sources and sinks; knows none of them by name.
 
-use crate::config::{self, Config, GeoIpConfig, Reach, Revisions, SinkStart, SourceConfig};
+use crate::config::{self, Config, EntraShape, GeoIpConfig, Reach, Revisions, SinkStart, SourceConfig};
 use crate::pipeline::StartError;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
@@ -226,6 +226,7 @@ impl World {
                 schema,
                 routes,
                 original: sink.original,
+                as_sent: sink.entra_shape == EntraShape::Graph,
                 namespace,
                 geoip: geoip.clone(),
             };

@@ -169,6 +169,7 @@ impl Bench {
                 schema: schema::by_name("ecs").unwrap(),
                 routes: HashMap::from([("okta".to_owned(), route)]),
                 original: false,
+                as_sent: false,
                 namespace: "default".to_owned(),
                 geoip: None,
             }),
@@ -293,6 +294,7 @@ async fn what_is_stored_of_a_source_that_left_the_configuration_is_kept_as_dead_
         schema: schema::by_name("ecs").unwrap(),
         routes: HashMap::new(),
         original: false,
+        as_sent: false,
         namespace: "default".to_owned(),
         geoip: None,
     };

@@ -117,6 +117,7 @@ async fn pages_that_wait_for_company_are_delivered_before_a_drain_ends() {
         schema: tidegate_core::schema::by_name("raw").unwrap(),
         routes: HashMap::from([("okta".to_owned(), route)]),
         original: false,
+        as_sent: false,
         namespace: "default".to_owned(),
         geoip: None,
     };

@@ -54,6 +54,7 @@ fn main() {
         ingested: now,
         id: None,
         original: false,
+        as_sent: false,
         marks: Marks::default(),
     };
     let (ecs, ocsf) = (schema::by_name("ecs").unwrap(), schema::by_name("ocsf").unwrap());

@@ -26,6 +26,7 @@ fn context(stream: &Stream, original: bool) -> Context<'static> {
         ingested: at("2026-01-15T10:00:31Z"),
         id: None,
         original,
+        as_sent: false,
         marks: Marks::default(),
     }
 }

@@ -33,6 +33,10 @@ pub struct Args {
     /// Names Elastic's prebuilt rules that look at such a document and can match it
     #[arg(long, conflicts_with_all = ["explain", "diff"])]
     pub rules: bool,
+    /// With --schema raw, how Entra's records stand: diagnostic, in the envelope of Azure's diagnostic logs, or graph, as
+    /// Graph sends them
+    #[arg(long, value_parser = ["diagnostic", "graph"])]
+    pub entra_shape: Option<String>,
     /// Keeps the vendor's record, as `event.original` or `raw_data`
     #[arg(long)]
     pub original: bool,
@@ -154,6 +158,7 @@ impl Mapper<'_> {
             fetched: now,
             id: None,
             original: self.args.original,
+            as_sent: self.args.entra_shape.as_deref() == Some("graph"),
             marks: Marks::default(),
         };
         for (nth, event) in events.iter().enumerate() {

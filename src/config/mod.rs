@@ -27,7 +27,7 @@ pub use schema::json_schema;
 pub use show::Shown;
 pub use streams::Filter;
 
-pub use values::{Percent, Revisions, SinkStart, Size, Start, is_name};
+pub use values::{EntraShape, Percent, Revisions, SinkStart, Size, Start, is_name};
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -205,6 +205,8 @@ pub struct SinkConfig {
     pub give_up_after: Option<Duration>,
     /// Whether each document carries the vendor's record.
     pub original: bool,
+    /// How `raw` documents of Entra's records stand.
+    pub entra_shape: EntraShape,
     /// How it is reached.
     pub reach: Reach,
     /// The kind's own keys.
@@ -250,7 +252,18 @@ impl SinkConfig {
 /// As for [`SourceConfig`].
 impl PartialEq for SinkConfig {
     fn eq(&self, other: &Self) -> bool {
-        let Self { kind, schema, streams, start, required, give_up_after, original, reach, table } = self;
+        let Self {
+            kind,
+            schema,
+            streams,
+            start,
+            required,
+            give_up_after,
+            original,
+            entra_shape,
+            reach,
+            table,
+        } = self;
         kind.name() == other.kind.name()
             && *schema == other.schema
             && *streams == other.streams
@@ -258,6 +271,7 @@ impl PartialEq for SinkConfig {
             && *required == other.required
             && *give_up_after == other.give_up_after
             && *original == other.original
+            && *entra_shape == other.entra_shape
             && *reach == other.reach
             && *table == other.table
     }

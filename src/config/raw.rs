@@ -3,7 +3,7 @@
 //! The doc comments are the JSON Schema's descriptions and the option tables of `docs/configuration.md`; the defaults
 //! stand in `defaults.toml`.
 
-use super::values::{Count, Given, Percent, Proxy, Revisions, SinkStart, Size, Start, Table};
+use super::values::{Count, EntraShape, Given, Percent, Proxy, Revisions, SinkStart, Size, Start, Table};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -194,6 +194,9 @@ pub(super) struct SinkKeys {
     pub(super) give_up_after: Given<Duration>,
     /// Whether each document carries the vendor's record, as `event.original`.
     pub(super) original: Given<bool>,
+    /// With `schema = "raw"`, how Entra's records stand: in the envelope of Azure's diagnostic logs, which is what published
+    /// detections search, or as Graph sends them.
+    pub(super) entra_shape: Given<EntraShape>,
     /// As `proxy` in `[http]`, for this sink; `"none"`: directly.
     pub(super) proxy: Given<Proxy>,
     /// As `ca_file` in `[http]`, for this sink.

@@ -521,6 +521,7 @@ impl Resolver<'_> {
         let required = self.take(at, "required", keys.required);
         let give_up_after = self.take(at, "give_up_after", keys.give_up_after);
         let original = self.take(at, "original", keys.original);
+        let entra_shape = self.take(at, "entra_shape", keys.entra_shape);
         let proxy = self.take(at, "proxy", keys.proxy);
         let ca_file = self.take(at, "ca_file", keys.ca_file);
         if let Some(schema) = schema.as_deref().filter(|schema| !SCHEMAS.contains(schema)) {
@@ -547,6 +548,7 @@ impl Resolver<'_> {
             required: required?,
             give_up_after,
             original: original?,
+            entra_shape: entra_shape?,
             reach: Reach { proxy: proxy.and_then(|proxy| proxy.0), ca_file },
             table,
         })

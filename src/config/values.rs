@@ -70,6 +70,15 @@ pub enum Revisions {
     First,
 }
 
+/// How `raw` documents of Entra's records stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntraShape {
+    /// In the envelope of Azure's diagnostic logs: that is what published detections search.
+    Diagnostic,
+    /// As Graph sends them.
+    Graph,
+}
+
 /// A value of one key, read from what the file says.
 pub(super) trait Leaf: Sized {
     /// Reads it, or says what is wrong and what is accepted.
@@ -233,6 +242,24 @@ impl Leaf for Revisions {
 
     fn schema() -> Schema {
         json_schema!({"enum": ["all", "first"], "x-value": "`\"all\"` or `\"first\"`"})
+    }
+}
+
+impl Leaf for EntraShape {
+    fn read(value: &Json) -> Result<Self, String> {
+        const ACCEPTED: &str = "\"diagnostic\", \"graph\"";
+        match value {
+            Json::String(text) => match text.as_str() {
+                "diagnostic" => Ok(Self::Diagnostic),
+                "graph" => Ok(Self::Graph),
+                text => none_of(text, ACCEPTED),
+            },
+            other => wanted(ACCEPTED, other),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({"enum": ["diagnostic", "graph"], "x-value": "`\"diagnostic\"` or `\"graph\"`"})
     }
 }
 

@@ -65,6 +65,7 @@ pub const CORE: &[(&str, &[&str])] = &[
             "client.geo.city_name",
             "client.geo.country_name",
             "client.ip",
+            "client.user.name",
             "source.as.number",
             "source.as.organization.name",
             "source.geo.city_name",
@@ -93,6 +94,7 @@ pub const CORE: &[(&str, &[&str])] = &[
         &[
             "event.provider",
             "file.extension",
+            "host.os.version",
             "organization.id",
             "source.as.number",
             "source.user.email",
@@ -110,10 +112,10 @@ const REASONS: &[(&str, &str)] = &[
     ("azure.aadgraphactivitylogs", "of Azure's Graph activity log, which Graph's API does not offer"),
     ("azure.platformlogs", "of Azure's platform logs, which are no logs of identities"),
     ("o365", "of Microsoft 365's audit log: the rule joins it with Entra's"),
-    ("cloud", "of another product's events: the rule joins them with these"),
+    ("cloud", "logs of identities have no such thing"),
     ("host", "of another product's events: the rule joins them with these"),
     ("process", "of another product's events: the rule joins them with these"),
-    ("url", "of another product's events: the rule joins them with these"),
+    ("url", "of Azure's Graph activity log, which Graph's API does not offer"),
     ("", "the vendor's API does not have it"),
 ];
 

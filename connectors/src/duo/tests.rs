@@ -437,6 +437,7 @@ fn context(stream: &Stream) -> Context<'static> {
         ingested: at("2026-03-02T10:00:31Z").unwrap(),
         id: None,
         original: false,
+        as_sent: false,
         marks: Marks::default(),
     }
 }

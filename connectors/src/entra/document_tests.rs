@@ -27,6 +27,7 @@ fn context(stream: &str) -> Context<'static> {
         ingested: at("2026-01-15T10:05:01Z"),
         id: None,
         original: false,
+        as_sent: false,
         marks: Marks::default(),
     }
 }

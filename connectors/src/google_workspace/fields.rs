@@ -3,7 +3,7 @@
 
 use super::params;
 use std::sync::{Mutex, PoisonError};
-use tidegate_core::event::{Field, Params, Shape, Table};
+use tidegate_core::event::{Field, Params, RawShape, Shape, Table};
 use tidegate_core::field;
 
 const UNMAPPED: &str = ",\"unmapped\":";
@@ -19,6 +19,8 @@ const fn table(part: &'static [Field]) -> Table {
         anonymous: &["actor", "email"],
         part,
         unmapped: UNMAPPED,
+        // The add-on for Splunk sends one for each event of an activity.
+        raw: RawShape::Parted { list: "events", label: ",\"event\":" },
         ..Table::EMPTY
     }
 }

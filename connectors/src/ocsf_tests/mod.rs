@@ -88,6 +88,7 @@ fn documents(fixture: &Fixture, record: &str, schema: &str, original: bool, mark
         ingested: at("2026-01-15T10:00:31Z"),
         id: Some("example-id"),
         original,
+        as_sent: false,
         marks,
     };
     let mut tape = Tape::new();

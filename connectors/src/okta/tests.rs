@@ -33,6 +33,7 @@ fn context() -> Context<'static> {
         ingested: at("2026-01-15T10:00:31Z"),
         id: None,
         original: false,
+        as_sent: false,
         marks: Marks::default(),
     }
 }

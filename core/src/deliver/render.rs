@@ -111,6 +111,8 @@ pub struct Renderer {
     pub routes: HashMap<String, Route>,
     /// Whether documents carry the vendor's record as `event.original`.
     pub original: bool,
+    /// Whether raw records stand as the API sends them, without an envelope that add-ons know.
+    pub as_sent: bool,
     /// The namespace that documents carry.
     pub namespace: String,
     /// Fills where addresses are.
@@ -349,6 +351,7 @@ impl<'a> Building<'a> {
                 fetched: read.at,
                 id: Some(&meta.id),
                 original: renderer.original,
+                as_sent: renderer.as_sent,
                 marks: Marks {
                     late_seconds,
                     revises: origin.stored.revision.map(|_| bare.as_str()),
@@ -515,6 +518,7 @@ mod tests {
             schema: crate::schema::by_name("ecs").expect("ecs"),
             routes: HashMap::from([("acme".to_owned(), route)]),
             original: false,
+            as_sent: false,
             namespace: "default".to_owned(),
             geoip: None,
         }

@@ -34,6 +34,24 @@ pub struct Table {
     /// Where, as `,"unmapped":`, one open map keeps what the table does not know and what does not fit its type, by its
     /// path in the record. Empty: what is unknown is kept beside the others, what does not fit is left out.
     pub unmapped: &'static str,
+    /// How add-ons for Splunk know these records.
+    pub raw: RawShape,
+}
+
+/// How add-ons know the vendor's records, where that is not how the API sends them.
+#[derive(Clone, Copy, Debug)]
+pub enum RawShape {
+    /// As the API sends them.
+    AsSent,
+    /// A document for each part of a record: the record without the list of them, and the part under a name.
+    Parted {
+        /// The list's key.
+        list: &'static str,
+        /// The part's name, ready to be written: `,"event":`.
+        label: &'static str,
+    },
+    /// In the envelope in which another way out of the vendor's sends them; fields stand in it as they are.
+    Enveloped(&'static [Part]),
 }
 
 impl Table {
@@ -52,6 +70,7 @@ impl Table {
         under: "",
         part: &[],
         unmapped: "",
+        raw: RawShape::AsSent,
     };
 }
 

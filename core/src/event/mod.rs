@@ -13,7 +13,7 @@ mod pairs;
 mod time;
 
 pub use agent::{Agent, Product};
-pub use field::{Field, Param, Params, Part, Shape, Table, TextOf};
+pub use field::{Field, Param, Params, Part, RawShape, Shape, Table, TextOf};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use time::parse_time;

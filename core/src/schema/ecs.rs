@@ -68,6 +68,7 @@ impl Schema for Ecs {
             ingested,
             id: _,
             original,
+            as_sent: _,
             marks,
         } = context;
         let raw = record.map(|record| record.record()).unwrap_or_default();

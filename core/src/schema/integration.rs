@@ -27,6 +27,7 @@ impl Schema for RawForIntegration {
             ingested: _,
             id: _,
             original,
+            as_sent: _,
             marks,
         } = context;
         let record = event.record.ok_or_else(|| NormalizeError("the event has no record".to_owned()))?;

@@ -77,6 +77,7 @@ impl Schema for Leef {
             ingested: _,
             id: document,
             original: _,
+            as_sent: _,
             marks,
             organisation,
         } = context;
@@ -489,6 +490,7 @@ mod tests {
             organisation: None,
             id: None,
             original: false,
+            as_sent: false,
             marks: Marks::default(),
         };
         let mut out = Vec::new();

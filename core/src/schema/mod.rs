@@ -87,6 +87,8 @@ pub struct Context<'a> {
     pub id: Option<&'a str>,
     /// Whether the document keeps the raw record.
     pub original: bool,
+    /// Whether `raw` documents are records as the API sends them, also where add-ons know them in an envelope.
+    pub as_sent: bool,
     /// What we have to say of it.
     pub marks: Marks<'a>,
 }

@@ -24,7 +24,7 @@ impl Writer<'_> {
         let under = (!under.is_empty()).then(|| self.open(under));
         self.keeps = !unmapped.is_empty();
         match layout {
-            Some(parts) => self.parts(parts, event, context, &mut None, 1),
+            Some(parts) => self.parts(parts, event, context, &mut None, Some(fields), 1),
             None => self.object(fields, event.record, &event.risk, 1),
         }
         if event.part.is_some() {
@@ -84,13 +84,15 @@ impl Writer<'_> {
         }
     }
 
-    /// `said`: what the record says of the organisation, once it has been asked.
-    fn parts<'r>(
+    /// `said`: what the record says of the organisation, once it has been asked. Without `fields` the record's members stand
+    /// as they are.
+    pub(super) fn parts<'r>(
         &mut self,
         parts: &'static [Part],
         event: &Event<'r>,
         context: &Context<'_>,
         said: &mut Option<Option<Text<'r>>>,
+        fields: Option<&'static [Field]>,
         depth: usize,
     ) {
         for part in parts {
@@ -98,8 +100,14 @@ impl Writer<'_> {
                 Part::Constant(text) => self.put(text),
                 Part::Of(label, of) => self.text(label, of(event)),
                 Part::Member(field) => {
-                    if let Some(value) = event.record.and_then(|record| record.get(field.key)) {
-                        self.field(field, value, &event.risk, depth);
+                    let value = event.record.and_then(|record| record.get(field.key));
+                    match (value, fields) {
+                        (Some(value), Some(_)) => self.field(field, value, &event.risk, depth),
+                        (Some(value), None) => {
+                            self.put(field.label);
+                            self.strict(value);
+                        }
+                        (None, _) => {}
                     }
                 }
                 Part::Organisation { key, label, around: (before, after) } => {
@@ -140,10 +148,13 @@ impl Writer<'_> {
                 }
                 Part::Object(label, parts) => {
                     let open = self.open(label);
-                    self.parts(parts, event, context, said, depth + 1);
+                    self.parts(parts, event, context, said, fields, depth + 1);
                     self.close(open);
                 }
-                Part::Record => self.object(event.table.fields, event.record, &event.risk, depth),
+                Part::Record => match fields {
+                    Some(fields) => self.object(fields, event.record, &event.risk, depth),
+                    None => self.members_but(event.record, ""),
+                },
             }
         }
     }

@@ -1,8 +1,8 @@
-//! `raw`: the record as it is.
+//! `raw`: the vendor's record as add-ons for Splunk know it, which is mostly how the API sends it.
 
 use super::{Context, Rendered, Schema, Writer};
-use crate::event::Event;
-use crate::json::{Kind, Value};
+use crate::event::{Event, RawShape};
+use crate::json::Kind;
 use crate::source::NormalizeError;
 
 pub(super) struct Raw;
@@ -15,34 +15,26 @@ impl Schema for Raw {
     fn write(
         &self,
         event: &Event<'_>,
-        _context: &Context<'_>,
+        context: &Context<'_>,
         out: &mut Writer<'_>,
     ) -> Result<Rendered, NormalizeError> {
         let record = event.record.ok_or_else(|| NormalizeError("the event has no record".to_owned()))?;
         out.begin(record.record());
-        match event.part {
-            Some(part) => only(out, record, part),
-            None => out.strict(record),
+        match (event.table.raw, event.part) {
+            (RawShape::Enveloped(parts), _) if !context.as_sent && record.kind() == Kind::Object => {
+                let document = out.open("");
+                out.parts(parts, event, context, &mut None, None, 1);
+                out.close(document);
+            }
+            (RawShape::Parted { list, label }, Some(part)) => {
+                let document = out.open("");
+                out.members_but(Some(record), list);
+                out.put(label);
+                out.strict(part);
+                out.close(document);
+            }
+            _ => out.strict(record),
         }
         Ok(Rendered::default())
     }
-}
-
-/// The record with one of its parts alone: the others are documents of their own.
-fn only(out: &mut Writer<'_>, record: Value<'_, '_>, part: Value<'_, '_>) {
-    let open = out.open("");
-    for (key, member) in record.members() {
-        out.put(",");
-        key.write(out.buf);
-        out.put(":");
-        let holds = member.kind() == Kind::Array && member.span().contains(&part.span().start);
-        if holds {
-            out.put("[");
-            out.strict(part);
-            out.put("]");
-        } else {
-            out.strict(member);
-        }
-    }
-    out.close(open);
 }

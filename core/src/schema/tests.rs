@@ -67,6 +67,7 @@ fn write(
         ingested: now,
         id: None,
         original: false,
+        as_sent: false,
         marks: Marks::default(),
     };
     let mut out = Vec::new();

@@ -266,17 +266,24 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// An object's members as strict JSON, but for one.
+    pub(super) fn members_but(&mut self, value: Option<Value<'_, '_>>, but: &str) {
+        for (key, member) in value.iter().flat_map(Value::members) {
+            if key != but {
+                self.put(",");
+                key.write(self.buf);
+                self.put(":");
+                self.strict(member);
+            }
+        }
+    }
+
     /// A value of the record as strict JSON: as it stands, but for half surrogate pairs and members that come again.
     pub(super) fn strict(&mut self, value: Value<'_, '_>) {
         match value.kind() {
             Kind::Object => {
                 let open = self.open("");
-                for (key, member) in value.members() {
-                    self.put(",");
-                    key.write(self.buf);
-                    self.put(":");
-                    self.strict(member);
-                }
+                self.members_but(Some(value), "");
                 if !self.close(open) {
                     self.put("{}");
                 }

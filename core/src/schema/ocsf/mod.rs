@@ -442,8 +442,18 @@ fn metadata(
     version: Version,
     profiles: Profiles,
 ) {
-    let Context { tenant, organisation, namespace: _, names, fetched, ingested, id, original, marks } =
-        context;
+    let Context {
+        tenant,
+        organisation,
+        namespace: _,
+        names,
+        fetched,
+        ingested,
+        id,
+        original,
+        as_sent: _,
+        marks,
+    } = context;
     out.put(",\"metadata\":{\"version\":\"");
     out.put(version.number());
     out.put("\",\"product\":{\"name\":\"");
