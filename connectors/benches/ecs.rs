@@ -57,13 +57,13 @@ fn main() {
         as_sent: false,
         marks: Marks::default(),
     };
-    let ecs = schema::by_name("ecs").unwrap();
+    let (ecs, ocsf) = (schema::by_name("ecs").unwrap(), schema::by_name("ocsf").unwrap());
     let mut tape = Tape::new();
     let mut out = Vec::with_capacity(1 << 20);
-    let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut times: [Vec<Duration>; 5] = Default::default();
     let mut written = 0;
     for round in 0..2_000 {
-        let mut laps = [Duration::ZERO; 4];
+        let mut laps = [Duration::ZERO; 5];
         let start = Instant::now();
         for record in &records {
             yardstick::read(record);
@@ -94,6 +94,16 @@ fn main() {
         }
         laps[3] = start.elapsed();
         written = out.len();
+        out.clear();
+        let start = Instant::now();
+        for record in &records {
+            let root = tape.cut(black_box(record)).unwrap();
+            normalize(root, &mut |event| {
+                ocsf.render(&event, &context, &mut out).unwrap();
+            })
+            .unwrap();
+        }
+        laps[4] = start.elapsed();
         if round >= 100 {
             for (all, lap) in times.iter_mut().zip(laps) {
                 all.push(lap);
@@ -102,7 +112,7 @@ fn main() {
     }
     let n = records.len();
     let per = |time: Duration| time.as_nanos() as f64 / n as f64;
-    let [serde, cut, event, whole] = times.each_mut().map(|all| per(median(all)));
+    let [serde, cut, event, whole, other] = times.each_mut().map(|all| per(median(all)));
     println!(
         "records of {} bytes, documents of {} bytes, medians of {} rounds",
         bytes / n,
@@ -113,4 +123,5 @@ fn main() {
     println!("tape                      {cut:8.0} ns   {:.2}", cut / serde);
     println!("tape, event               {event:8.0} ns   {:.2}", event / serde);
     println!("tape, event, ECS document {whole:8.0} ns   {:.2}", whole / serde);
+    println!("tape, event, OCSF         {other:8.0} ns   {:.2}, of ECS {:.2}", other / serde, other / whole);
 }

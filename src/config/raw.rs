@@ -180,7 +180,8 @@ pub(super) struct StreamKeys {
 pub(super) struct SinkKeys {
     /// The kind's name. Its own keys stand beside these.
     pub(super) kind: Given<String>,
-    /// The schema of its documents. Default: the kind's own, where it has one.
+    /// The schema of its documents: ecs, leef, ocsf (1.8.0), ocsf_1_9 (a preview of 1.9.0), raw. Default: the kind's own, where
+    /// it has one.
     pub(super) schema: Given<String>,
     /// What it takes: `"*"`, `"connector"` or `"connector/stream"`; with `!` in front: not that. The last that fits
     /// decides.

@@ -81,7 +81,7 @@ const OBJECTS: &[Rule] = &[
     ("product", "name:s vendor_name:s", "name"),
     ("tag", "name:s* value:s", "value"),
     ("observable", "name:s type_id:i* type:s value:s", ""),
-    ("user", "uid:s name:s email_addr:s full_name:s domain:s type_id:i type:s", "uid name"),
+    ("user", "uid:s name:s email_addr:s full_name:s domain:s groups:[named] type_id:i type:s", "uid name"),
     ("actor", "user:user session:session app_uid:s app_name:s", "user session app_uid app_name"),
     ("session", "uid:s uid_alt:s issuer:s is_remote:b is_mfa:b", ""),
     ("named", "uid:s name:s", "uid name"),

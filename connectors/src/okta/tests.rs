@@ -260,7 +260,7 @@ fn explains_where_a_value_comes_from() {
         from("okta.target[0].detailEntry.methodTypeUsed").0,
         Some("target[0].detailEntry.methodTypeUsed")
     );
-    assert_eq!(from("event.outcome"), (None, "\"failure\""));
+    assert_eq!(from("event.outcome"), (Some("outcome.result"), "\"failure\""));
 }
 
 #[test]

@@ -572,7 +572,7 @@ mod tests {
             let mut keys: Vec<_> = attributes.iter().map(|(key, _)| *key).collect();
             prop_assert!(keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric())), "{:?}", keys);
             keys.sort_unstable();
-            prop_assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "{:?}", keys);
+            prop_assert!(keys.windows(2).all(|pair| pair.first() != pair.last()), "{:?}", keys);
         }
     }
 }

@@ -145,8 +145,9 @@ impl<'b> Writer<'b> {
         self.note_only(slice);
     }
 
+    /// As [`Writer::note`], of what does not stand in the document word for word.
     #[inline]
-    fn note_only(&mut self, slice: &str) {
+    pub(super) fn note_only(&mut self, slice: &str) {
         if let Some(notes) = &mut self.notes {
             let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
             if offset < self.record.1 {

@@ -68,7 +68,9 @@ impl Schema for Ocsf {
         document.all();
         let Document { profiles, told, .. } = document;
         // The metadata tell what was cut, so they come after everything; what they copy is known beforehand.
-        for text in [&event.id, &event.written, &event.kind.action, &event.transaction.id] {
+        for text in
+            [&event.id, &event.written, &event.organization, &event.kind.action, &event.transaction.id]
+        {
             out.mark(text.as_ref());
         }
         let copied = out.copied().unwrap_or_default();
@@ -132,6 +134,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
             record: _,
             part: _,
             log: _,
+            // In the metadata.
             organization: _,
             table: _,
         } = self.event;
@@ -296,7 +299,12 @@ impl<'r> Document<'_, '_, '_, 'r> {
         self.out.number(i64::from(id));
         self.out.put(label);
         match (caption, word) {
-            (Some(caption), _) => self.out.plain(caption),
+            (Some(caption), word) => {
+                if let Some(slice) = word.and_then(Text::source) {
+                    self.out.note_only(slice);
+                }
+                self.out.plain(caption);
+            }
             (None, Some(word)) => self.out.string(word),
             (None, None) => self.out.plain(fallback),
         }
@@ -458,7 +466,20 @@ fn metadata(
     out.put(names.product);
     out.put("\",\"tenant_uid\":");
     // The vendor's name for it, where it is known; ours then stands among the tags.
-    out.plain(organisation.unwrap_or(tenant));
+    let theirs = match (&event.organization, organisation) {
+        (Some(organization), _) => {
+            out.string(organization);
+            true
+        }
+        (None, Some(organisation)) => {
+            out.plain(organisation);
+            true
+        }
+        (None, None) => {
+            out.plain(tenant);
+            false
+        }
+    };
     if let Some(id) = id {
         out.put(",\"uid\":");
         out.plain(id);
@@ -505,7 +526,7 @@ fn metadata(
         out.number(i64::try_from(*seconds).unwrap_or(i64::MAX));
         out.put("\"}");
     }
-    let ours = organisation.map(|_| *tenant);
+    let ours = theirs.then_some(*tenant);
     for (label, value) in [
         (",{\"name\":\"tidegate_tenant\",\"value\":", &ours),
         (",{\"name\":\"tidegate_revises\",\"value\":", revises),

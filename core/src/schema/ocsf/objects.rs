@@ -43,6 +43,15 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         }
         self.out.text(",\"full_name\":", full_name);
         self.out.text(",\"domain\":", domain);
+        if std::ptr::eq(account, &self.event.actor.account) {
+            let groups = self.out.open(",\"groups\":");
+            for group in &self.event.actor.groups {
+                self.out.put(",{\"name\":");
+                self.out.string(group);
+                self.out.put("}");
+            }
+            self.out.close_array(groups);
+        }
         let said = word.and_then(|word| word.as_plain()).unwrap_or_default();
         let id = words::user(kind, said);
         if id.0 != 0 {

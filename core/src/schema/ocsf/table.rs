@@ -263,10 +263,11 @@ impl Version {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+#[expect(clippy::indexing_slicing, clippy::panic, clippy::print_stderr, reason = "tests")]
+mod tests {
     use super::*;
 
-    pub(in crate::schema) const FORMS: [Form; 10] = [
+    const FORMS: [Form; 10] = [
         Form::Base,
         Form::Finding,
         Form::Account,
