@@ -8,6 +8,7 @@ pub mod config;
 mod keeper;
 pub mod pipeline;
 pub mod requests;
+pub mod rules;
 pub mod serve;
 pub mod world;
 

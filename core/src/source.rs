@@ -128,6 +128,11 @@ pub trait Connector: Sync {
         &self,
         table: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<String, SettingsError>;
+    /// What becomes of the vendor's own fields, a table a sort of record: which names documents can have is known from
+    /// them (`tidegate rules`).
+    fn tables(&self) -> Vec<&'static crate::event::Table> {
+        Vec::new()
+    }
     /// The vendor's own name for that organisation, where the table says it and records do not: documents carry it.
     fn organisation_id(&self, _table: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
         None

@@ -1,11 +1,12 @@
 //! `tidegate map`: records on standard input, documents on standard output.
 
+use super::explain;
+use crate::rules::Fields;
 use crate::world::World;
 use std::io::{BufRead, BufWriter, Write};
 use tidegate_core::deliver::render::{bare_id, nth_id};
-use tidegate_core::event::Event;
 use tidegate_core::json::Tape;
-use tidegate_core::schema::{self, Context, Explained, Marks};
+use tidegate_core::schema::{self, Context, Marks};
 use tidegate_core::source::{Connector, Stream};
 
 /// Turns vendors' records on standard input into documents on standard output; both one JSON object a line.
@@ -23,9 +24,15 @@ pub struct Args {
     /// Exits with 0 although some records could not be mapped
     #[arg(long)]
     pub keep_going: bool,
-    /// Shows each field with the record field that it came from
+    /// Shows each field with the record field that it came from, and what of the record is not there
     #[arg(long)]
     pub explain: bool,
+    /// Shows how the documents of two schemas differ, by record field
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["schema", "explain"])]
+    pub diff: Option<Vec<String>>,
+    /// Names Elastic's prebuilt rules that look at such a document and can match it
+    #[arg(long, conflicts_with_all = ["explain", "diff"])]
+    pub rules: bool,
     /// Keeps the vendor's record, as `event.original` or `raw_data`
     #[arg(long)]
     pub original: bool,
@@ -56,15 +63,26 @@ pub fn run(world: &World, args: &Args) -> u8 {
         super::complain(&format!("--stream {}: {} has {}", args.stream, connector.title(), known.join(", ")));
         return 20;
     };
-    let Some(schema) = schema::by_name(&args.schema) else {
-        super::complain(&format!(
-            "--schema {}: not known; known are {}",
-            args.schema,
-            schema::ALL.map(|schema| schema.name()).join(", ")
-        ));
-        return 20;
+    let (one, two) = match args.diff.as_deref() {
+        Some([one, two]) => (one.as_str(), Some(two.as_str())),
+        _ => (args.schema.as_str(), None),
     };
-    let mapper = Mapper { world, args, connector: *connector, stream, schema };
+    let named = |name: &str| {
+        let schema = schema::by_name(name);
+        if schema.is_none() {
+            let known = schema::ALL.map(|schema| schema.name()).join(", ");
+            super::complain(&format!("schema {name}: not known; known are {known}"));
+        }
+        schema
+    };
+    let Some(schema) = named(one) else { return 20 };
+    let other = match two.map(named) {
+        Some(None) => return 20,
+        Some(other) => other,
+        None => None,
+    };
+    let fields = Fields::of(&world.connectors);
+    let mapper = Mapper { world, args, connector: *connector, stream, schema, other, fields };
     match mapper.all() {
         Ok(0) => 0,
         Ok(_) if args.keep_going => 0,
@@ -83,6 +101,8 @@ struct Mapper<'a> {
     connector: &'static dyn Connector,
     stream: &'static Stream,
     schema: &'static dyn schema::Schema,
+    other: Option<&'static dyn schema::Schema>,
+    fields: Fields,
 }
 
 impl Mapper<'_> {
@@ -139,9 +159,17 @@ impl Mapper<'_> {
         for (nth, event) in events.iter().enumerate() {
             let several = (events.len() > 1).then(|| nth_id(&id, nth));
             let context = Context { id: Some(several.as_ref().unwrap_or(&id)), ..context.clone() };
-            if self.args.explain {
+            if self.args.explain || self.args.rules {
                 let lines = schema::explain(self.schema, event, &context).map_err(|error| error.0)?;
-                out.extend_from_slice(explained(event, &lines).as_bytes());
+                let told =
+                    explain::Told { event, lines: &lines, names: self.stream.names, fields: &self.fields };
+                let text = if self.args.rules { told.rules() } else { told.text() };
+                out.extend_from_slice(text.as_bytes());
+            } else if let Some(other) = self.other {
+                let explain = |schema| schema::explain(schema, event, &context).map_err(|error| error.0);
+                let (one, two) = (explain(self.schema)?, explain(other)?);
+                let text = explain::difference((self.schema.name(), &one), (other.name(), &two));
+                out.extend_from_slice(text.as_bytes());
             } else {
                 self.schema.render(event, &context, out).map_err(|error| error.0)?;
             }
@@ -149,17 +177,4 @@ impl Mapper<'_> {
         }
         Ok(())
     }
-}
-
-/// For a person: what the event means, then each field with the record field that it came from.
-fn explained(event: &Event<'_>, lines: &[Explained]) -> String {
-    let mut text = String::new();
-    for (what, meaning) in event.summary() {
-        text.push_str(&format!("{what}: {meaning}\n"));
-    }
-    for line in lines {
-        let from = line.from.as_deref().unwrap_or("(tidegate)");
-        text.push_str(&format!("  {} = {}  ← {from}\n", line.path, line.value));
-    }
-    text
 }

@@ -9,11 +9,13 @@ pub mod coverage;
 pub mod dead_letters;
 #[cfg(feature = "simulator")]
 pub mod demo;
+pub mod explain;
 pub mod init;
 pub mod manage;
 pub mod map;
 pub mod probe;
 pub mod report;
+pub mod rules;
 pub mod run;
 #[cfg(feature = "simulator")]
 pub mod simulate;
@@ -76,6 +78,7 @@ enum Verb {
     Sync(sync::Args),
     Check(check::Args),
     Map(map::Args),
+    Rules(rules::Args),
     #[cfg(feature = "simulator")]
     Simulate(Box<simulate::Args>),
     #[cfg(feature = "simulator")]
@@ -129,6 +132,7 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
     match cli.verb {
         // These need no configuration.
         Verb::Map(args) => return tokio::task::block_in_place(|| map::run(&world, &args)),
+        Verb::Rules(args) => return rules::run(&world, &args),
         #[cfg(feature = "simulator")]
         Verb::Simulate(args) => return simulate::run(&args).await,
         #[cfg(feature = "simulator")]

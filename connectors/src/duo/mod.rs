@@ -176,6 +176,10 @@ impl Connector for Duo {
         STREAMS
     }
 
+    fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
+        STREAMS.iter().map(|stream| fields::of(stream.name)).collect()
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
     }

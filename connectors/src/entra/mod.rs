@@ -147,6 +147,10 @@ impl Connector for Entra {
         STREAMS
     }
 
+    fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
+        streams::LOGS.iter().map(|log| log.table).collect()
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
     }

@@ -11,7 +11,6 @@ mod mfa;
 pub mod normalize;
 mod params;
 mod refusal;
-pub mod rules;
 mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -99,6 +98,12 @@ impl Connector for GoogleWorkspace {
 
     fn streams(&self) -> &'static [Stream] {
         STREAMS
+    }
+
+    fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
+        let of =
+            |stream: &Stream| if stream.name == ALERTS { &fields::ALERT } else { fields::of(stream.name) };
+        STREAMS.iter().map(of).collect()
     }
 
     fn stream(&self, name: &str) -> Option<&'static Stream> {

@@ -129,6 +129,10 @@ impl Connector for Okta {
         STREAMS
     }
 
+    fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
+        vec![&fields::TABLE]
+    }
+
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
     }

@@ -51,8 +51,8 @@ pub struct JsonError {
 struct Frame {
     entry: u32,
     object: bool,
-    /// Keys seen so far, as a filter of 128 bits.
-    keys: u128,
+    /// Keys seen so far, as a filter of 256 bits: a sign-in of Entra's has 75 members.
+    keys: [u64; 4],
     /// A key of it has escapes, so bytes do not tell whether keys are equal.
     escaped: bool,
 }
@@ -99,7 +99,7 @@ struct Cutter<'a> {
 
 impl Cutter<'_> {
     fn run(&mut self) -> Result<(), JsonError> {
-        let mut frame = Frame { entry: u32::MAX, object: false, keys: 0, escaped: false };
+        let mut frame = Frame { entry: u32::MAX, object: false, keys: [0; 4], escaped: false };
         'value: loop {
             match self.next_byte() {
                 Some(open @ (b'{' | b'[')) => {
@@ -109,7 +109,7 @@ impl Cutter<'_> {
                     self.tape.frames.push(frame);
                     let object = open == b'{';
                     let entry = self.tape.entries.len() as u32;
-                    frame = Frame { entry, object, keys: 0, escaped: false };
+                    frame = Frame { entry, object, keys: [0; 4], escaped: false };
                     let tag = if object { Tag::Object } else { Tag::Array };
                     self.push(self.at, self.at, tag);
                     self.at += 1;
@@ -206,11 +206,15 @@ impl Cutter<'_> {
         if tag != Tag::Clean {
             frame.escaped = true;
         }
-        let bit = if frame.escaped { u128::MAX } else { filter(self.bytes, start, end) };
-        if frame.keys & bit != 0 {
-            self.shadow(*frame, start, end, tag);
+        let (word, bit) = filter(self.bytes, start, end);
+        let seen = frame.keys.get_mut(word).is_some_and(|word| {
+            let seen = *word & bit != 0;
+            *word |= bit;
+            seen
+        });
+        if seen || frame.escaped {
+            self.shadow(frame.entry, start, end, tag);
         }
-        frame.keys |= bit;
         self.push(start, end, tag);
         if self.next_byte() != Some(b':') {
             return self.fail("expected `:`");
@@ -221,8 +225,8 @@ impl Cutter<'_> {
 
     /// Hides an earlier member of the same name.
     #[cold]
-    fn shadow(&mut self, frame: Frame, start: usize, end: usize, tag: Tag) {
-        let mut at = frame.entry as usize + 1;
+    fn shadow(&mut self, object: u32, start: usize, end: usize, tag: Tag) {
+        let mut at = object as usize + 1;
         let key = super::Text::quoted(self.text.get(start..end).unwrap_or_default(), tag);
         while let Some(earlier) = self.tape.entries.get(at).copied() {
             let span = earlier.start as usize..earlier.end as usize;
@@ -394,9 +398,10 @@ fn special(word: u64) -> u64 {
     (quote | slash | control) & (ONES * 0x80)
 }
 
-/// One of 128 bits for a key, its quotes included. Keys of one object that share it are compared in full.
+/// One of 256 bits for a key, its quotes included: which word of 64, and which bit. Keys of one object that share it are
+/// compared in full.
 #[inline]
-fn filter(bytes: &[u8], start: usize, end: usize) -> u128 {
+fn filter(bytes: &[u8], start: usize, end: usize) -> (usize, u64) {
     let len = end - start;
     let word = |at: usize| match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         Some(chunk) => u64::from_le_bytes(*chunk),
@@ -413,7 +418,8 @@ fn filter(bytes: &[u8], start: usize, end: usize) -> u128 {
     } else {
         word(start) << (64 - 8 * len as u32)
     };
-    1 << (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57)
+    let hash = mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((hash >> 62) as usize, 1 << (hash >> 56 & 63))
 }
 
 /// The UTF-16 unit that four hexadecimal digits stand for.

@@ -32,7 +32,7 @@ impl Schema for Ecs {
             log,
             organization,
             // `@timestamp` says the same.
-            written: _,
+            written,
             // Its end and its last change are kept in the namespace.
             span,
             kind,
@@ -74,6 +74,7 @@ impl Schema for Ecs {
         out.begin(raw);
         let document = out.open("");
         out.put(",\"@timestamp\":");
+        out.note_text(written.as_ref());
         if let Some(time) = time {
             write_time(*time, out.buf);
         } else {
@@ -100,8 +101,10 @@ impl Schema for Ecs {
         out.text(",\"provider\":", log);
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
-        let Outcome { result, word: _, reason, code: _ } = outcome;
-        out.put(",\"outcome\":\"");
+        let Outcome { result, word, reason, code } = outcome;
+        out.put(",\"outcome\":");
+        out.note_text(word.as_ref().or(code.as_ref()));
+        out.put("\"");
         out.put(match Told::of(*result, table) {
             Told::Success => "success\"",
             Told::Failure => "failure\"",

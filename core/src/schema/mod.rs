@@ -5,11 +5,13 @@
 //! equal keys in one object, no blank names, no value of a type that the schema's store would refuse.
 
 mod ecs;
+mod explain;
 mod integration;
 mod leef;
 mod namespace;
 mod ocsf;
 mod params;
+pub mod paths;
 mod raw;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
@@ -17,7 +19,6 @@ mod tests;
 mod writer;
 
 use crate::event::Event;
-use crate::json::Tape;
 use crate::source::{Names, NormalizeError};
 use chrono::{DateTime, Utc};
 
@@ -53,6 +54,7 @@ pub trait Schema: Sync {
     ) -> Result<Rendered, NormalizeError>;
 }
 
+pub use explain::{Absent, Explained, absent, explain};
 pub use writer::Writer;
 
 /// All schemas.
@@ -109,66 +111,4 @@ pub struct Rendered {
     pub drift: u32,
     /// Values that were too long for an indexed field and are cut in the document.
     pub cut: u32,
-}
-
-/// A line of an explained document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explained {
-    /// Where it stands in the document.
-    pub path: String,
-    /// Where it comes from in the record; `None`: from the event's meaning or from us.
-    pub from: Option<String>,
-    /// The value, as JSON; of a line of text as it stands.
-    pub value: String,
-}
-
-/// Every leaf of an event's document, and where it came from.
-///
-/// # Errors
-/// As [`Schema::render`].
-pub fn explain(
-    schema: &dyn Schema,
-    event: &Event<'_>,
-    context: &Context<'_>,
-) -> Result<Vec<Explained>, NormalizeError> {
-    let mut bytes = Vec::new();
-    let mut notes = Vec::new();
-    schema.write(event, context, &mut Writer::noting(&mut bytes, &mut notes))?;
-    let origin = |at: Option<usize>| event.record.zip(at).map(|(record, at)| record.path_of(at));
-    if schema.is_text() {
-        return Ok(leef::attributes(&bytes)
-            .map(|(path, value, span)| {
-                let noted = notes.iter().find(|(at, _)| span.contains(at)).map(|(_, offset)| *offset);
-                Explained { path, from: origin(noted).filter(|path| !path.is_empty()), value }
-            })
-            .collect());
-    }
-    let mut tape = Tape::new();
-    let document = tape.cut(&bytes).map_err(|error| NormalizeError(error.to_string()))?;
-    let mut lines = Vec::new();
-    let mut todo = vec![(String::new(), document, None)];
-    while let Some((path, value, above)) = todo.pop() {
-        // What was read out of a text comes from that text as a whole.
-        let noted = notes.iter().find(|(at, _)| *at == value.span().start).map(|(_, offset)| *offset);
-        let from: Option<usize> = noted.or(above);
-        let before = todo.len();
-        for (key, member) in value.members() {
-            let dot = if path.is_empty() { "" } else { "." };
-            todo.push((format!("{path}{dot}{key}"), member, from));
-        }
-        for (at, element) in value.elements().enumerate() {
-            todo.push((format!("{path}[{at}]"), element, from));
-        }
-        if todo.len() > before {
-            // The last one is taken first.
-            todo.get_mut(before..).unwrap_or_default().reverse();
-            continue;
-        }
-        lines.push(Explained {
-            path,
-            from: origin(from).filter(|path| !path.is_empty()),
-            value: value.raw().to_owned(),
-        });
-    }
-    Ok(lines)
 }

@@ -24,7 +24,7 @@ impl Writer<'_> {
         let under = (!under.is_empty()).then(|| self.open(under));
         self.keeps = !unmapped.is_empty();
         match layout {
-            Some(parts) => self.parts(parts, event, context, 1),
+            Some(parts) => self.parts(parts, event, context, &mut None, 1),
             None => self.object(fields, event.record, &event.risk, 1),
         }
         if event.part.is_some() {
@@ -84,7 +84,15 @@ impl Writer<'_> {
         }
     }
 
-    fn parts(&mut self, parts: &'static [Part], event: &Event<'_>, context: &Context<'_>, depth: usize) {
+    /// `said`: what the record says of the organisation, once it has been asked.
+    fn parts<'r>(
+        &mut self,
+        parts: &'static [Part],
+        event: &Event<'r>,
+        context: &Context<'_>,
+        said: &mut Option<Option<Text<'r>>>,
+        depth: usize,
+    ) {
         for part in parts {
             match part {
                 Part::Constant(text) => self.put(text),
@@ -95,12 +103,14 @@ impl Writer<'_> {
                     }
                 }
                 Part::Organisation { key, label, around: (before, after) } => {
-                    let said = event.record.and_then(|record| record.get(key)).and_then(text);
+                    let said = said.get_or_insert_with(|| {
+                        event.record.and_then(|record| record.get(key)).and_then(text)
+                    });
                     let open = self.open(label);
                     self.put("\"");
                     self.put(before);
                     let at = self.len();
-                    match (&said, context.organisation) {
+                    match (&*said, context.organisation) {
                         (Some(text), _) => self.string(text),
                         (None, Some(id)) => write_string(id, self.buf),
                         (None, None) => {
@@ -130,7 +140,7 @@ impl Writer<'_> {
                 }
                 Part::Object(label, parts) => {
                     let open = self.open(label);
-                    self.parts(parts, event, context, depth + 1);
+                    self.parts(parts, event, context, said, depth + 1);
                     self.close(open);
                 }
                 Part::Record => self.object(event.table.fields, event.record, &event.risk, depth),

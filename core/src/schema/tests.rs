@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::{Ending, Field, Outcome, Part, Shape, Table, known};
+use crate::json::Tape;
 use crate::{field, label};
 use serde_json::{Value as Json, json};
 

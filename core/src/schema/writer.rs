@@ -152,6 +152,16 @@ impl<'b> Writer<'b> {
         }
     }
 
+    /// As [`Writer::note`], for what is made of a text.
+    #[inline]
+    pub(super) fn note_text(&mut self, text: Option<&Text<'_>>) {
+        if self.notes.is_some()
+            && let Some(slice) = text.and_then(|text| text.source().or_else(|| text.as_slice()))
+        {
+            self.note(slice);
+        }
+    }
+
     #[inline]
     pub(super) fn put(&mut self, bytes: &str) {
         self.buf.extend_from_slice(bytes.as_bytes());
