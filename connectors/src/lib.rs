@@ -16,6 +16,8 @@ pub mod duo;
 pub mod entra;
 pub mod google_workspace;
 mod key;
+#[cfg(test)]
+mod ocsf_tests;
 pub mod okta;
 mod settings;
 #[cfg(test)]

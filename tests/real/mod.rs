@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 pub mod clients;
+pub mod ocsf;
 pub mod opensearch;
 
 use std::io::Write as _;

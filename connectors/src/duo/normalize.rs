@@ -101,6 +101,7 @@ pub fn normalize<'r>(
 /// The authentication log, and the record inside an event of Trust Monitor.
 fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     let mut word = None;
+    let mut phone = Account::default();
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("event_type") => event.kind.action = known(value),
@@ -114,6 +115,13 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
                 event.app.name = value.get("name").and_then(known);
             }
             Some("access_device") => access_device(value, event),
+            Some("auth_device") => {
+                phone = Account {
+                    id: value.get("key").and_then(known),
+                    name: value.get("name").and_then(known),
+                    ..Account::default()
+                };
+            }
             Some("adaptive_trust_assessments") => trust(value, event),
             _ => {}
         }
@@ -137,6 +145,7 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         event.mfa.performed = None;
     }
     event.mfa.word = word;
+    event.mfa.device = phone;
 }
 
 fn user<'r>(value: Value<'_, 'r>, actor: &mut Actor<'r>) {
@@ -163,10 +172,7 @@ fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                     ..Geo::default()
                 };
             }
-            Some("hostname") => {
-                event.device.name = known(value);
-                event.source.domain.clone_from(&event.device.name);
-            }
+            Some("hostname") => event.device.name = known(value),
             Some("epkey") => event.device.id = known(value),
             Some("os") => {
                 event.device.os = known(value);
@@ -180,7 +186,7 @@ fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     }
     // As Elastic's integration has it: an address is a name too, beside the number.
     if event.source.address.is_none() {
-        event.source.address.clone_from(&event.source.domain);
+        event.source.address.clone_from(&event.device.name);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Records against ECS documents: invented fixtures, properties, and (where the folder lies beside the project) real shapes.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests")]
 
-use super::rules::NOT_FILLED;
 use super::*;
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
@@ -345,6 +344,25 @@ fn elastics_own_documents_agree() {
     println!("{compared} values compared");
 }
 
+const ENRICHMENT: &str =
+    "Graph gives an address's number of the autonomous system, not whose it is: a database of addresses can";
+const OTHER_LOG: &str = "of another log of Azure's, in rules that read several";
+
+/// What Elastic's prebuilt rules on these logs query and a record of them cannot fill: field and reason.
+const NOT_FILLED: &[(&str, &str)] = &[
+    ("source.as.organization.name", ENRICHMENT),
+    ("azure.activitylogs.identity.claims.appid", OTHER_LOG),
+    ("azure.activitylogs.operation_name", OTHER_LOG),
+    ("azure.activitylogs.properties.appId", OTHER_LOG),
+    ("azure.activitylogs.properties.authentication_protocol", OTHER_LOG),
+    ("azure.graphactivitylogs.properties.app_id", OTHER_LOG),
+    ("azure.graphactivitylogs.properties.c_sid", OTHER_LOG),
+    ("azure.graphactivitylogs.properties.scopes", OTHER_LOG),
+    ("azure.graphactivitylogs.properties.user_principal_object_id", OTHER_LOG),
+    ("url.original", OTHER_LOG),
+    ("url.path", OTHER_LOG),
+];
+
 #[test]
 fn every_field_that_rules_query_can_be_produced() {
     let Some(path) = folder("shared/schemas/detection_rule_fields.json") else { return };
@@ -614,7 +632,7 @@ proptest! {
         prop_assert_eq!(document["tags"].to_string().contains("tidegate_cut"), rendered.cut > 0);
         document["event"].as_object_mut().unwrap().remove("original");
         typed_as_the_store_has_it(&store(), &document, "", &mut BTreeSet::new());
-        for schema in schema::ALL {
+        for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
             let mut out = Vec::new();
             with_event(stream, bytes.as_bytes(), |event| schema.render(event, &context, &mut out)).unwrap();
             crate::testing::strict(std::str::from_utf8(&out).unwrap());

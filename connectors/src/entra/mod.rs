@@ -10,7 +10,6 @@ pub mod codes;
 pub mod event_types;
 pub mod fields;
 pub mod normalize;
-pub mod rules;
 pub mod streams;
 
 #[cfg(test)]

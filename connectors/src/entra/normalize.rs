@@ -239,7 +239,10 @@ fn status<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) -> Option<i64> {
             }
             // What a success has there.
             Some("failureReason") => event.outcome.reason = known(value).filter(|reason| reason != "Other."),
-            Some("additionalDetails") => event.message = known(value),
+            Some("additionalDetails") => {
+                event.message = known(value);
+                event.outcome.detail.clone_from(&event.message);
+            }
             _ => {}
         }
     }

@@ -101,9 +101,14 @@ impl Connector for GoogleWorkspace {
     }
 
     fn tables(&self) -> Vec<&'static tidegate_core::event::Table> {
-        let of =
-            |stream: &Stream| if stream.name == ALERTS { &fields::ALERT } else { fields::of(stream.name) };
-        STREAMS.iter().map(of).collect()
+        STREAMS
+            .iter()
+            .map(
+                |stream| {
+                    if stream.name == streams::ALERTS { &fields::ALERT } else { fields::of(stream.name) }
+                },
+            )
+            .collect()
     }
 
     fn stream(&self, name: &str) -> Option<&'static Stream> {

@@ -516,7 +516,7 @@ proptest::proptest! {
         let mut document = document;
         document["event"].as_object_mut().unwrap().remove("original");
         typed_as_the_store_has_it(&document);
-        for schema in schema::ALL {
+        for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
             let mut out = Vec::new();
             with_event(bytes.as_bytes(), |event| schema.render(event, &context, &mut out)).unwrap();
             strict(std::str::from_utf8(&out).unwrap());

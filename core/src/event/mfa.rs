@@ -1,5 +1,6 @@
 //! What an event says of a factor.
 
+use super::Account;
 use crate::json::Text;
 
 /// What an event says of a factor.
@@ -23,6 +24,8 @@ pub struct Mfa<'r> {
     pub fatigue: bool,
     /// The factor resists phishing, as far as the record says.
     pub phishing_resistant: Option<bool>,
+    /// The user's device that the factor is on: its id, and its name or number.
+    pub device: Account<'r>,
     /// Further factors that were used in the same sign-in, with the vendor's words: most often the password.
     pub others: Vec<(Factor, Option<Text<'r>>)>,
 }

@@ -279,6 +279,8 @@ pub struct Outcome<'r> {
     pub word: Option<Text<'r>>,
     /// Why.
     pub reason: Option<Text<'r>>,
+    /// More of that, where the vendor says it in a second sentence.
+    pub detail: Option<Text<'r>>,
     /// The vendor's code for it.
     pub code: Option<Text<'r>>,
 }

@@ -101,7 +101,8 @@ impl Schema for Ecs {
         out.text(",\"provider\":", log);
         words(out, ",\"category\":", categories.words());
         words(out, ",\"type\":", types.words());
-        let Outcome { result, word, reason, code } = outcome;
+        // The second sentence is the message too.
+        let Outcome { result, word, reason, detail: _, code } = outcome;
         out.put(",\"outcome\":");
         out.note_text(word.as_ref().or(code.as_ref()));
         out.put("\"");
@@ -146,7 +147,16 @@ impl Schema for Ecs {
         if let Some(group) = target_group {
             let open = out.open(",\"group\":");
             out.text(",\"id\":", &group.account.id);
-            out.text(",\"name\":", &group.account.full_name);
+            match (&group.account.full_name, &group.account.domain) {
+                // As of people: the part of an address before the sign.
+                (Some(address), Some(_)) => {
+                    let decoded = address.decode();
+                    out.put(",\"name\":");
+                    address.source().into_iter().for_each(|source| out.note(source));
+                    out.plain(decoded.split('@').next().unwrap_or_default());
+                }
+                (name, _) => out.text(",\"name\":", name),
+            }
             out.text(",\"domain\":", &group.account.domain);
             out.close(open);
         }
@@ -274,9 +284,11 @@ impl Schema for Ecs {
             out.buf.extend_from_within(at..end);
         }
         out.close_array(ips);
-        if let Some(domain) = &source.domain {
+        // Existing content that knows whole users knows the names of their machines too.
+        let machine = device.name.as_ref().filter(|_| table.source_user && source.address == device.name);
+        if let Some(host) = source.domain.as_ref().or(machine) {
             out.put(",\"hosts\":[");
-            out.string(domain);
+            out.string(host);
             out.put("]");
         }
         let people = [

@@ -82,7 +82,7 @@ impl Schema for Leef {
         } = context;
         out.begin(record.map(|record| record.record()).unwrap_or_default());
         let Kind { action, class, activity: _, categories: _, types: _, alert: _ } = kind;
-        let Outcome { result, word, reason, code } = outcome;
+        let Outcome { result, word, reason, detail: _, code } = outcome;
 
         header(out, names.leef);
         match action {
@@ -138,6 +138,7 @@ impl Schema for Leef {
             intent,
             fatigue,
             phishing_resistant,
+            device: _,
             others: _,
         } = mfa;
         line.word("factor", factor.map(|factor| factor.name()));

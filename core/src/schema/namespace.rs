@@ -630,10 +630,12 @@ impl Writer<'_> {
                 for element in value.elements() {
                     let at = self.len();
                     self.put(",");
+                    let drift = self.drift;
                     let mut written = self.maps(element, depth + 1);
                     // No list of lists, whether it is one or text of one.
                     if self.buf.get(at + 1) == Some(&b'[') {
                         self.cut_back(at);
+                        self.drift = drift;
                         self.put(",");
                         written = self.lone(element, depth);
                     }

@@ -7,8 +7,10 @@ use crate::event::{Field, Params, Part, Shape, Table};
 #[must_use]
 pub fn names(table: &'static Table, namespace: &str) -> Vec<String> {
     let mut names = Vec::new();
-    let under = if table.under.is_empty() { String::new() } else { format!(".{}", bare(table.under)) };
-    let at = format!("{namespace}{under}");
+    let at = match bare(table.under) {
+        "" => namespace.to_owned(),
+        under => format!("{namespace}.{under}"),
+    };
     match table.layout {
         Some(layout) => parts(layout, table, &at, &mut names),
         None => fields(table.fields, &at, &mut names),
@@ -96,13 +98,19 @@ fn field(of: &'static Field, at: &str, names: &mut Vec<String>) {
         | Shape::Text => names.push(name),
         Shape::Address => names.extend([name, format!("{at}.port")]),
         Shape::Object(inner)
-        | Shape::List(inner)
-        | Shape::FlatList(inner)
         | Shape::Wrapped(inner)
-        | Shape::Opened(inner) => fields(inner, &name, names),
-        Shape::Params(params) => known(params, &name, names),
+        | Shape::Opened(inner)
+        | Shape::List(inner)
+        | Shape::FlatList(inner) => fields(inner, &name, names),
+        Shape::Params(Params { known: [], prefix: _ }) => names.push(format!("{name}.*")),
+        Shape::Params(Params { known, prefix: _ }) => {
+            for param in *known {
+                let above = param.path.rsplit_once('.').map(|(above, _)| format!("{name}.{above}"));
+                field(&param.field, above.as_deref().unwrap_or(&name), names);
+            }
+        }
         Shape::Positions(inner, _) => fields(inner, &format!("{name}.*"), names),
-        Shape::Keyed | Shape::Maps | Shape::Map | Shape::Flat | Shape::Details | Shape::Pairs => {
+        Shape::Keyed | Shape::Maps | Shape::Map | Shape::Flat | Shape::Pairs | Shape::Details => {
             names.push(format!("{name}.*"));
         }
         Shape::Debug(inner, _) => {
@@ -118,18 +126,6 @@ fn field(of: &'static Field, at: &str, names: &mut Vec<String>) {
                 field(member, &name, names);
             }
         }
-    }
-}
-
-/// Named values that are known; where none is, whatever there is.
-fn known(of: &'static Params, at: &str, names: &mut Vec<String>) {
-    for param in of.known {
-        let above =
-            param.path.rsplit_once('.').map_or_else(|| at.to_owned(), |(above, _)| format!("{at}.{above}"));
-        field(&param.field, &above, names);
-    }
-    if of.known.is_empty() {
-        names.push(format!("{at}.*"));
     }
 }
 

@@ -108,6 +108,9 @@ const VENDORS: &[Vendor] = &[
 
 const ECS: &str = include_str!("fields/ecs.txt");
 
+/// What a document of OCSF keeps of its record is of any shape, and one record must not contradict another.
+const OCSF: &str = "unmapped flattened\n";
+
 /// All assets of both products: `(name, text)`.
 pub(super) fn all() -> Vec<(String, String)> {
     let mut all = Vec::new();
@@ -125,7 +128,10 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
     let mut assets = vec![
         template(
             "_component_template/tidegate-ecs@mappings".to_owned(),
-            component("ECS fields of identity events", mappings(product, ECS, &[], &[], &[])),
+            component(
+                "ECS fields of identity events",
+                mappings(product, &format!("{ECS}{OCSF}"), &[], &[], &[]),
+            ),
         ),
         template("_component_template/tidegate@settings".to_owned(), settings()),
     ];

@@ -1,6 +1,7 @@
 //! The bulk protocol: two lines a document out, one item a document back.
 
 use crate::one_line;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -33,6 +34,21 @@ pub(super) fn frame(
     one_line(buf, document)?;
     buf.push(b'\n');
     Ok(())
+}
+
+/// A data stream takes no document without `@timestamp`, and not every schema has it.
+pub(super) fn stamp(buf: &mut Vec<u8>, from: usize, time: DateTime<Utc>) {
+    const KEY: &[u8] = br#"{"@timestamp":"#;
+    let document = buf.get(from..).unwrap_or_default();
+    if document.starts_with(KEY)
+        || document.first() != Some(&b'{')
+        || memchr::memmem::find(document, KEY.get(1..).unwrap_or_default()).is_some()
+    {
+        return;
+    }
+    let time = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let comma = if document.get(1) == Some(&b'}') { "" } else { "," };
+    buf.splice(from + 1..from + 1, format!("\"@timestamp\":\"{time}\"{comma}").into_bytes());
 }
 
 fn string(buf: &mut Vec<u8>, text: &str) -> Result<(), NormalizeError> {
@@ -206,6 +222,20 @@ mod tests {
             "{\"create\":{\"_index\":\"logs-okta.system-acme\",\"_id\":\"a\\\"b\"}}\n{\"x\": 1}\n"
         );
         assert_eq!(framed("", "{}"), "{\"create\":{\"_index\":\"logs-okta.system-acme\"}}\n{}\n");
+    }
+
+    #[test]
+    fn a_document_without_a_time_of_its_own_gets_the_events() {
+        let stamped = |document: &str| {
+            let mut buf = format!("before{document}").into_bytes();
+            stamp(&mut buf, 6, DateTime::UNIX_EPOCH);
+            String::from_utf8(buf).unwrap()
+        };
+        assert_eq!(stamped(r#"{"time":0}"#), r#"before{"@timestamp":"1970-01-01T00:00:00.000Z","time":0}"#);
+        assert_eq!(stamped("{}"), r#"before{"@timestamp":"1970-01-01T00:00:00.000Z"}"#);
+        for as_it_is in [r#"{"@timestamp":"x"}"#, r#"{"a":1,"@timestamp":"x"}"#, "[]", ""] {
+            assert_eq!(stamped(as_it_is), format!("before{as_it_is}"));
+        }
     }
 
     #[test]

@@ -539,7 +539,13 @@ impl Sink for Elasticsearch {
     }
 
     fn frame(&self, buf: &mut Vec<u8>, meta: &Meta, document: &mut Render<'_>) -> Result<(), NormalizeError> {
-        bulk::frame(buf, &self.stream(meta), self.config.ids.then_some(meta.id.as_str()), document)
+        let id = self.config.ids.then_some(meta.id.as_str());
+        bulk::frame(buf, &self.stream(meta), id, &mut |buf: &mut Vec<u8>| {
+            let from = buf.len();
+            document(buf)?;
+            bulk::stamp(buf, from, meta.time);
+            Ok(())
+        })
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliverError> {

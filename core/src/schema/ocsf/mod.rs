@@ -238,7 +238,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
     }
 
     fn outcome(&mut self, outcome: &Outcome<'r>) {
-        let Outcome { result, word, reason, code } = outcome;
+        let Outcome { result, word, reason, detail, code } = outcome;
         let said = word.as_ref().and_then(Text::as_plain).unwrap_or_default();
         let ((mut id, mut caption), mut fallback) = words::status(*result);
         let mut known = true;
@@ -259,7 +259,14 @@ impl<'r> Document<'_, '_, '_, 'r> {
             self.out.mark(word.as_ref());
         }
         self.out.text(",\"status_code\":", code);
-        self.out.text(",\"status_detail\":", reason);
+        match (reason, detail) {
+            (Some(first), Some(second)) => {
+                self.out.put(",\"status_detail\":");
+                self.joined([first, second].into_iter(), " ");
+                self.out.mark(Some(first));
+            }
+            _ => self.out.text(",\"status_detail\":", if reason.is_some() { reason } else { detail }),
+        }
     }
 
     /// The vendor's sentence, or who did what.
@@ -319,6 +326,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let Mfa {
             factor: _,
             others: _,
+            device: _,
             word: _,
             method: _,
             performed,
@@ -331,7 +339,9 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let Session { id: _, root: _, issuer: _, protocol, background } = session;
         self.user();
         self.service();
-        self.session(",\"session\":");
+        if self.is_own() {
+            self.session(",\"session\":");
+        }
         if let Some(performed) = performed {
             self.out.put(",\"is_mfa\":");
             self.out.boolean(*performed);
@@ -365,16 +375,18 @@ impl<'r> Document<'_, '_, '_, 'r> {
         if let Some(decision) = words::decision(outcome.result) {
             self.out.put(decision);
         }
-        let entity = self.subject.entity;
+        // What is changed decides nothing.
+        let decides = self.form != Form::Entity;
         let policies = targets
             .iter()
-            .filter(|target| target.kind == TargetKind::Policy && target.account.is_object())
-            .filter(|target| entity.is_none_or(|entity| !std::ptr::eq(*target, entity)));
+            .filter(|target| decides && target.kind == TargetKind::Policy && target.account.is_object());
         let open = self.out.open(",\"authorizations\":");
         for policy in policies {
             self.out.put(",{\"policy\":");
             self.named(&policy.account);
-            self.out.text(",\"decision\":", &outcome.word);
+            if words::decision(outcome.result).is_some() {
+                self.out.text(",\"decision\":", &outcome.word);
+            }
             self.out.put("}");
         }
         self.out.close_array(open);

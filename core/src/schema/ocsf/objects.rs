@@ -53,11 +53,15 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.out.close(open);
     }
 
+    /// Whether the one that something was done to did it.
+    pub(super) fn is_own(&self) -> bool {
+        self.subject.user.is_none_or(|(account, _)| std::ptr::eq(account, &self.event.actor.account))
+    }
+
     /// Whom it was done to.
     pub(super) fn user(&mut self) {
         if let Some((account, kind)) = self.subject.user {
-            let itself = std::ptr::eq(account, &self.event.actor.account);
-            let word = if itself { self.event.actor.word.as_ref() } else { None };
+            let word = if self.is_own() { self.event.actor.word.as_ref() } else { None };
             self.account(",\"user\":", "user", account, kind, word);
         }
     }
@@ -89,7 +93,12 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         } else if account.is_user() {
             self.account(",\"user\":", path, account, *kind, word.as_ref());
         }
-        if !matches!(self.form, Form::Authentication | Form::AuthorizeSession) {
+        let elsewhere = match self.form {
+            Form::Authentication => self.is_own(),
+            Form::AuthorizeSession => true,
+            _ => false,
+        };
+        if !elsewhere {
             self.session(",\"session\":");
         }
         // The one that something was done to is not the one that it was done with.
@@ -98,11 +107,12 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             (target.id.is_some() && target.id == *app_id)
                 || (app_name.is_some() && (target.full_name == *app_name || target.name == *app_name))
         });
+        let is_entity = self.form == Form::Entity && self.subject.entity.is_none();
         let agent = *kind == ActorKind::Agent && on_behalf_of.is_user() && self.version == Version::V1_8;
         if agent {
             self.out.text(",\"app_uid\":", &account.id);
             self.out.text(",\"app_name\":", &account.full_name);
-        } else if self.form != Form::Authentication && !is_target {
+        } else if self.form != Form::Authentication && !is_target && !is_entity {
             self.out.text(",\"app_uid\":", app_id);
             self.out.text(",\"app_name\":", app_name);
         }
@@ -163,21 +173,34 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     }
 
     pub(super) fn factors(&mut self) {
-        let Mfa { factor, word, others, .. } = &self.event.mfa;
-        let open = self.out.open(",\"auth_factors\":");
+        let Mfa { factor, word, device, others, .. } = &self.event.mfa;
+        let list = self.out.open(",\"auth_factors\":");
         if let Some(factor) = factor {
+            let open = self.out.open(",");
             self.factor(*factor, word.as_ref());
+            if device.is_object() {
+                let open = self.out.open(",\"device\":");
+                self.out.text(",\"uid\":", &device.id);
+                self.out.text(",\"name\":", &device.name);
+                self.out.put(",\"type_id\":0,\"type\":\"Unknown\"");
+                self.out.close(open);
+                if device.name.as_ref().and_then(Text::as_plain).is_some_and(is_phone_number) {
+                    self.out.text(",\"phone_number\":", &device.name);
+                }
+            }
+            self.out.close(open);
         }
         for (factor, word) in others {
+            let open = self.out.open(",");
             self.factor(*factor, word.as_ref());
+            self.out.close(open);
         }
-        self.out.close_array(open);
+        self.out.close_array(list);
     }
 
     fn factor(&mut self, factor: Factor, word: Option<&Text<'r>>) {
         let provider =
             first(self.event, TargetKind::Factor).and_then(|target| target.account.full_name.as_ref());
-        let open = self.out.open(",");
         let id = words::factor(factor);
         self.enumerated(",\"factor_type_id\":", ",\"factor_type\":", id, word, factor.name());
         if factor == Factor::Totp {
@@ -187,7 +210,6 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             self.out.put(",\"provider\":");
             self.out.string(provider);
         }
-        self.out.close(open);
     }
 
     /// Where it came from.
@@ -423,17 +445,17 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.out.close_array(open);
     }
 
-    fn group(&mut self, label: &str, group: &'e Account<'r>) {
+    fn group(&mut self, label: &str, path: &'static str, group: &'e Account<'r>) {
         let open = self.out.open(label);
         if let Some(id) = &group.id {
             self.out.put(",\"uid\":");
             self.out.string(id);
-            self.observables.add("group", "uid", GROUP_UID, id);
+            self.observables.add(path, "uid", GROUP_UID, id);
         }
         if let Some(name) = group.full_name.as_ref().or(group.name.as_ref()).or(group.email.as_ref()) {
             self.out.put(",\"name\":");
             self.out.string(name);
-            self.observables.add("group", "name", GROUP_NAME, name);
+            self.observables.add(path, "name", GROUP_NAME, name);
         }
         self.out.close(open);
     }
@@ -449,7 +471,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             }
             self.out.close_array(open);
         } else {
-            self.group(",\"group\":", &group.account);
+            self.group(",\"group\":", "group", &group.account);
         }
     }
 
@@ -489,7 +511,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                         self.out.put(",\"policy\":");
                         self.named(account);
                     }
-                    TargetKind::Group => self.group(",\"group\":", account),
+                    TargetKind::Group => self.group(",\"group\":", "entity.group", account),
                     TargetKind::User | TargetKind::AppUser => {
                         self.account(",\"user\":", "entity.user", account, ActorKind::User, None);
                     }
@@ -597,6 +619,12 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.out.close_array(list);
         self.resources(&[]);
     }
+}
+
+/// As E.164 has it.
+fn is_phone_number(name: &str) -> bool {
+    let digits = name.strip_prefix('+').unwrap_or_default();
+    (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_hostname(name: &str) -> bool {

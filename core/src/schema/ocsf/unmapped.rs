@@ -57,7 +57,12 @@ impl Rest<'_, '_, '_> {
             }
             let inner = match field.map(|field| field.shape) {
                 Some(Shape::Ignore(_)) => continue,
-                Some(Shape::Object(inner) | Shape::List(inner) | Shape::FlatList(inner)) => inner,
+                Some(
+                    Shape::Object(inner)
+                    | Shape::List(inner)
+                    | Shape::FlatList(inner)
+                    | Shape::Positions(inner, _),
+                ) => inner,
                 Some(_) => &[],
                 None => {
                     // Below what the table knows, nothing is unknown.
