@@ -172,10 +172,7 @@ fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                     ..Geo::default()
                 };
             }
-            Some("hostname") => {
-                event.device.name = known(value);
-                event.source.domain.clone_from(&event.device.name);
-            }
+            Some("hostname") => event.device.name = known(value),
             Some("epkey") => event.device.id = known(value),
             Some("os") => {
                 event.device.os = known(value);
@@ -189,7 +186,7 @@ fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     }
     // As Elastic's integration has it: an address is a name too, beside the number.
     if event.source.address.is_none() {
-        event.source.address.clone_from(&event.source.domain);
+        event.source.address.clone_from(&event.device.name);
     }
 }
 

@@ -11,7 +11,6 @@ mod mfa;
 pub mod normalize;
 mod params;
 mod refusal;
-pub mod rules;
 mod streams;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]

@@ -319,8 +319,13 @@ impl<'r> Found<'r> {
                 };
             }
             "login_challenge_status" => self.status = Some(one),
-            // Microseconds.
-            "login_timestamp" => event.span.began = integer(value).and_then(DateTime::from_timestamp_micros),
+            // Microseconds; with fewer digits, milliseconds.
+            "login_timestamp" => {
+                event.span.began = integer(value).and_then(|number| match number {
+                    100_000_000_000_000.. => DateTime::from_timestamp_micros(number),
+                    _ => DateTime::from_timestamp_millis(number),
+                });
+            }
             "login_type" => event.session.protocol = Some(one),
             "is_suspicious" => event.risk.threat = truth(value),
             "login_failure_type" | "failure_type" => event.outcome.reason = Some(one),
@@ -329,10 +334,9 @@ impl<'r> Found<'r> {
                 to(TargetKind::User, person(one))
             }
             "member_id" if is_email(&one) => to(TargetKind::User, person(one)),
-            // As people: the part before the sign is the name.
             "GROUP_EMAIL" | "group_email" | "group_id" => {
-                let Account { name, email, domain, .. } = person(one);
-                to(TargetKind::Group, Account { full_name: name, email, domain, ..Account::default() });
+                let Account { email, domain, .. } = person(one.clone());
+                to(TargetKind::Group, Account { full_name: Some(one), email, domain, ..Account::default() });
             }
             "ROLE_NAME" | "PRIVILEGE_NAME" => to(TargetKind::Role, titled(one)),
             "APPLICATION_NAME" => to(TargetKind::App, titled(one)),

@@ -148,7 +148,16 @@ impl Schema for Ecs {
         if let Some(group) = target_group {
             let open = out.open(",\"group\":");
             out.text(",\"id\":", &group.account.id);
-            out.text(",\"name\":", &group.account.full_name);
+            match (&group.account.full_name, &group.account.domain) {
+                // As of people: the part of an address before the sign.
+                (Some(address), Some(_)) => {
+                    let decoded = address.decode();
+                    out.put(",\"name\":");
+                    address.source().into_iter().for_each(|source| out.note(source));
+                    out.plain(decoded.split('@').next().unwrap_or_default());
+                }
+                (name, _) => out.text(",\"name\":", name),
+            }
             out.text(",\"domain\":", &group.account.domain);
             out.close(open);
         }
@@ -276,9 +285,11 @@ impl Schema for Ecs {
             out.buf.extend_from_within(at..end);
         }
         out.close_array(ips);
-        if let Some(domain) = &source.domain {
+        // Existing content that knows whole users knows the names of their machines too.
+        let machine = device.name.as_ref().filter(|_| table.source_user && source.address == device.name);
+        if let Some(host) = source.domain.as_ref().or(machine) {
             out.put(",\"hosts\":[");
-            out.string(domain);
+            out.string(host);
             out.put("]");
         }
         let people = [

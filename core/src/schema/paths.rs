@@ -16,6 +16,9 @@ pub fn names(table: &'static Table, namespace: &str) -> Vec<String> {
         None => fields(table.fields, &at, &mut names),
     }
     fields(table.part, &at, &mut names);
+    if !table.unmapped.is_empty() {
+        names.push(format!("{at}.{}.*", bare(table.unmapped)));
+    }
     names
 }
 

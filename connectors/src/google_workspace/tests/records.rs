@@ -328,7 +328,7 @@ fn other_applications_say_whom_and_what_they_touch() {
             "add_member",
             json!([{ "name": "group_id", "value": "ops@example.com" }, { "name": "member_id", "value": "kim@example.com" }])
         ),
-        said(Class::Group, Ending::Unknown, "Group ops@example.comops", "")
+        said(Class::Group, Ending::Unknown, "Group ops@example.comops@example.com", "")
     );
     assert_eq!(
         seen(
