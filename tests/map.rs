@@ -91,6 +91,18 @@ fn leef_is_one_line_an_event() {
     assert!(!lines.contains("src="), "an address that is none has no key: {lines}");
 }
 
+#[test]
+fn leefs_event_id_tells_duos_ends_apart() {
+    for result in ["success", "denied", "fraud"] {
+        let record = format!(
+            r#"{{"event_type":"authentication","result":"{result}","txid":"t1","timestamp":1768471200}}"#
+        );
+        let arguments = ["--connector", "duo", "--stream", "authentication", "--schema", "leef"];
+        let line = text(&mapped(&record, &arguments));
+        assert!(line.starts_with(&format!("LEEF:2.0|Cisco|Duo|1.0|authentication-{result}|x09|")), "{line}");
+    }
+}
+
 /// A sign-in as Graph sends it, odd members among them.
 const SIGN_IN: &str = r#"{"id":"6b2f0000-0000-4000-8000-000000000001","createdDateTime":"2026-01-15T10:00:00Z","userDisplayName":"Pat Doe","userPrincipalName":"pat.doe@example.com","ipAddress":"198.51.100.20","correlationId":"7c3f0000-0000-4000-8000-000000000001","status":{"errorCode":50126,"failureReason":"Invalid username or password","additionalDetails":null},"location":{"city":"Berlin","countryOrRegion":"DE"},"somethingNew":[1,null]}"#;
 

@@ -391,7 +391,10 @@ fn typed_as_the_store_has_it(document: &Json) {
             | "okta.device.jailbreak"
             | "okta.device.secure_hardware_present" => value.is_boolean(),
             "okta.device" => false,
-            _ if path.starts_with("okta.device.device_integrator.") => true,
+            // Maps that take anything.
+            _ if path.starts_with("okta.device.device_integrator.") || path.starts_with("okta.unmapped.") => {
+                true
+            }
             // New members keep their own types; everything that the integration defines is a keyword.
             _ if ["novelty", "new_number", "new_flag"].iter().any(|new| name.starts_with(new)) => true,
             _ => {

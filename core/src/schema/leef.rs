@@ -67,7 +67,7 @@ impl Schema for Leef {
             // Of the vendor's own words, these have no key.
             log: _,
             organization: _,
-            table: _,
+            table,
         } = event;
         let Context {
             tenant,
@@ -90,10 +90,12 @@ impl Schema for Leef {
             Some(action) => clean(out, action, NAME, true),
             None => out.put("unknown"),
         }
-        // One name for all sign-ins says nothing to QRadar's map of event ids; the code under it is as stable.
-        if let (Class::Authentication, Some(code)) = (class, code) {
+        // One name for all sign-ins says nothing to QRadar's map of event ids; the code under it is as stable, and so is a
+        // vendor's word for the end.
+        let end = code.as_ref().or(word.as_ref().filter(|_| table.ends_in_id));
+        if let (Class::Authentication, Some(end)) = (class, end) {
             out.put("-");
-            clean(out, code, NAME, true);
+            clean(out, end, NAME, true);
         }
         out.put("|x09|");
 
@@ -246,7 +248,7 @@ fn category(event: &Event<'_>) -> &'static str {
         return "risk";
     }
     match event.kind.class {
-        Class::Account if event.mfa.deed.is_some() => "mfa",
+        Class::Account | Class::Entity if event.mfa.deed.is_some() => "mfa",
         Class::Authentication if event.mfa.factor.is_some() && event.mfa.answer.is_some() => "mfa",
         Class::Authentication | Class::AuthorizeSession => "authentication",
         Class::Account | Class::Group | Class::Access => "iam",
