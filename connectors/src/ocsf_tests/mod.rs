@@ -293,7 +293,7 @@ fn an_event_that_lacks_what_its_class_requires_becomes_one_of_another() {
     };
     let nothing = |_: &mut Json| {};
     assert_eq!(class("okta_role_granted", &nothing), 3005);
-    assert_eq!(class("okta_role_granted", &|record| record["debugContext"] = Json::Null), 3001);
+    assert_eq!(class("okta_role_granted", &|record| record["debugContext"] = Json::Null), 3004);
     assert_eq!(
         class("okta_role_granted", &|record| {
             record["debugContext"] = Json::Null;

@@ -10,7 +10,7 @@
 use super::{Context, Marks, Rendered, Schema, Writer};
 use crate::event::{
     Account, Actor, ActorKind, Agent, App, Change, Class, Device, Ending, Event, Geo, Kind, Mfa, Network,
-    Outcome, Risk, RiskLevel, Session, Severity, Target, TargetKind, Transaction,
+    Outcome, Risk, RiskLevel, Session, Target, TargetKind, Transaction,
 };
 use crate::json::Text;
 use crate::source::NormalizeError;
@@ -86,6 +86,7 @@ impl Schema for Leef {
         let Outcome { result, word, reason, detail: _, code } = outcome;
 
         header(out, names.leef);
+        let id_at = out.len();
         match action {
             Some(action) => clean(out, action, NAME, true),
             None => out.put("unknown"),
@@ -95,7 +96,8 @@ impl Schema for Leef {
         let end = code.as_ref().or(word.as_ref().filter(|_| table.ends_in_id));
         if let (Class::Authentication, Some(end)) = (class, end) {
             out.put("-");
-            clean(out, end, NAME, true);
+            let left = NAME.saturating_sub(out.len() - id_at);
+            clean(out, end, left, true);
         }
         out.put("|x09|");
 
@@ -110,7 +112,10 @@ impl Schema for Leef {
             line.number("srcPort", i64::from(*port));
         }
         let Actor { kind: actor_kind, word: actor_word, account, on_behalf_of, groups: _ } = actor;
-        line.user("usrName", account);
+        // An address is `src`, and nobody's name.
+        if *actor_kind != ActorKind::Address {
+            line.user("usrName", account);
+        }
         let Account { id: actor_id, name: _, email: _, full_name, domain } = account;
         let target = targets.iter().find(|target| target.kind == TargetKind::User);
         if let Some(target) = target {
@@ -260,27 +265,15 @@ fn category(event: &Event<'_>) -> &'static str {
     }
 }
 
-/// From 1 to 10, in the steps that the severities of OCSF are given in QRadar: 2, 3, 5, 7, 9.
+/// From 1 to 10: 2, 3, 5, 7 and 9 for the five steps.
 fn severity(event: &Event<'_>) -> u8 {
-    let said = match event.severity {
-        None | Some(Severity::Debug | Severity::Info) => 2,
-        Some(Severity::Warning) => 5,
-        Some(Severity::Error) => 7,
-        Some(Severity::Critical) => 9,
-    };
-    let risk = match event.risk.level {
-        None | Some(RiskLevel::None | RiskLevel::Low) => 2,
-        Some(RiskLevel::Medium) => 5,
-        Some(RiskLevel::High) => 7,
-        Some(RiskLevel::Critical) => 9,
-    };
-    let ended = match event.outcome.result {
-        Ending::Failure | Ending::Denied => 5,
-        Ending::Challenge | Ending::Interrupted | Ending::Abandoned | Ending::Limited => 3,
-        Ending::Success | Ending::Allowed | Ending::Pending | Ending::Unknown => 2,
-    };
-    let verdict = if event.kind.alert || event.mfa.push_denied() { 5 } else { 2 };
-    said.max(risk).max(ended).max(verdict)
+    match event.gravity() {
+        1 => 2,
+        2 => 3,
+        3 => 5,
+        4 => 7,
+        _ => 9,
+    }
 }
 
 const fn ending(result: Ending) -> Option<&'static str> {
