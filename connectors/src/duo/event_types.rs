@@ -75,7 +75,8 @@ fn verb(action: &str) -> Option<(Activity, Types)> {
 /// Which factor a device is.
 fn device(action: &str) -> Option<Option<Factor>> {
     Some(match action.split('_').next()? {
-        "webauthncredential" | "u2ftoken" => Some(Factor::WebAuthn),
+        "webauthncredential" => Some(Factor::WebAuthn),
+        "u2ftoken" => Some(Factor::U2f),
         "hardtoken" => Some(Factor::HardwareToken),
         // A phone is several factors at once.
         "phone" => None,
@@ -269,6 +270,7 @@ mod tests {
     fn says_what_was_done_with_a_factor() {
         let deed = |action| find(action).deed;
         assert_eq!(deed("webauthncredential_create"), Some((Deed::Enroll, Some(Factor::WebAuthn))));
+        assert_eq!(deed("u2ftoken_create"), Some((Deed::Enroll, Some(Factor::U2f))));
         assert_eq!(deed("hardtoken_delete"), Some((Deed::Remove, Some(Factor::HardwareToken))));
         assert_eq!(deed("phone_associate"), Some((Deed::Enroll, None)));
         assert_eq!(deed("admin_rectivates_duo_push"), Some((Deed::Enroll, Some(Factor::Push))));

@@ -235,14 +235,16 @@ fn factor(word: &str) -> Option<Factor> {
         "hardware_token" | "yubikey_code" | "yubikey_passcode" | "digipass_go_7_token" => {
             Factor::HardwareToken
         }
-        "u2f_token" => Factor::WebAuthn,
+        "u2f_token" => Factor::U2f,
         "bypass_code" => Factor::RecoveryCode,
-        "passcode" => Factor::Totp,
+        "duo_mobile_passcode_totp" => Factor::Totp,
+        "duo_mobile_passcode_hotp" => Factor::Hotp,
+        "passcode" => Factor::Otp,
         "remembered_device" | "trusted_network" | "trusted_mobile_authenticator" | "not_available" => {
             return None;
         }
         word if word.starts_with("WebAuthn") => Factor::WebAuthn,
-        word if word.starts_with("duo_mobile_passcode") => Factor::Totp,
+        word if word.starts_with("duo_mobile_passcode") => Factor::Otp,
         _ => Factor::Other,
     })
 }
@@ -251,7 +253,7 @@ fn factor(word: &str) -> Option<Factor> {
 /// something was MFA, one that was let through without was not.
 fn verdict<'r>(outcome: &mut Outcome<'r>, mfa: &mut Mfa<'r>, word: Option<&str>) {
     mfa.factor = word.and_then(factor);
-    mfa.phishing_resistant = (mfa.factor == Some(Factor::WebAuthn)).then_some(true);
+    mfa.phishing_resistant = matches!(mfa.factor, Some(Factor::WebAuthn | Factor::U2f)).then_some(true);
     let reason = outcome.reason.as_ref().and_then(Text::as_plain).unwrap_or_default();
     mfa.fatigue |= reason == "anomalous_push";
     let result = outcome.word.as_ref().and_then(Text::as_plain);
@@ -549,7 +551,7 @@ fn description_of(object: Value<'_, '_>, action: &str, event: &mut Event<'_>) {
     if let Some(word) = get("factor") {
         event.mfa.word = Some(word.clone());
         event.mfa.factor = match word.as_plain() {
-            Some("duo_otp") => Some(Factor::Totp),
+            Some("duo_otp") => Some(Factor::Otp),
             Some("security_key") => Some(Factor::WebAuthn),
             Some("push") => Some(Factor::Push),
             Some("sms") => Some(Factor::Sms),

@@ -185,6 +185,17 @@ fn each_factor_result_and_reason_says_what_became_of_the_second_factor() {
             Some(false),
             Ending::Failure,
         ),
+        ("passcode", "denied", "invalid_passcode", "otp, failed", Some(false), Ending::Failure),
+        ("duo_mobile_passcode", "denied", "invalid_passcode", "otp, failed", Some(false), Ending::Failure),
+        (
+            "duo_mobile_passcode_hotp",
+            "denied",
+            "invalid_passcode",
+            "hotp, failed",
+            Some(false),
+            Ending::Failure,
+        ),
+        ("u2f_token", "success", "user_approved", "u2f, approved, performed", Some(true), Ending::Success),
         (
             "hardware_token",
             "success",
@@ -462,7 +473,7 @@ fn offline_access_is_enrolled_and_removed() {
         json!({ "user_agent": "DuoCredProv/4.1", "hostname": "laptop-17", "factor": "duo_otp" }).to_string();
     let record = |action: &str| json!({ "action": action, "username": "robin", "object": "Windows Logon", "timestamp": 1_772_442_307, "description": description });
     event("offline_enrollment", &record("o2fa_user_provisioned"), |event| {
-        assert_eq!((event.mfa.deed, event.mfa.factor), (Some(Deed::Enroll), Some(Factor::Totp)));
+        assert_eq!((event.mfa.deed, event.mfa.factor), (Some(Deed::Enroll), Some(Factor::Otp)));
         assert_eq!(plain(event.device.name.as_ref()).unwrap(), "laptop-17");
         assert_eq!(plain(event.app.name.as_ref()).unwrap(), "Windows Logon");
         assert_eq!(event.mfa.answer, None::<Answer>);

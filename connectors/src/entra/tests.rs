@@ -416,6 +416,8 @@ fn a_wrong_number_and_a_phishing_resistant_factor_are_named() {
         ("Passwordless phone sign-in", Some(Factor::Push), None),
         ("OATH hardware token", Some(Factor::HardwareToken), None),
         ("Authenticator App", Some(Factor::Push), None),
+        ("Mobile app verification code", Some(Factor::Totp), None),
+        ("One-time code", Some(Factor::Otp), None),
         ("Something of tomorrow", None, None),
     ] {
         let record = sign_in(

@@ -25,7 +25,8 @@ fn challenge(word: &str) -> (Factor, Proof) {
     match word {
         "password" | "google_password" => (Factor::Password, Proof::Password),
         "google_prompt" | "device_prompt" => (Factor::Push, Proof::Second),
-        "google_authenticator" | "totp" | "offline_otp" => (Factor::Totp, Proof::Second),
+        "google_authenticator" | "totp" => (Factor::Totp, Proof::Second),
+        "offline_otp" => (Factor::Otp, Proof::Second),
         // A call or a text message; Google does not say which.
         "idv_preregistered_phone" | "idv_any_phone" | "device_preregistered_phone" => {
             (Factor::Call, Proof::Second)

@@ -85,7 +85,11 @@ const OBJECTS: &[Rule] = &[
     ("actor", "user:user session:session app_uid:s app_name:s", "user session app_uid app_name"),
     ("session", "uid:s uid_alt:s issuer:s is_remote:b is_mfa:b", ""),
     ("named", "uid:s name:s", "uid name"),
-    ("auth_factor", "factor_type_id:i* factor_type:s is_totp:b provider:s device:device phone_number:s", ""),
+    (
+        "auth_factor",
+        "factor_type_id:i* factor_type:s is_hotp:b is_totp:b provider:s device:device phone_number:s",
+        "",
+    ),
     (
         "network_endpoint",
         "ip:a name:s uid:s port:i domain:s intermediate_ips:[a] location:location autonomous_system:system isp:s type_id:i \

@@ -362,6 +362,30 @@ fn whether_a_second_factor_was_used_has_three_answers() {
 }
 
 #[test]
+fn a_code_is_of_a_kind_only_where_the_record_says_so() {
+    let fixture = own().into_iter().find(|fixture| fixture.name == "duo_push_approved").unwrap();
+    let factor = |word: &str| {
+        let mut record = fixture.record.clone();
+        record["factor"] = word.into();
+        let document = documents(&fixture, &record.to_string(), "ocsf", false, Marks::default()).remove(0);
+        assert!(check::faults(&document).is_empty());
+        let factor = &document["auth_factors"][0];
+        (
+            factor["factor_type_id"].as_i64().unwrap(),
+            factor["factor_type"].as_str().unwrap().to_owned(),
+            factor["is_totp"].as_bool(),
+            factor["is_hotp"].as_bool(),
+        )
+    };
+    let otp = |totp, hotp| (7, "OTP".to_owned(), totp, hotp);
+    assert_eq!(factor("duo_mobile_passcode"), otp(None, None));
+    assert_eq!(factor("passcode"), otp(None, None));
+    assert_eq!(factor("duo_mobile_passcode_totp"), otp(Some(true), None));
+    assert_eq!(factor("duo_mobile_passcode_hotp"), otp(None, Some(true)));
+    assert_eq!(factor("u2f_token"), (9, "U2F".to_owned(), None, None));
+}
+
+#[test]
 fn an_agent_is_one_of_its_own_in_the_newer_version() {
     for (name, uid) in [
         ("okta_ai_agent", "wlp1example0000001"),

@@ -553,11 +553,11 @@ fn factor(word: &str) -> Factor {
         "CALL_FACTOR" => Factor::Call,
         "EMAIL_FACTOR" => Factor::Email,
         "SECURITY_QUESTION" => Factor::Question,
-        "SECURID_FACTOR" | "YUBIKEY_OTP_FACTOR" | "HOTP_FACTOR" | "SYMANTEC_VIP_FACTOR" => {
-            Factor::HardwareToken
-        }
+        "HOTP_FACTOR" => Factor::Hotp,
+        "SECURID_FACTOR" | "YUBIKEY_OTP_FACTOR" | "SYMANTEC_VIP_FACTOR" => Factor::HardwareToken,
         "DUO_SECURITY" | "GENERIC_SAML" | "GENERIC_OIDC" | "CUSTOM_CLAIMS" => Factor::Delegated,
-        "FIDO_WEBAUTHN" | "FIDO2_WEBAUTHN" | "FIDO_U2F" => Factor::WebAuthn,
+        "FIDO_WEBAUTHN" | "FIDO2_WEBAUTHN" => Factor::WebAuthn,
+        "FIDO_U2F" => Factor::U2f,
         "PASSWORD_AS_FACTOR" => Factor::Password,
         "SIGNED_NONCE" => Factor::Device,
         _ => Factor::Other,
@@ -584,6 +584,8 @@ fn factor_by_name(name: &str) -> Option<Factor> {
         Factor::Push
     } else if has("fastpass") || has("signed nonce") || has("signed_nonce") {
         Factor::Device
+    } else if has("u2f") {
+        Factor::U2f
     } else if has("webauthn") || has("fido") || has("security key") || has("passkey") || has("biometric") {
         Factor::WebAuthn
     } else if has("sms") || has("text message") {
@@ -600,8 +602,12 @@ fn factor_by_name(name: &str) -> Option<Factor> {
         Factor::Delegated
     } else if has("smart card") || has("certificate") {
         Factor::Certificate
-    } else if has("totp") || has("otp") || has("code") || has("authenticator") {
+    } else if has("totp") || has("google authenticator") || has("soft token") {
         Factor::Totp
+    } else if has("hotp") {
+        Factor::Hotp
+    } else if has("otp") || has("code") || has("authenticator") {
+        Factor::Otp
     } else {
         return None;
     })

@@ -151,7 +151,7 @@ fn the_event_says_what_became_of_the_factor() {
         ("factor_enrolled", Some("push, enrolment")),
         ("factor_suspended", Some("suspension")),
         ("factors_reset_by_an_admin", Some("reset")),
-        ("factor_kind_forbidden", Some("sms, forbidden for the organisation")),
+        ("factor_kind_forbidden", Some("sms, turned off for the organisation")),
         ("bypass_attempt", Some("bypass")),
         ("policy_challenge", None),
         ("policy_allowed_with_two_factors", Some("performed")),
@@ -201,6 +201,16 @@ fn a_factor_that_only_the_reason_names_is_known() {
             "user.mfa.factor.activate",
             "User set up SMS_FACTOR factor",
             (Some(Deed::Enroll), Some(Factor::Sms), word("SMS_FACTOR")),
+        ),
+        (
+            "user.mfa.factor.activate",
+            "User set up FIDO_U2F factor",
+            (Some(Deed::Enroll), Some(Factor::U2f), word("FIDO_U2F")),
+        ),
+        (
+            "user.mfa.factor.activate",
+            "User set up HOTP_FACTOR factor",
+            (Some(Deed::Enroll), Some(Factor::Hotp), word("HOTP_FACTOR")),
         ),
         (
             "user.mfa.factor.update",

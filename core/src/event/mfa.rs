@@ -36,14 +36,20 @@ pub struct Mfa<'r> {
 pub enum Factor {
     Password,
     Push,
-    /// A code of an app on the user's device.
+    /// A code that changes with the time, of an app on the user's device.
     Totp,
+    /// A code that changes with each use.
+    Hotp,
+    /// A code, and the record does not say of which kind.
+    Otp,
     Sms,
     Call,
     Email,
     Question,
     HardwareToken,
     WebAuthn,
+    /// A security key by the standard before WebAuthn.
+    U2f,
     /// A key bound to the device, unlocked by a finger, face or PIN.
     Device,
     /// Somebody else's service decides how.
@@ -61,12 +67,15 @@ impl Factor {
             Self::Password => "password",
             Self::Push => "push",
             Self::Totp => "totp",
+            Self::Hotp => "hotp",
+            Self::Otp => "otp",
             Self::Sms => "sms",
             Self::Call => "call",
             Self::Email => "email",
             Self::Question => "question",
             Self::HardwareToken => "hardware token",
             Self::WebAuthn => "webauthn",
+            Self::U2f => "u2f",
             Self::Device => "device key",
             Self::Delegated => "delegated",
             Self::Certificate => "certificate",
@@ -89,7 +98,7 @@ pub enum Deed {
     Bypass,
     /// A factor was added to an account.
     Enroll,
-    /// An enrolled factor was changed.
+    /// An enrolled factor was changed, or what the organisation demands of factors.
     Update,
     /// A factor was taken from an account.
     Remove,
@@ -99,9 +108,9 @@ pub enum Deed {
     Suspend,
     /// A suspended factor works again.
     Resume,
-    /// A kind of factor was allowed for the organisation.
+    /// A kind of factor, or MFA as a whole, was turned on for the organisation.
     Allow,
-    /// A kind of factor was forbidden for the organisation.
+    /// A kind of factor, or MFA as a whole, was turned off for the organisation.
     Forbid,
 }
 
@@ -120,8 +129,8 @@ impl Deed {
             Self::Reset => "reset",
             Self::Suspend => "suspension",
             Self::Resume => "resumption",
-            Self::Allow => "allowed for the organisation",
-            Self::Forbid => "forbidden for the organisation",
+            Self::Allow => "turned on for the organisation",
+            Self::Forbid => "turned off for the organisation",
         }
     }
 }

@@ -169,7 +169,7 @@ pub(super) fn factor(name: &str) -> Option<Factor> {
         Factor::Certificate
     } else if has(&["hardware"]) {
         Factor::HardwareToken
-    } else if has(&["oath", "verification code", "with code", "software token"]) {
+    } else if has(&["oath", "app verification code", "app with code", "software token"]) {
         Factor::Totp
     } else if has(&["sms", "text message"]) {
         Factor::Sms
@@ -177,6 +177,8 @@ pub(super) fn factor(name: &str) -> Option<Factor> {
         Factor::Call
     } else if has(&["email"]) {
         Factor::Email
+    } else if has(&["verification code", "passcode", "one-time", "otp"]) {
+        Factor::Otp
     } else if has(&["authenticator"]) {
         Factor::Push
     } else if has(&["password"]) {

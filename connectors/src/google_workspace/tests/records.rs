@@ -192,6 +192,7 @@ fn factors_are_counted_as_far_as_the_record_says() {
     assert_eq!(success(json!(["password"])), said("password, approved", Some(false)));
     // Older records have one where newer ones have a list.
     assert_eq!(success(json!("totp")), said("totp, approved, performed", Some(true)));
+    assert_eq!(success(json!("offline_otp")), said("otp, approved, performed", Some(true)));
     assert_eq!(success(json!(["password", "captcha"])).1, Some(false));
     assert_eq!(success(json!(["password", "passkey"])), said("webauthn, approved, performed", Some(true)));
     assert_eq!(success(json!(["passkey"])), said("webauthn, approved", None));

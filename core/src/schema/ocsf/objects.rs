@@ -212,8 +212,10 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             first(self.event, TargetKind::Factor).and_then(|target| target.account.full_name.as_ref());
         let id = words::factor(factor);
         self.enumerated(",\"factor_type_id\":", ",\"factor_type\":", id, word, factor.name());
-        if factor == Factor::Totp {
-            self.out.put(",\"is_totp\":true");
+        match factor {
+            Factor::Totp => self.out.put(",\"is_totp\":true"),
+            Factor::Hotp => self.out.put(",\"is_hotp\":true"),
+            _ => {}
         }
         if let Some(provider) = provider {
             self.out.put(",\"provider\":");

@@ -20,8 +20,9 @@ pub(super) const fn factor(factor: Factor) -> Id {
         Factor::Call => id(3, "Phone Call"),
         Factor::Push => id(5, "Push Notification"),
         Factor::HardwareToken => id(6, "Hardware Token"),
-        Factor::Totp => id(7, "OTP"),
+        Factor::Totp | Factor::Hotp | Factor::Otp => id(7, "OTP"),
         Factor::Email => id(8, "Email"),
+        Factor::U2f => id(9, "U2F"),
         Factor::WebAuthn => id(10, "WebAuthn"),
         Factor::Password => id(11, "Password"),
         Factor::Device | Factor::Delegated | Factor::Certificate | Factor::RecoveryCode | Factor::Other => {
