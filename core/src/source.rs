@@ -6,7 +6,7 @@
 
 use crate::event::Emit;
 use crate::fault::Fault;
-use crate::json::Value;
+use crate::json::{Kind, Value};
 use crate::quota::Budget;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -99,6 +99,19 @@ pub struct Identity<'r> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NormalizeError(pub String);
+
+impl NormalizeError {
+    /// What is no object is no record.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn unless_object(record: Value<'_, '_>) -> Result<(), Self> {
+        match record.kind() {
+            Kind::Object => Ok(()),
+            _ => Err(Self("the record is not a JSON object".to_owned())),
+        }
+    }
+}
 
 /// Code for a vendor. One constant a connector, listed in `tidegate_connectors::ALL` or handed to `tidegate::main`.
 pub trait Connector: Sync {

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
     Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer, is_email,
-    is_ip, known, parse_time, text, truth, word,
+    known, opened, parse_time, text, truth, word,
 };
-use tidegate_core::json::{Kind as Json, Tape, Text, Value};
+use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
 
 /// Id and time of a record, neither of which ever changes. v1 gives its records no id.
@@ -69,9 +69,7 @@ pub fn normalize<'r>(
     record: Value<'r, 'r>,
     emit: &mut Emit<'_, 'r>,
 ) -> Result<(), NormalizeError> {
-    if record.kind() != Json::Object {
-        return Err(NormalizeError("the record is not a JSON object".to_owned()));
-    }
+    NormalizeError::unless_object(record)?;
     let written = match stream {
         "activity" | "telephony" => "ts",
         "trust_monitor" => "surfaced_timestamp",
@@ -501,37 +499,17 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         event.targets.push(Target { kind, word: None, account });
     }
     if let Some(description) = record.get("description") {
-        let mut opened = false;
-        described(description, |object| {
-            opened = true;
-            description_of(object, &action, event);
-        });
-        if !opened && let Some(words) = known(description) {
+        let was = opened(description, Json::Object, |object| description_of(object, &action, event));
+        if !was && let Some(words) = known(description) {
             event.outcome.reason = Some(words.clone());
             event.message = Some(words);
         }
     }
 }
 
-/// Shows the object that is in a string as JSON text, or as it stands.
-fn described(value: Value<'_, '_>, show: impl FnOnce(Value<'_, '_>)) {
-    if value.kind() == Json::Object {
-        return show(value);
-    }
-    let Some(text) = value.as_text() else { return };
-    if let Ok(object) = Tape::new().cut(text.decode().as_bytes())
-        && object.kind() == Json::Object
-    {
-        show(object);
-    }
-}
-
 fn description_of(object: Value<'_, '_>, action: &str, event: &mut Event<'_>) {
     let get = |name: &str| Some(Text::owned(known(object.get(name)?)?.decode().as_ref()));
-    match get("ip_address") {
-        Some(ip) if is_ip(&ip) => event.source.ip = Some(ip),
-        address => event.source.address = address,
-    }
+    event.source.at(get("ip_address"));
     event.agent.original = get("user_agent");
     if let Some(email) = get("email").filter(is_email) {
         // Administrators who sign in or set themselves up tell their own address, others that of whom they work on.

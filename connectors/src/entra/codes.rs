@@ -3,56 +3,61 @@
 
 use tidegate_core::event::Ending;
 
-/// Codes that are neither success nor failure.
+/// Codes that are neither success nor failure, and whether it was to set up MFA or to pass it.
 ///
 /// `Challenge`: a further proof was demanded, and this row does not say whether it came. If nobody gave it, the row stays
 /// as it is; that pair (right password, no proof) is worth a look.
 /// `Interrupted`: the user was sent elsewhere first (to enrol, to choose an account, to consent).
-pub const INTERRUPTS: &[(i64, Ending)] = &[
+pub const INTERRUPTS: &[(i64, Ending, bool)] = &[
     // Account or directory to be chosen.
-    (16_000, Ending::Interrupted),
-    (16_003, Ending::Interrupted),
+    (16_000, Ending::Interrupted, false),
+    (16_003, Ending::Interrupted, false),
     // No session that could be used silently.
-    (50_058, Ending::Interrupted),
+    (50_058, Ending::Interrupted, false),
     // To enrol for MFA: at this sign-in, or because of a policy or place.
-    (50_072, Ending::Interrupted),
+    (50_072, Ending::Interrupted, true),
     // Strong authentication demanded and not passed (yet).
-    (50_074, Ending::Challenge),
+    (50_074, Ending::Challenge, true),
     // MFA demanded by a policy, a change of configuration or of place.
-    (50_076, Ending::Challenge),
+    (50_076, Ending::Challenge, true),
     // An earlier MFA is too old.
-    (50_078, Ending::Challenge),
-    (50_079, Ending::Interrupted),
+    (50_078, Ending::Challenge, true),
+    (50_079, Ending::Interrupted, true),
     // The device is to prove itself.
-    (50_097, Ending::Interrupted),
+    (50_097, Ending::Interrupted, false),
     // To reset the password or register for that.
-    (50_125, Ending::Interrupted),
+    (50_125, Ending::Interrupted, false),
     // "Stay signed in?"
-    (50_140, Ending::Interrupted),
+    (50_140, Ending::Interrupted, false),
     // Somebody else's service was to ask for a proof.
-    (50_158, Ending::Challenge),
+    (50_158, Ending::Challenge, false),
     // To confirm the sign-in.
-    (50_199, Ending::Interrupted),
+    (50_199, Ending::Interrupted, false),
     // To consent.
-    (65_001, Ending::Interrupted),
+    (65_001, Ending::Interrupted, false),
 ];
 
 /// A second factor was asked for and not proven.
 pub const MFA_FAILED: i64 = 500_121;
 
-/// Codes of sign-ins that ended before or while MFA was set up or asked for.
-pub const MFA_DEMANDED: [i64; 5] = [50_072, 50_074, 50_076, 50_078, 50_079];
+fn interrupt(code: i64) -> Option<(Ending, bool)> {
+    let at = INTERRUPTS.binary_search_by_key(&code, |(code, ..)| *code).ok()?;
+    INTERRUPTS.get(at).map(|(_, ending, mfa)| (*ending, *mfa))
+}
 
 /// How a sign-in with this code ended.
 #[must_use]
 pub fn ending(code: i64) -> Ending {
-    if code == 0 {
-        return Ending::Success;
+    match code {
+        0 => Ending::Success,
+        _ => interrupt(code).map_or(Ending::Failure, |(ending, _)| ending),
     }
-    match INTERRUPTS.binary_search_by_key(&code, |(code, _)| *code) {
-        Ok(at) => INTERRUPTS.get(at).map_or(Ending::Failure, |(_, ending)| *ending),
-        Err(_) => Ending::Failure,
-    }
+}
+
+/// Whether a sign-in with this code ended before or while MFA was set up or asked for.
+#[must_use]
+pub fn demands_mfa(code: i64) -> bool {
+    interrupt(code).is_some_and(|(_, mfa)| mfa)
 }
 
 #[cfg(test)]
@@ -61,12 +66,13 @@ mod tests {
 
     #[test]
     fn interrupts_are_neither_success_nor_failure() {
-        assert!(INTERRUPTS.is_sorted_by_key(|(code, _)| *code));
+        assert!(INTERRUPTS.is_sorted_by_key(|(code, ..)| *code));
         assert_eq!(ending(0), Ending::Success);
         assert_eq!(ending(50_074), Ending::Challenge);
         assert_eq!(ending(65_001), Ending::Interrupted);
+        assert!(demands_mfa(50_074) && demands_mfa(50_072) && !demands_mfa(65_001) && !demands_mfa(0));
         for code in [50_126, 50_053, 53_003, MFA_FAILED, 700_082, 999_999, -1] {
-            assert_eq!(ending(code), Ending::Failure, "{code}");
+            assert_eq!((ending(code), demands_mfa(code)), (Ending::Failure, false), "{code}");
         }
     }
 }

@@ -9,10 +9,10 @@ use super::{codes, event_types};
 use chrono::{DateTime, Utc};
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Change, Class, Deed, Emit, Ending, Event, Geo,
-    Kind, Outcome, Risk, RiskLevel, Target, TargetKind, Types, integer, is_email, is_ip, known, location,
-    parse_time, text, truth, word,
+    Kind, Outcome, RiskLevel, Target, TargetKind, Types, integer, known, location, opened, parse_time, text,
+    truth, word,
 };
-use tidegate_core::json::{Kind as Json, Tape, Text, Value};
+use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError, Stream};
 
 /// Id and time of a record. A detection's is when it was found: its other times change.
@@ -43,9 +43,7 @@ pub fn normalize<'r>(
     record: Value<'r, 'r>,
     emit: &mut Emit<'_, 'r>,
 ) -> Result<(), NormalizeError> {
-    if record.kind() != Json::Object {
-        return Err(NormalizeError("the record is not a JSON object".to_owned()));
-    }
+    NormalizeError::unless_object(record)?;
     let log = log(stream.name).ok_or_else(|| NormalizeError(format!("entra has no log {}", stream.name)))?;
     let mut event = Event { record: Some(record), table: log.table, ..Event::default() };
     match log.shape {
@@ -71,29 +69,13 @@ fn id<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     known(value).filter(|text| text != "00000000-0000-0000-0000-000000000000" && text != "<null>")
 }
 
-/// A user principal name in its two halves. A guest's (`…#EXT#@…`) is no address.
+/// A user principal name. A guest's (`…#EXT#@…`) is no address.
 fn principal<'r>(value: Value<'_, 'r>, account: &mut Account<'r>) {
-    let Some(name) = id(value) else { return };
-    account.email = Some(name.clone())
-        .filter(is_email)
-        .filter(|name| !name.as_plain().is_some_and(|name| name.contains("#EXT#")));
-    match name.as_slice().and_then(|name| name.rsplit_once('@')) {
-        Some((user, domain)) if !user.is_empty() && !domain.is_empty() => {
-            account.name = Some(Text::piece(user));
-            account.domain = Some(Text::piece(domain));
-        }
-        _ => account.name = Some(name),
-    }
-}
-
-fn address<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
-    let address = id(value);
-    if address.as_ref().is_some_and(is_ip) {
-        event.source.ip = address;
-    } else {
-        // Shortened, or of somebody whose address is not shown.
-        event.source.address = address;
-    }
+    let Some(login) = id(value) else { return };
+    let guest = login.decode().contains("#EXT#");
+    let Account { name, domain, email, .. } = Account::by_login(login);
+    (account.name, account.domain) = (name, domain);
+    account.email = email.filter(|_| !guest);
 }
 
 fn geo<'r>(value: Value<'_, 'r>) -> Geo<'r> {
@@ -165,7 +147,7 @@ fn sign_in<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
             Some("appDisplayName") => event.app.name = known(value),
             Some("resourceId") => resource.id = id(value),
             Some("resourceDisplayName") => resource.full_name = known(value),
-            Some("ipAddress") => address(value, event),
+            Some("ipAddress") => event.source.at(id(value)),
             Some("autonomousSystemNumber") => {
                 event.source.as_number =
                     integer(value).filter(|&number| u32::try_from(number).is_ok_and(|n| n > 0));
@@ -354,7 +336,7 @@ fn initiator<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             }
         }
         if let Some(ip) = user.get("ipAddress") {
-            address(ip, event);
+            event.source.at(id(ip));
         }
     } else if let Some(app) = object("app") {
         actor.kind = ActorKind::Service;
@@ -469,7 +451,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
             Some("servicePrincipalId") => service.id = id(value),
             Some("servicePrincipalDisplayName") => service.full_name = known(value),
             Some("appId") => event.app.id = id(value),
-            Some("ipAddress") => address(value, event),
+            Some("ipAddress") => event.source.at(id(value)),
             Some("location") => event.source.geo = geo(value),
             // The sign-in's id, where a sign-in is behind it.
             Some("requestId") => event.transaction.id = id(value),
@@ -501,7 +483,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
 
 /// `additionalInfo` is JSON in text: `[{"Key":…,"Value":…}]`.
 fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
-    fn show(pairs: Value<'_, '_>, event: &mut Event<'_>) {
+    opened(value, Json::Array, |pairs| {
         for pair in pairs.elements() {
             let member = |name: &str| {
                 pair.members()
@@ -516,21 +498,12 @@ fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             match key.as_plain() {
                 Some("userAgent") => event.agent.original = own(value),
                 Some("riskReasons") => {
-                    let Risk { reasons, .. } = &mut event.risk;
-                    *reasons = value.elements().filter_map(own).collect();
+                    event.risk.reasons = value.elements().filter_map(own).collect();
                 }
                 _ => {}
             }
         }
-    }
-    if value.kind() == Json::Array {
-        return show(value, event);
-    }
-    if let Some(text) = value.as_text()
-        && let Ok(pairs) = Tape::new().cut(text.decode().as_bytes())
-    {
-        show(pairs, event);
-    }
+    });
 }
 
 fn provisioning<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {

@@ -8,7 +8,7 @@ use super::{event_types, mfa};
 use chrono::{DateTime, Utc};
 use tidegate_core::event::{
     Account, Activity, ActorKind, Change, Emit, Ending, Event, Outcome, RiskLevel, Severity, Target,
-    TargetKind, integer, is_email, is_ip, known, parse_time, text, truth, word,
+    TargetKind, integer, is_email, known, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -55,14 +55,6 @@ fn time(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
     read.or_else(|| DateTime::from_timestamp(integer(value)?, 0))
 }
 
-/// What is no object is no record.
-fn object(record: Value<'_, '_>) -> Result<(), NormalizeError> {
-    if record.kind() == Json::Object {
-        return Ok(());
-    }
-    Err(NormalizeError("the record is not a JSON object".to_owned()))
-}
-
 /// Turns an activity of an application's log into its events, in order; one without any is still an event.
 ///
 /// # Errors
@@ -72,7 +64,7 @@ pub fn activity<'r>(
     record: Value<'r, 'r>,
     emit: &mut Emit<'_, 'r>,
 ) -> Result<(), NormalizeError> {
-    object(record)?;
+    NormalizeError::unless_object(record)?;
     let mut event = Event { record: Some(record), table: fields::of(application), ..Event::default() };
     let mut events = None;
     let mut agentic = false;
@@ -86,7 +78,7 @@ pub fn activity<'r>(
                 event.written = value.get("time").and_then(word);
             }
             Some("actor") => actor(value, &mut event),
-            Some("ipAddress") => address(known(value), &mut event),
+            Some("ipAddress") => event.source.at(known(value)),
             Some("networkInfo") => {
                 let number =
                     value.get("ipAsn").and_then(|list| integer(list.elements().next().unwrap_or(list)));
@@ -211,7 +203,7 @@ fn actor<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             Some("email") => {
                 if let Some(email) = known(value) {
                     let id = actor.account.id.take();
-                    actor.account = Account { id, ..person(email) };
+                    actor.account = Account { id, ..Account::by_login(email) };
                 }
             }
             // 21 digits: a name, never a number; where it is written as one, its digits.
@@ -250,27 +242,6 @@ fn actor<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             actor.kind = ActorKind::Agent;
             actor.on_behalf_of = std::mem::replace(&mut actor.account, account);
         }
-    }
-}
-
-/// A user by address: the part before the sign is the name, as Elastic's integration has it.
-fn person<'r>(word: Text<'r>) -> Account<'r> {
-    if !is_email(&word) {
-        return Account { name: Some(word), ..Account::default() };
-    }
-    let halves = match word.as_slice() {
-        Some(slice) => slice.split_once('@').map(|(name, domain)| (Text::piece(name), Text::piece(domain))),
-        None => word.decode().split_once('@').map(|(name, domain)| (Text::owned(name), Text::owned(domain))),
-    };
-    let (name, domain) = halves.unzip();
-    Account { name, domain, email: Some(word), ..Account::default() }
-}
-
-fn address<'r>(address: Option<Text<'r>>, event: &mut Event<'r>) {
-    if address.as_ref().is_some_and(is_ip) {
-        event.source.ip = address;
-    } else {
-        event.source.address = address;
     }
 }
 
@@ -350,11 +321,11 @@ impl<'r> Found<'r> {
             "login_type" => event.session.protocol = Some(one),
             "is_suspicious" => event.risk.threat = truth(value),
             "affected_email_address" | "USER_EMAIL" | "user_email" | "target_user" => {
-                to(TargetKind::User, person(one))
+                to(TargetKind::User, Account::by_login(one))
             }
-            "member_id" if is_email(&one) => to(TargetKind::User, person(one)),
+            "member_id" if is_email(&one) => to(TargetKind::User, Account::by_login(one)),
             "GROUP_EMAIL" | "group_email" | "group_id" => {
-                let Account { email, domain, .. } = person(one.clone());
+                let Account { email, domain, .. } = Account::by_login(one.clone());
                 to(TargetKind::Group, Account { full_name: Some(one), email, domain, ..Account::default() });
             }
             "ROLE_NAME" | "PRIVILEGE_NAME" => to(TargetKind::Role, titled(one)),
@@ -370,7 +341,7 @@ impl<'r> Found<'r> {
             "OS_VERSION" => event.device.os_version = Some(one),
             "user_agent" => event.agent.original = Some(one),
             // `meet` has no address of its own.
-            "ip_address" if event.source.ip.is_none() => address(Some(one), event),
+            "ip_address" if event.source.ip.is_none() => event.source.at(Some(one)),
             "doc_id" => self.file.id = id(one).id,
             "doc_title" => self.file.full_name = Some(one),
             "owner" => self.file.email = Some(one),
@@ -401,7 +372,7 @@ impl<'r> Found<'r> {
 /// # Errors
 /// The record is no object.
 pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), NormalizeError> {
-    object(record)?;
+    NormalizeError::unless_object(record)?;
     let mut event = Event { record: Some(record), table: &ALERT, ..Event::default() };
     let meaning = event_types::FINDING;
     event.kind.class = meaning.class;
@@ -456,17 +427,19 @@ fn data<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     for (key, value) in value.members() {
         match key.as_plain() {
             Some("email") => {
-                event.targets.extend(known(value).map(|email| target(TargetKind::User, person(email))));
+                event
+                    .targets
+                    .extend(known(value).map(|email| target(TargetKind::User, Account::by_login(email))));
             }
             Some("affectedUserEmails") => {
                 let emails = value.elements().filter_map(known);
-                event.targets.extend(emails.map(|email| target(TargetKind::User, person(email))));
+                event.targets.extend(emails.map(|email| target(TargetKind::User, Account::by_login(email))));
             }
             Some("actorEmail") => {
-                event.actor.account = known(value).map(person).unwrap_or_default();
+                event.actor.account = known(value).map(Account::by_login).unwrap_or_default();
                 event.actor.kind = ActorKind::User;
             }
-            Some("loginDetails") => address(value.get("ipAddress").and_then(known), event),
+            Some("loginDetails") => event.source.at(value.get("ipAddress").and_then(known)),
             _ => {}
         }
     }

@@ -8,9 +8,9 @@ use super::fields::TABLE;
 use tidegate_core::event::{
     Account, Actor, ActorKind, Answer, Change, Class, Deed, Emit, Ending, Event, Factor, Geo, Kind, Mfa,
     Network, Outcome, Risk, RiskLevel, Severity, Target, TargetKind, integer, is_email, is_ip, known,
-    location, pairs, parse_time, text, truth, word,
+    location, opened, pairs, parse_time, text, truth, word,
 };
-use tidegate_core::json::{Kind as Json, Tape, Text, Value};
+use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
 
 /// Id and time of a record: `uuid` and `published`, neither of which ever changes.
@@ -31,9 +31,7 @@ fn time(value: Value<'_, '_>) -> Option<chrono::DateTime<chrono::Utc>> {
 /// # Errors
 /// The record is no object.
 pub fn normalize<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), NormalizeError> {
-    if record.kind() != Json::Object {
-        return Err(NormalizeError("the record is not a JSON object".to_owned()));
-    }
+    NormalizeError::unless_object(record)?;
     let mut event = Event { record: Some(record), table: &TABLE, ..Event::default() };
     let mut debug = Debug::default();
     for (key, value) in record.members() {
@@ -242,14 +240,7 @@ fn changes<'r>(value: Value<'_, 'r>, changes: &mut Vec<Change<'r>>) {
 fn client<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     for (key, value) in value.members() {
         match key.as_plain() {
-            Some("ipAddress") => {
-                let address = known(value);
-                if address.as_ref().is_some_and(is_ip) {
-                    event.source.ip = address;
-                } else {
-                    event.source.address = address;
-                }
-            }
+            Some("ipAddress") => event.source.at(known(value)),
             Some("geographicalContext") => event.source.geo = geo(value),
             Some("device") => event.device.word = known(value),
             Some("userAgent") => {
@@ -439,7 +430,7 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     }
     // Okta calls both texts unstable; the JSON beside them says the same and is easier to read right.
     if let Some(security) = security {
-        with_object(security, |object| {
+        opened(security, Json::Object, |object| {
             if let Some(risk) = object.get("risk") {
                 risk_object(risk, &mut debug.risk);
             }
@@ -453,7 +444,7 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     if let Some(risk) = risk
         && debug.risk.word.is_none()
     {
-        with_object(risk, |object| risk_object(object, &mut debug.risk));
+        opened(risk, Json::Object, |object| risk_object(object, &mut debug.risk));
         if let Some(text) = risk.as_text() {
             for (name, value) in pairs(&text.decode()) {
                 match name {
@@ -479,20 +470,6 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
         }
     }
     debug
-}
-
-/// Shows an object, or the object that is in a string as JSON text.
-fn with_object(value: Value<'_, '_>, show: impl FnOnce(Value<'_, '_>)) {
-    if value.kind() == Json::Object {
-        return show(value);
-    }
-    let Some(text) = value.as_text() else { return };
-    let decoded = text.decode();
-    if decoded.starts_with('{')
-        && let Ok(object) = Tape::new().cut(decoded.as_bytes())
-    {
-        show(object);
-    }
 }
 
 fn risk_object(object: Value<'_, '_>, risk: &mut Risk<'_>) {

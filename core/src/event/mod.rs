@@ -19,7 +19,7 @@ pub use pairs::pairs;
 pub use time::parse_time;
 pub(crate) use time::{is_plain_time, write_time};
 
-use crate::json::{Kind as Json, Text, Value};
+use crate::json::{Kind as Json, Tape, Text, Value};
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 
@@ -243,10 +243,7 @@ bits!(
     HOST = "host",
     IAM = "iam",
     INTRUSION_DETECTION = "intrusion_detection",
-    NETWORK = "network",
     SESSION = "session",
-    THREAT = "threat",
-    WEB = "web",
 );
 
 bits!(
@@ -254,8 +251,6 @@ bits!(
     Types,
     ACCESS = "access",
     ADMIN = "admin",
-    ALLOWED = "allowed",
-    CONNECTION = "connection",
     GROUP = "group",
     USER = "user",
     START = "start",
@@ -264,10 +259,7 @@ bits!(
     CHANGE = "change",
     DELETION = "deletion",
     DENIED = "denied",
-    ERROR = "error",
-    INDICATOR = "indicator",
     INFO = "info",
-    PROTOCOL = "protocol",
 );
 
 /// How it ended.
@@ -335,6 +327,27 @@ pub struct Account<'r> {
     pub full_name: Option<Text<'r>>,
     /// Realm or domain of the login.
     pub domain: Option<Text<'r>>,
+}
+
+impl<'r> Account<'r> {
+    /// An account by its login. One with a domain behind the last `@` is in two halves, and an address where it can be one.
+    #[must_use]
+    pub fn by_login(login: Text<'r>) -> Self {
+        fn halves(login: &str) -> Option<(&str, &str)> {
+            login
+                .rsplit_once('@')
+                .filter(|(name, domain)| !name.trim().is_empty() && !domain.trim().is_empty())
+        }
+        let split = match login.as_slice() {
+            Some(slice) => halves(slice).map(|(name, domain)| (Text::piece(name), Text::piece(domain))),
+            None => halves(&login.decode()).map(|(name, domain)| (Text::owned(name), Text::owned(domain))),
+        };
+        let email = Some(login.clone()).filter(is_email);
+        match split {
+            Some((name, domain)) => Self { name: Some(name), domain: Some(domain), email, ..Self::default() },
+            None => Self { name: Some(login), ..Self::default() },
+        }
+    }
 }
 
 /// Who did it.
@@ -432,6 +445,17 @@ pub struct Network<'r> {
     pub domain: Option<Text<'r>>,
     /// The vendor knows it as a proxy.
     pub proxy: Option<bool>,
+}
+
+impl<'r> Network<'r> {
+    /// Takes over what stands where the address should be: shortened ones, names and others are none.
+    pub fn at(&mut self, address: Option<Text<'r>>) {
+        if address.as_ref().is_some_and(is_ip) {
+            self.ip = address;
+        } else {
+            self.address = address;
+        }
+    }
 }
 
 /// A place on earth.
@@ -579,6 +603,28 @@ pub fn word<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     }
 }
 
+/// Shows an object or array, as it stands or out of a string that holds it as JSON text; whether there was one.
+pub fn opened(value: Value<'_, '_>, kind: Json, show: impl FnOnce(Value<'_, '_>)) -> bool {
+    if value.kind() == kind {
+        show(value);
+        return true;
+    }
+    let bracket = match kind {
+        Json::Object => '{',
+        Json::Array => '[',
+        Json::Null | Json::Bool | Json::Number | Json::String => return false,
+    };
+    let Some(text) = value.as_text() else { return false };
+    let decoded = text.decode();
+    if !decoded.trim_start().starts_with(bracket) {
+        return false;
+    }
+    Tape::new().cut(decoded.as_bytes()).is_ok_and(|inner| {
+        show(inner);
+        true
+    })
+}
+
 /// A boolean, also where it is spelled as a string.
 #[must_use]
 pub fn truth(value: Value<'_, '_>) -> Option<bool> {
@@ -707,5 +753,65 @@ impl Event<'_> {
             lines.push(("risk", format!("{level:?}").to_lowercase()));
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_object_or_a_list_is_opened_as_it_stands_and_out_of_text() {
+        let open = |record: &str, kind| {
+            let mut tape = Tape::new();
+            let mut seen = None;
+            let was = opened(tape.cut(record.as_bytes()).unwrap(), kind, |inner| {
+                seen = Some(inner.raw().to_owned());
+            });
+            assert_eq!(was, seen.is_some(), "{record}");
+            seen
+        };
+        let object = Some(r#"{"a":1}"#.to_owned());
+        assert_eq!(open(r#"{"a":1}"#, Json::Object), object);
+        assert_eq!(open(r#"" {\"a\":1}""#, Json::Object), object);
+        assert_eq!(open(r#""[1]""#, Json::Array).as_deref(), Some("[1]"));
+        for (record, kind) in [
+            (r#""[1]""#, Json::Object),
+            (r#"{"a":1}"#, Json::Array),
+            (r#""{""#, Json::Object),
+            (r#""""#, Json::Object),
+            ("7", Json::Object),
+            ("null", Json::Array),
+        ] {
+            assert_eq!(open(record, kind), None, "{record}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_split_at_its_last_sign() {
+        let of = |login: &'static str| {
+            let Account { name, domain, email, .. } = Account::by_login(Text::owned(login));
+            [name, domain, email].map(|part| part.map(|part| part.decode().into_owned()).unwrap_or_default())
+        };
+        assert_eq!(of("pat@example.com"), ["pat", "example.com", "pat@example.com"]);
+        assert_eq!(of("a@b@example.com"), ["a@b", "example.com", ""]);
+        for whole in ["pat", "@example.com", "pat@", " @example.com", "@"] {
+            assert_eq!(of(whole), [whole, "", ""]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_stands_where_an_address_should_be() {
+        let of = |address: &str| {
+            let mut source = Network::default();
+            source.at(Some(Text::owned(address)));
+            (source.ip.is_some(), source.address.is_some())
+        };
+        assert_eq!(of("2001:db8::7"), (true, false));
+        for other in ["192.0.2.300", "vpn.example.com", "192.0.2.7:443"] {
+            assert_eq!(of(other), (false, true));
+        }
     }
 }

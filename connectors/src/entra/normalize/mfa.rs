@@ -85,7 +85,7 @@ fn without_steps<'r>(record: Value<'r, 'r>, code: Option<i64>, primary: bool, mf
             let (deed, answer, _) = outcome(&said, Some(false));
             (deed, answer, Some(false))
         }
-        Some(code) if codes::MFA_DEMANDED.contains(&code) => (Some(Deed::Challenge), None, Some(false)),
+        Some(code) if codes::demands_mfa(code) => (Some(Deed::Challenge), None, Some(false)),
         Some(0) if said.contains("mfa") || said.contains("strong authentication") => {
             outcome(&said, Some(true))
         }
