@@ -153,7 +153,7 @@ impl Writer<'_> {
                 }
                 Part::Record => match fields {
                     Some(fields) => self.object(fields, event.record, &event.risk, depth),
-                    None => self.members_but(event.record, ""),
+                    None => self.members(event.record),
                 },
             }
         }

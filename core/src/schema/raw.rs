@@ -28,7 +28,12 @@ impl Schema for Raw {
             }
             (RawShape::Parted { list, label }, Some(part)) => {
                 let document = out.open("");
-                out.members_but(Some(record), list);
+                for (key, member) in record.members().filter(|(key, _)| *key != list) {
+                    out.put(",");
+                    key.write(out.buf);
+                    out.put(":");
+                    out.strict(member);
+                }
                 out.put(label);
                 out.strict(part);
                 out.close(document);

@@ -1,7 +1,7 @@
 //! Shapes of a namespace, and what stands around it.
 
 use super::*;
-use crate::event::{Ending, Field, Outcome, Part, Shape, Table, known};
+use crate::event::{Ending, Field, Outcome, Part, RawShape, Shape, Table, known};
 use crate::json::Tape;
 use crate::{field, label};
 use serde_json::{Value as Json, json};
@@ -26,6 +26,8 @@ const FIELDS: &[Field] = &[
     field!("maps", Shape::Maps),
 ];
 const PLAIN: Table = Table { fields: FIELDS, ..Table::EMPTY };
+const PARTED: Table =
+    Table { raw: RawShape::Parted { list: "events", label: label!("event") }, ..Table::EMPTY };
 const WRAPPED: Table = Table {
     layout: Some(&[
         Part::Organisation { key: "owner", label: label!("owner_id"), around: ("", "") },
@@ -47,18 +49,9 @@ const WRAPPED: Table = Table {
     ..PLAIN
 };
 
-fn write(
-    table: &'static Table,
-    record: &str,
-    ending: Ending,
-    organisation: Option<&str>,
-) -> (Json, Rendered) {
-    let mut tape = Tape::new();
-    let root = tape.cut(record.as_bytes()).unwrap();
-    let outcome = Outcome { result: ending, code: root.get("code").and_then(known), ..Outcome::default() };
-    let event = Event { record: Some(root), outcome, table, ..Event::default() };
+fn context(organisation: Option<&str>) -> Context<'_> {
     let now = DateTime::from_timestamp(1_768_471_200, 0).unwrap();
-    let context = Context {
+    Context {
         tenant: "acme",
         organisation,
         namespace: "acme",
@@ -69,11 +62,35 @@ fn write(
         original: false,
         as_sent: false,
         marks: Marks::default(),
-    };
+    }
+}
+
+fn write(
+    table: &'static Table,
+    record: &str,
+    ending: Ending,
+    organisation: Option<&str>,
+) -> (Json, Rendered) {
+    let mut tape = Tape::new();
+    let root = tape.cut(record.as_bytes()).unwrap();
+    let outcome = Outcome { result: ending, code: root.get("code").and_then(known), ..Outcome::default() };
+    let event = Event { record: Some(root), outcome, table, ..Event::default() };
+    let context = context(organisation);
     let mut out = Vec::new();
     let rendered = by_name("ecs").unwrap().render(&event, &context, &mut out).unwrap();
     explain(by_name("ecs").unwrap(), &event, &context).unwrap();
     (serde_json::from_slice(&out).unwrap(), rendered)
+}
+
+/// The `raw` document of a record, or of a part of it.
+fn raw(table: &'static Table, record: &str, part: Option<&str>) -> String {
+    let mut tape = Tape::new();
+    let root = tape.cut(record.as_bytes()).unwrap();
+    let part = part.and_then(|list| root.get(list)?.elements().next());
+    let event = Event { record: Some(root), part, table, ..Event::default() };
+    let mut out = Vec::new();
+    by_name("raw").unwrap().render(&event, &context(None), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 fn shaped(member: &str, value: &Json) -> (Json, u32) {
@@ -203,4 +220,11 @@ fn an_envelope_is_written_around_the_record() {
 
     let (document, _) = write(&PLAIN, record, Ending::Challenge, None);
     assert_eq!(document["event"]["outcome"], "unknown");
+}
+
+#[test]
+fn a_raw_record_keeps_members_without_a_name() {
+    let record = r#"{"":1,"a":{"":[{"":"x"}]}}"#;
+    assert_eq!(raw(&PLAIN, record, None), record);
+    assert_eq!(raw(&PARTED, r#"{"":1,"events":[{"":2}]}"#, Some("events")), r#"{"":1,"event":{"":2}}"#);
 }

@@ -284,15 +284,13 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// An object's members as strict JSON, but for one.
-    pub(super) fn members_but(&mut self, value: Option<Value<'_, '_>>, but: &str) {
+    /// An object's members as strict JSON.
+    pub(super) fn members(&mut self, value: Option<Value<'_, '_>>) {
         for (key, member) in value.iter().flat_map(Value::members) {
-            if key != but {
-                self.put(",");
-                key.write(self.buf);
-                self.put(":");
-                self.strict(member);
-            }
+            self.put(",");
+            key.write(self.buf);
+            self.put(":");
+            self.strict(member);
         }
     }
 
@@ -301,7 +299,7 @@ impl<'b> Writer<'b> {
         match value.kind() {
             Kind::Object => {
                 let open = self.open("");
-                self.members_but(Some(value), "");
+                self.members(Some(value));
                 if !self.close(open) {
                     self.put("{}");
                 }
