@@ -228,3 +228,10 @@ fn a_raw_record_keeps_members_without_a_name() {
     assert_eq!(raw(&PLAIN, record, None), record);
     assert_eq!(raw(&PARTED, r#"{"":1,"events":[{"":2}]}"#, Some("events")), r#"{"":1,"event":{"":2}}"#);
 }
+
+#[test]
+fn a_member_of_the_name_that_parts_are_given_stands_beside_the_part() {
+    let record = r#"{"event":1,"event_":2,"events":[{"a":3}]}"#;
+    let want = r#"{"event__":1,"event_":2,"event":{"a":3}}"#;
+    assert_eq!(raw(&PARTED, record, Some("events")), want);
+}
