@@ -78,7 +78,7 @@ fn principal<'r>(value: Value<'_, 'r>, account: &mut Account<'r>) {
         .filter(is_email)
         .filter(|name| !name.as_plain().is_some_and(|name| name.contains("#EXT#")));
     match name.as_slice().and_then(|name| name.rsplit_once('@')) {
-        Some((user, domain)) if !user.is_empty() && !domain.is_empty() => {
+        Some((user, domain)) if !user.trim().is_empty() && !domain.trim().is_empty() => {
             account.name = Some(Text::piece(user));
             account.domain = Some(Text::piece(domain));
         }
@@ -403,7 +403,7 @@ fn named_in_changes(event: &mut Event<'_>, kind: TargetKind, prefix: &str) {
         let said = |text: &Option<Text<'_>>| {
             let decoded = text.as_ref()?.decode();
             let plain = decoded.trim_matches('"');
-            (!plain.is_empty() && plain != "null").then(|| Text::owned(plain))
+            (!plain.trim().is_empty() && plain != "null").then(|| Text::owned(plain))
         };
         said(&change.to).or_else(|| said(&change.from))
     };
