@@ -6,6 +6,7 @@ use super::event_types::{self, Meaning};
 use super::fields;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
     Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer, is_email,
@@ -203,6 +204,7 @@ fn address<'r>(value: Value<'_, 'r>, source: &mut Network<'r>) {
 
 /// Duo's models: a low level of trust is a risk, which the word alone would turn round.
 fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    let mut seen = HashSet::new();
     for (_, assessment) in value.members() {
         if assessment.get("trust_level").and_then(text).is_some_and(|level| level == "LOW") {
             event.risk.level = Some(RiskLevel::Medium);
@@ -210,7 +212,7 @@ fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
         let detectors = assessment.get("detected_attack_detectors");
         for detector in detectors.iter().flat_map(Value::elements).filter_map(known) {
             event.risk.threat = Some(true);
-            if !event.risk.reasons.contains(&detector) {
+            if seen.insert(detector.clone().into_cow()) {
                 event.risk.reasons.push(detector);
             }
         }
