@@ -131,11 +131,7 @@ fn typed(list: &BTreeMap<&str, &str>, value: &Json, path: &str, refused: &mut Ve
     let kind = list.get(path).copied();
     match (kind, value) {
         (_, Json::Null) => refused.push(format!("{path}: null")),
-        (Some("flattened"), Json::Object(_)) => {
-            if deep(value) > 18 {
-                refused.push(format!("{path}: too deep"));
-            }
-        }
+        (Some("flattened"), Json::Object(_)) => flattened(value, path, refused),
         (_, Json::Array(elements)) => {
             elements.iter().for_each(|element| typed(list, element, path, refused));
         }
@@ -157,6 +153,8 @@ fn typed(list: &BTreeMap<&str, &str>, value: &Json, path: &str, refused: &mut Ve
                 Some("date") => text.is_some_and(|text| chrono::DateTime::parse_from_rfc3339(text).is_ok()),
                 Some("long") => whole(value),
                 Some("integer") => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+                // A number of 32 bits.
+                Some("float") => value.as_f64().is_some_and(|number| (number as f32).is_finite()),
                 Some("boolean") => value.is_boolean(),
                 Some("keyword" | "constant_keyword" | "match_only_text" | "wildcard" | "unindexed") => {
                     text.is_some_and(|text| text.len() <= 32_766 || path == "event.original")
@@ -169,6 +167,20 @@ fn typed(list: &BTreeMap<&str, &str>, value: &Json, path: &str, refused: &mut Ve
             if kind.is_none() && path != "labels" {
                 refused.push(format!("{path}: not in the list"));
             }
+        }
+    }
+}
+
+/// What a field that takes any shape refuses: more than 20 levels, and terms (path and value together) that are too long.
+pub(crate) fn flattened(value: &Json, path: &str, refused: &mut Vec<String>) {
+    if deep(value) > 18 {
+        refused.push(format!("{path}: too deep"));
+    }
+    for (name, leaf) in leaves(value) {
+        let long = path.len() + name.len() + leaf.as_str().map_or(0, str::len);
+        if long > 32_700 {
+            let name: String = name.chars().take(80).collect();
+            refused.push(format!("{path}.{name}…: a term of {long} bytes"));
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A connector is a folder here and one line in [`ALL`]; somebody else's crate hands its own to `tidegate::main`.
 
 #[cfg(test)]
+mod any_record;
+#[cfg(test)]
 #[allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

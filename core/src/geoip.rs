@@ -121,7 +121,7 @@ fn place(geo: &mut Geo<'_>, found: &geoip2::City<'_>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
     use crate::event::Network;
@@ -176,6 +176,37 @@ mod tests {
             let mut event = from(ip);
             geoip.fill(&mut event);
             assert_eq!((event.source.geo.city, event.source.as_number), (None, None), "{ip}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_database_is_refused_or_says_less_but_never_stops_a_record() {
+        let (dir, _) = databases();
+        let (city, asn) = (dir.path().join("damaged-city.mmdb"), dir.path().join("damaged-asn.mmdb"));
+        let network = "198.51.100.0".parse().unwrap();
+        let (whole_city, whole_asn) = (mmdb::city(network, 24), mmdb::asn(network, 24));
+        let ask = |cities: &[u8], systems: &[u8]| {
+            std::fs::write(&city, cities).unwrap();
+            std::fs::write(&asn, systems).unwrap();
+            let one = GeoIp::open(Some(&city), None);
+            let other = GeoIp::open(None, Some(&asn));
+            for geoip in one.iter().chain(&other) {
+                for ip in ["198.51.100.77", "203.0.113.9", "255.255.255.255", "2001:db8::1", "::"] {
+                    geoip.fill(&mut from(ip));
+                }
+            }
+        };
+        for whole in [&whole_city, &whole_asn] {
+            for end in 0..whole.len() {
+                ask(&whole[..end], &whole[..end]);
+            }
+        }
+        for at in 0..whole_city.len().max(whole_asn.len()) {
+            for bits in [0x01, 0x20, 0x80, 0xff] {
+                let [mut cities, mut systems] = [whole_city.clone(), whole_asn.clone()];
+                cities.get_mut(at).into_iter().chain(systems.get_mut(at)).for_each(|byte| *byte ^= bits);
+                ask(&cities, &systems);
+            }
         }
     }
 

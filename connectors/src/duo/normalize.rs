@@ -6,6 +6,7 @@ use super::event_types::{self, Meaning};
 use super::fields;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
     Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer, is_email,
@@ -100,6 +101,7 @@ pub fn normalize<'r>(
 fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     let mut word = None;
     let mut phone = Account::default();
+    let mut seen = HashSet::new();
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("event_type") => event.kind.action = known(value),
@@ -120,8 +122,8 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
                     ..Account::default()
                 };
             }
-            Some("adaptive_trust_assessments") => trust(value, event),
-            Some("rbfs_triggered_attacks") => attacks(value, event),
+            Some("adaptive_trust_assessments") => trust(value, event, &mut seen),
+            Some("rbfs_triggered_attacks") => attacks(value, event, &mut seen),
             _ => {}
         }
     }
@@ -201,24 +203,24 @@ fn address<'r>(value: Value<'_, 'r>, source: &mut Network<'r>) {
 }
 
 /// Duo's models: a low level of trust is a risk, which the word alone would turn round.
-fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut HashSet<Cow<'r, str>>) {
     for (_, assessment) in value.members() {
         if assessment.get("trust_level").and_then(text).is_some_and(|level| level == "LOW") {
             event.risk.level = Some(RiskLevel::Medium);
         }
         if let Some(detectors) = assessment.get("detected_attack_detectors") {
-            attacks(detectors, event);
+            attacks(detectors, event, seen);
         }
     }
 }
 
 /// Attacks that Duo sees in a sign-in, as a list of words that nobody has published whole: those about pushes are of somebody
 /// who sends many until one is approved.
-fn attacks<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+fn attacks<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut HashSet<Cow<'r, str>>) {
     for attack in value.elements().filter_map(known) {
         event.risk.threat = Some(true);
         event.mfa.fatigue |= attack.decode().to_ascii_lowercase().contains("push");
-        if !event.risk.reasons.contains(&attack) {
+        if seen.insert(attack.clone().into_cow()) {
             event.risk.reasons.push(attack);
         }
     }

@@ -414,7 +414,7 @@ fn named_in_changes(event: &mut Event<'_>, kind: TargetKind, prefix: &str) {
         let said = |text: &Option<Text<'_>>| {
             let decoded = text.as_ref()?.decode();
             let plain = decoded.trim_matches('"');
-            (!plain.is_empty() && plain != "null").then(|| Text::owned(plain))
+            (!plain.trim().is_empty() && plain != "null").then(|| Text::owned(plain))
         };
         said(&change.to).or_else(|| said(&change.from))
     };

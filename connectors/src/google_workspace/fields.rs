@@ -145,7 +145,7 @@ const ID: &[Field] = &[
     field!("time", Shape::Date).event(),
     field!("uniqueQualifier" => "unique_qualifier", Shape::Keyword).event(),
     // Old records.
-    field!("uniqQualifier" => "unique_qualifier", Shape::Keyword).event(),
+    field!("uniqQualifier" => "unique_qualifier", Shape::Keyword).event().again(),
     field!("applicationName" => "application_name", Shape::Keyword),
     field!("customerId", Shape::Gathered),
     field!("" => "customer", Shape::Group(&[field!("customerId" => "id", Shape::Keyword)])),

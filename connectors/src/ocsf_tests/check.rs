@@ -125,7 +125,7 @@ const OBJECTS: &[Rule] = &[
 ];
 
 /// What is wrong with a document; nothing: it is right.
-pub(super) fn faults(document: &Json) -> Vec<String> {
+pub(crate) fn faults(document: &Json) -> Vec<String> {
     let mut faults = Vec::new();
     let version = document["metadata"]["version"].as_str().unwrap_or_default();
     let uid = document["class_uid"].as_u64();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-mod check;
+pub(crate) mod check;
 
 use crate::testing::strict;
 use proptest::prelude::{Strategy, any};
@@ -16,12 +16,12 @@ use tidegate_core::source::{Connector, Stream};
 
 const SCHEMAS: [&str; 2] = ["ocsf", "ocsf_1_9"];
 
-struct Fixture {
+pub(crate) struct Fixture {
     name: String,
     path: PathBuf,
-    connector: &'static dyn Connector,
-    stream: &'static Stream,
-    record: Json,
+    pub(crate) connector: &'static dyn Connector,
+    pub(crate) stream: &'static Stream,
+    pub(crate) record: Json,
 }
 
 fn fixture(name: String, path: PathBuf, connector: &str, stream: &str, record: Json) -> Fixture {
@@ -51,7 +51,7 @@ fn own() -> Vec<Fixture> {
 }
 
 /// Those and the connectors' own, which lie in `fixtures/NAME` or `fixtures/STREAM/NAME`.
-fn all() -> Vec<Fixture> {
+pub(crate) fn all() -> Vec<Fixture> {
     let mut found = own();
     let mut todo: Vec<(&str, String, PathBuf)> = ["okta", "entra"]
         .map(|connector| {

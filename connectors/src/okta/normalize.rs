@@ -5,6 +5,8 @@
 
 use super::event_types;
 use super::fields::TABLE;
+use std::borrow::Cow;
+use std::collections::HashMap;
 use tidegate_core::event::{
     Account, Actor, ActorKind, Answer, Change, Class, Deed, Emit, Ending, Event, Factor, Geo, Kind, Mfa,
     Network, Outcome, Risk, RiskLevel, Severity, Target, TargetKind, integer, is_email, is_ip, known,
@@ -225,13 +227,17 @@ fn word_list<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
 }
 
 fn changes<'r>(value: Value<'_, 'r>, changes: &mut Vec<Change<'r>>) {
-    let (from, to) = (value.get("from"), value.get("to"));
-    for (name, before) in from.iter().flat_map(Value::members) {
-        let after = to.and_then(|to| to.get(&name.decode())).and_then(word);
+    let index = |member: &str| -> HashMap<Cow<'r, str>, Value<'_, 'r>> {
+        let members = value.get(member);
+        members.iter().flat_map(Value::members).map(|(name, value)| (name.into_cow(), value)).collect()
+    };
+    let (was, is) = (index("from"), index("to"));
+    for (name, before) in value.get("from").iter().flat_map(Value::members) {
+        let after = is.get(&*name.decode()).copied().and_then(word);
         changes.push(Change { name, from: word(before), to: after });
     }
-    for (name, after) in to.iter().flat_map(Value::members) {
-        if from.is_none_or(|from| from.get(&name.decode()).is_none()) {
+    for (name, after) in value.get("to").iter().flat_map(Value::members) {
+        if !was.contains_key(&*name.decode()) {
             changes.push(Change { name, from: None, to: word(after) });
         }
     }

@@ -2,6 +2,9 @@
 
 use crate::json::Text;
 
+/// Bytes of a version; what is longer is none.
+const LONGEST: usize = 64;
+
 /// The program on the user's side.
 #[derive(Clone, Debug, Default)]
 pub struct Agent<'r> {
@@ -89,8 +92,10 @@ impl<'a> Product<'a> {
                     "6.3" => "8.1",
                     "6.2" => "8",
                     "6.1" => "7",
+                    other if other.len() > LONGEST => "",
                     other => other,
-                });
+                })
+                .filter(|version| !version.is_empty());
             } else if let Some(mac) = part.strip_prefix("Intel Mac OS X ") {
                 self.os = Some("Mac OS X");
                 self.os_version = version(mac);
@@ -118,7 +123,9 @@ fn version(text: &str) -> Option<&str> {
         .bytes()
         .position(|byte| !byte.is_ascii_digit() && byte != b'.' && byte != b'_')
         .unwrap_or(text.len());
-    text.get(..end).filter(|version| version.starts_with(|first: char| first.is_ascii_digit()))
+    text.get(..end).filter(|version| {
+        version.len() <= LONGEST && version.starts_with(|first: char| first.is_ascii_digit())
+    })
 }
 
 #[cfg(test)]
@@ -160,5 +167,10 @@ mod tests {
             let _ = read(odd);
         }
         assert_eq!(read("com.example.app/1.0 macOS/13"), ["", "", "", "", ""]);
+        let long = "1".repeat(40_000);
+        let library = format!("curl/{long}");
+        assert_eq!(read(&library), ["curl", "", "", "", ""]);
+        let agent = format!("Mozilla/5.0 (Windows NT {long}) Chrome/{long}");
+        assert_eq!(read(&agent), ["Chrome", "", "Windows", "", ""]);
     }
 }

@@ -126,6 +126,9 @@ pub struct Field {
     pub event: bool,
     /// A keyword under the name that it has in the record: a plain string is copied together with its name.
     pub(crate) verbatim: bool,
+    /// Another spelling of a member that stands before it in the table, for when that one is missing; beside it, it is
+    /// kept as what the table does not know is.
+    pub again: bool,
     /// Something of the event's is written inside it even where the record lacks it.
     pub always: bool,
 }
@@ -136,13 +139,19 @@ impl Field {
     pub const fn new(key: &'static str, label: &'static str, shape: Shape) -> Self {
         let verbatim =
             matches!(shape, Shape::Keyword | Shape::Text) && is_label(label.as_bytes(), key.as_bytes());
-        Self { key, label, shape, event: false, verbatim, always: false }
+        Self { key, label, shape, event: false, verbatim, again: false, always: false }
     }
 
     /// The event has it.
     #[must_use]
     pub const fn event(self) -> Self {
         Self { event: true, ..self }
+    }
+
+    /// See [`Field::again`].
+    #[must_use]
+    pub const fn again(self) -> Self {
+        Self { again: true, ..self }
     }
 
     /// See [`Field::always`].

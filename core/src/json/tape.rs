@@ -1,6 +1,8 @@
 //! Cutting: one pass over the bytes, no recursion.
 
 use super::value::Value;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Containers may be nested 127 deep, as in serde_json.
 const DEPTH: usize = 127;
@@ -55,7 +57,23 @@ struct Frame {
     keys: [u64; 4],
     /// A key of it has escapes, so bytes do not tell whether keys are equal.
     escaped: bool,
+    /// How many keys it has so far.
+    count: u32,
+    /// Keys of it that may come again are looked for when it is closed.
+    late: bool,
 }
+
+impl Frame {
+    const fn new(entry: u32, object: bool) -> Self {
+        Self { entry, object, keys: [0; 4], escaped: false, count: 0, late: false }
+    }
+}
+
+/// With more keys than this, an object's are not compared with each other but sorted out at its end, so that the work
+/// grows with its length alone.
+const FEW: u32 = 256;
+/// The same where keys must be unescaped for it.
+const FEW_ESCAPED: u32 = 16;
 
 /// Memory for one cut record, used again for the next.
 #[derive(Debug, Default)]
@@ -99,7 +117,7 @@ struct Cutter<'a> {
 
 impl Cutter<'_> {
     fn run(&mut self) -> Result<(), JsonError> {
-        let mut frame = Frame { entry: u32::MAX, object: false, keys: [0; 4], escaped: false };
+        let mut frame = Frame::new(u32::MAX, false);
         'value: loop {
             match self.next_byte() {
                 Some(open @ (b'{' | b'[')) => {
@@ -109,7 +127,7 @@ impl Cutter<'_> {
                     self.tape.frames.push(frame);
                     let object = open == b'{';
                     let entry = self.tape.entries.len() as u32;
-                    frame = Frame { entry, object, keys: [0; 4], escaped: false };
+                    frame = Frame::new(entry, object);
                     let tag = if object { Tag::Object } else { Tag::Array };
                     self.push(self.at, self.at, tag);
                     self.at += 1;
@@ -176,6 +194,9 @@ impl Cutter<'_> {
     }
 
     fn close(&mut self, frame: Frame) -> Frame {
+        if frame.late {
+            self.shadow_all(frame.entry);
+        }
         let behind = self.tape.entries.len() as u32;
         if let Some(entry) = self.tape.entries.get_mut(frame.entry as usize) {
             entry.end = self.at as u32;
@@ -212,8 +233,13 @@ impl Cutter<'_> {
             *word |= bit;
             seen
         });
+        frame.count += 1;
         if seen || frame.escaped {
-            self.shadow(frame.entry, start, end, tag);
+            if frame.count > if frame.escaped { FEW_ESCAPED } else { FEW } {
+                frame.late = true;
+            } else {
+                self.shadow(frame.entry, start, end, tag);
+            }
         }
         self.push(start, end, tag);
         if self.next_byte() != Some(b':') {
@@ -243,6 +269,24 @@ impl Cutter<'_> {
             if theirs == key
                 && let Some(earlier) = self.tape.entries.get_mut(at)
             {
+                earlier.shadowed = true;
+            }
+            at = next;
+        }
+    }
+
+    /// Hides all members of an object whose key comes again later.
+    #[cold]
+    fn shadow_all(&mut self, object: u32) {
+        let text = self.text;
+        let mut last: HashMap<Cow<'_, str>, usize> = HashMap::new();
+        let mut at = object as usize + 1;
+        while let Some(key) = self.tape.entries.get(at).copied() {
+            let Some(value) = self.tape.entries.get(at + 1) else { return };
+            let next = at + 1 + value.size as usize;
+            let quoted = text.get(key.start as usize..key.end as usize).unwrap_or_default();
+            let earlier = last.insert(super::Text::quoted(quoted, key.tag).into_cow(), at);
+            if let Some(earlier) = earlier.and_then(|earlier| self.tape.entries.get_mut(earlier)) {
                 earlier.shadowed = true;
             }
             at = next;

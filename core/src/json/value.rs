@@ -2,6 +2,7 @@
 
 use super::tape::{Entry, Tag};
 use super::text::Text;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// What a value is.
@@ -170,6 +171,47 @@ impl<'t, 'r> Value<'t, 'r> {
         Elements { tape: self.inside(Tag::Array), record: self.record }
     }
 
+    /// The paths of many bytes, as [`Value::path_of`] has them, in one walk.
+    #[must_use]
+    pub fn paths_of(&self, offsets: &[usize]) -> HashMap<usize, String> {
+        let mut sorted = offsets.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut paths = HashMap::with_capacity(sorted.len());
+        let mut path = String::new();
+        // The containers around a byte: where each ends, what of it is still to come, and how long its own path is.
+        let mut around = vec![Around::of(*self, usize::MAX, 0)];
+        for offset in sorted {
+            while around.len() > 1 && around.last().is_some_and(|inner| inner.end <= offset) {
+                around.pop();
+            }
+            while let Some(inner) = around.last_mut() {
+                path.truncate(inner.path);
+                while inner.next.as_ref().is_some_and(|(_, value)| value.span().end <= offset) {
+                    inner.step();
+                }
+                match &inner.next {
+                    Some((step, value)) if value.span().contains(&offset) => {
+                        match step {
+                            Step::Key(key) => {
+                                if !path.is_empty() {
+                                    path.push('.');
+                                }
+                                path.push_str(&key.decode());
+                            }
+                            Step::At(at) => path.push_str(&format!("[{at}]")),
+                        }
+                        let inner = Around::of(*value, value.span().end, path.len());
+                        around.push(inner);
+                    }
+                    _ => break,
+                }
+            }
+            paths.insert(offset, path.clone());
+        }
+        paths
+    }
+
     /// The path of the innermost value that a byte of the record belongs to, such as `target[0].id`.
     #[must_use]
     pub fn path_of(&self, offset: usize) -> String {
@@ -195,6 +237,34 @@ impl<'t, 'r> Value<'t, 'r> {
             }
             return path;
         }
+    }
+}
+
+/// The way from a container to one of its values.
+enum Step<'r> {
+    Key(Text<'r>),
+    At(usize),
+}
+
+struct Around<'t, 'r> {
+    end: usize,
+    path: usize,
+    members: Members<'t, 'r>,
+    elements: std::iter::Enumerate<Elements<'t, 'r>>,
+    next: Option<(Step<'r>, Value<'t, 'r>)>,
+}
+
+impl<'t, 'r> Around<'t, 'r> {
+    fn of(value: Value<'t, 'r>, end: usize, path: usize) -> Self {
+        let (members, elements) = (value.members(), value.elements().enumerate());
+        let mut new = Self { end, path, members, elements, next: None };
+        new.step();
+        new
+    }
+
+    fn step(&mut self) {
+        let member = self.members.next().map(|(key, value)| (Step::Key(key), value));
+        self.next = member.or_else(|| self.elements.next().map(|(at, value)| (Step::At(at), value)));
     }
 }
 

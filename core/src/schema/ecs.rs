@@ -8,6 +8,7 @@ use crate::event::{
 use crate::json::{Text, write_string};
 use crate::source::NormalizeError;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// The version whose fields are used; also the newest that Elastic's own integrations stamp.
@@ -266,9 +267,14 @@ impl Schema for Ecs {
             out.put(",");
             out.string(ip);
         }
+        // A chain of proxies is short; one that is not is looked up.
+        let mut seen = (source.via.len() > 16).then(HashSet::new);
         for (at, ip) in source.via.iter().enumerate() {
-            let earlier = source.via.get(..at).unwrap_or_default();
-            if Some(ip) != source.ip.as_ref() && !earlier.contains(ip) {
+            let again = match &mut seen {
+                Some(seen) => !seen.insert(ip.decode()),
+                None => source.via.get(..at).unwrap_or_default().contains(ip),
+            };
+            if Some(ip) != source.ip.as_ref() && !again {
                 out.put(",");
                 out.string(ip);
             }
@@ -462,7 +468,7 @@ fn file(out: &mut Writer<'_>, target: &Target<'_>) {
     if let Some(owner) = email {
         out.put(",\"owner\":");
         let decoded = owner.decode();
-        write_string(decoded.split('@').next().unwrap_or_default(), out.buf);
+        out.plain(decoded.split('@').next().unwrap_or_default());
     }
     out.close(open);
 }

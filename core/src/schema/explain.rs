@@ -5,6 +5,7 @@ use super::{Context, Schema, Writer, leef};
 use crate::event::{Event, Field, Shape, Table, is_ip};
 use crate::json::{Kind, Tape, Value};
 use crate::source::NormalizeError;
+use std::collections::HashSet;
 
 /// A line of an explained document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +30,14 @@ pub fn explain(
     let mut bytes = Vec::new();
     let mut notes = Vec::new();
     schema.write(event, context, &mut Writer::noting(&mut bytes, &mut notes))?;
-    let origin = |at: Option<usize>| event.record.zip(at).map(|(record, at)| record.path_of(at));
+    let offsets: Vec<usize> = notes.iter().map(|(_, offset)| *offset).collect();
+    let paths = event.record.map(|record| record.paths_of(&offsets)).unwrap_or_default();
+    let origin = |at: Option<usize>| at.and_then(|at| paths.get(&at).cloned());
     if schema.is_text() {
         return Ok(leef::attributes(&bytes)
             .map(|(path, value, span)| {
-                let noted = notes.iter().find(|(at, _)| span.contains(at)).map(|(_, offset)| *offset);
+                let noted = first(&notes, span.start).filter(|(at, _)| span.contains(at));
+                let noted = noted.map(|(_, offset)| *offset);
                 Explained { path, from: origin(noted).filter(|path| !path.is_empty()), value }
             })
             .collect());
@@ -44,7 +48,8 @@ pub fn explain(
     let mut todo = vec![(String::new(), document, None)];
     while let Some((path, value, above)) = todo.pop() {
         // What was read out of a text comes from that text as a whole.
-        let noted = notes.iter().find(|(at, _)| *at == value.span().start).map(|(_, offset)| *offset);
+        let start = value.span().start;
+        let noted = first(&notes, start).filter(|(at, _)| *at == start).map(|(_, offset)| *offset);
         let from: Option<usize> = noted.or(above);
         let before = todo.len();
         for (key, member) in value.members() {
@@ -68,6 +73,11 @@ pub fn explain(
     Ok(lines)
 }
 
+/// The first note from a place of the document on; they are in its order.
+fn first(notes: &[(usize, usize)], from: usize) -> Option<&(usize, usize)> {
+    notes.get(notes.partition_point(|(at, _)| *at < from))
+}
+
 /// The record's values that no table expected, or not of this type: where they stand (`[]` for any place in a list), and
 /// their JSON type.
 ///
@@ -89,7 +99,9 @@ pub fn drift(
         Some(b't' | b'f') => "boolean",
         _ => "number",
     };
-    Ok(offsets.into_iter().map(|offset| (anywhere(&record.path_of(offset)), kind(offset))).collect())
+    let paths = record.paths_of(&offsets);
+    let path = |offset: usize| paths.get(&offset).map(|path| anywhere(path)).unwrap_or_default();
+    Ok(offsets.into_iter().map(|offset| (path(offset), kind(offset))).collect())
 }
 
 /// `a[3].b` as `a[].b`.
@@ -121,11 +133,11 @@ pub struct Absent {
 #[must_use]
 pub fn absent(event: &Event<'_>, lines: &[Explained]) -> Vec<Absent> {
     let mut out = Vec::new();
+    let known: HashSet<&str> = lines.iter().filter_map(|line| line.from.as_deref()).collect();
+    // A container is kept as a whole, and a text for what was read out of it.
     let kept = |path: &str| {
-        lines.iter().filter_map(|line| line.from.as_deref()).any(|from| {
-            // A container is kept as a whole, and a text for what was read out of it.
-            from == path || path.strip_prefix(from).is_some_and(|rest| rest.starts_with(['.', '[']))
-        })
+        let above = path.match_indices(['.', '[']).map(|(at, _)| path.get(..at).unwrap_or_default());
+        known.contains(path) || above.into_iter().any(|above| known.contains(above))
     };
     let mut todo: Vec<(String, Value<'_, '_>, Vec<String>)> =
         event.record.map(|record| (String::new(), record, Vec::new())).into_iter().collect();

@@ -87,14 +87,14 @@ impl Schema for Leef {
 
         header(out, names.leef);
         let id_at = out.len();
-        match action {
+        match action.as_ref().filter(|action| says_in_header(action)) {
             Some(action) => clean(out, action, NAME, true),
             None => out.put("unknown"),
         }
         // One name for all sign-ins says nothing to QRadar's map of event ids; the code under it is as stable, and so is a
         // vendor's word for the end.
         let end = code.as_ref().or(word.as_ref().filter(|_| table.ends_in_id));
-        if let (Class::Authentication, Some(end)) = (class, end) {
+        if let (Class::Authentication, Some(end)) = (class, end.filter(|end| says_in_header(end))) {
             out.put("-");
             let left = NAME.saturating_sub(out.len() - id_at);
             clean(out, end, left, true);
@@ -324,7 +324,8 @@ fn clean(out: &mut Writer<'_>, text: &Text<'_>, most: usize, header: bool) {
 }
 
 fn cleaned(out: &mut Writer<'_>, text: &str, most: usize, header: bool) {
-    let text = text.trim();
+    // What would be nothing but blanks at either end says nothing.
+    let text = text.trim_matches(|letter: char| blank(letter) || (header && letter == '|'));
     let mut end = most.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -346,10 +347,18 @@ fn breaks(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
+fn blank(letter: char) -> bool {
+    letter.is_whitespace() || breaks(letter)
+}
+
 /// Whether something would be left of it.
 fn says(text: &Text<'_>) -> bool {
-    let blank = |text: &str| text.chars().all(|letter| letter.is_whitespace() || breaks(letter));
-    text.as_plain().map_or_else(|| !blank(&text.decode()), |plain| !blank(plain))
+    text.as_plain().map_or_else(|| !text.decode().chars().all(blank), |plain| !plain.chars().all(blank))
+}
+
+/// The same in the header, which has no pipes.
+fn says_in_header(text: &Text<'_>) -> bool {
+    !text.decode().chars().all(|letter| blank(letter) || letter == '|')
 }
 
 /// The attributes of a line.
@@ -404,9 +413,10 @@ impl Line<'_, '_> {
             let from = self.out.len();
             clean(self.out, name, NAME, false);
             let whole = email.is_some() || self.out.buf.get(from..).is_some_and(|name| name.contains(&b'@'));
+            let room = NAME.saturating_sub(self.out.len() - from + 1);
             if let (Some(domain), Some(_), false) = (domain, &account.name, whole) {
                 self.out.put("@");
-                clean(self.out, domain, NAME, false);
+                clean(self.out, domain, room, false);
             }
         }
     }
@@ -539,6 +549,28 @@ mod tests {
         let (line, rendered) = line(&event);
         assert!(line.len() < 1200 && line.ends_with('ü'), "{}", line.len());
         assert_eq!(rendered.cut, 1);
+    }
+
+    #[test]
+    fn an_event_id_of_controls_is_none() {
+        for (action, want) in [("\u{0}\u{2028} |", "unknown"), ("a|b\u{0}", "a b")] {
+            let kind = Kind { action: text(action), class: Class::Authentication, ..Kind::default() };
+            let outcome = Outcome { code: text("\u{1}"), ..Outcome::default() };
+            let (line, _) = line(&Event { kind, outcome, ..Event::default() });
+            let (header, _) = parsed(&line);
+            assert_eq!(header.get(4), Some(&want), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_user_name_with_its_domain_is_no_longer_than_its_column() {
+        let account =
+            Account { name: text(&"n".repeat(200)), domain: text(&"d".repeat(200)), ..Account::default() };
+        let (line, rendered) =
+            line(&Event { actor: Actor { account, ..Actor::default() }, ..Event::default() });
+        let (_, attributes) = parsed(&line);
+        let name = attributes.iter().find(|(key, _)| *key == "usrName").unwrap().1;
+        assert_eq!((name.len(), rendered.cut), (255, 1));
     }
 
     #[test]

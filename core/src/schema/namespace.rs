@@ -8,6 +8,8 @@ use crate::event::{
 };
 use crate::json::{Kind, Tape, Text, Value, write_string};
 use chrono::{DateTime, Datelike};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Elasticsearch refuses flattened values nested deeper than 20, and mappings too.
 pub(super) const DEEPEST: usize = 12;
@@ -44,21 +46,21 @@ impl Writer<'_> {
             return;
         }
         let aside = std::mem::take(&mut self.aside);
-        let mut names: Vec<String> = Vec::with_capacity(aside.len());
+        let offsets: Vec<usize> = aside.iter().filter_map(|odd| odd.offset).collect();
+        let paths = record.map(|record| record.paths_of(&offsets)).unwrap_or_default();
+        let mut taken = Taken::of(std::iter::empty::<String>());
         let open = self.open(label);
         for odd in aside {
-            let path = odd.offset.zip(record).map(|(offset, record)| record.path_of(offset));
-            let mut name = path.filter(|path| !path.is_empty()).unwrap_or_else(|| odd.name.clone());
+            let path = odd.offset.and_then(|offset| paths.get(&offset)).filter(|path| !path.is_empty());
+            let (mut name, cut) = fit(path.unwrap_or(&odd.name), false);
             if name.trim().is_empty() {
-                "unnamed".clone_into(&mut name);
+                name = "unnamed".into();
             }
-            while names.contains(&name) {
-                name.push('_');
-            }
-            if self.key(&Text::owned(name.as_str()), false) {
-                self.put_back(&odd);
-            }
-            names.push(name);
+            self.cut += u32::from(cut);
+            self.put(",");
+            write_string(&taken.free(name.into_owned()), self.buf);
+            self.put(":");
+            self.put_back(&odd);
         }
         self.close(open);
     }
@@ -150,7 +152,7 @@ impl Writer<'_> {
                 }
                 Part::Record => match fields {
                     Some(fields) => self.object(fields, event.record, &event.risk, depth),
-                    None => self.members_but(event.record, ""),
+                    None => self.members(event.record),
                 },
             }
         }
@@ -166,12 +168,16 @@ impl Writer<'_> {
     ) {
         let mut hint = 0;
         let mut always = false;
+        let mut taken = None;
         if let Some(value) = value {
             for (key, member) in value.members() {
                 if member.is_null() {
                     continue;
                 }
                 match find(fields, &key, &mut hint) {
+                    Some(field) if field.again && spelled(fields, field, value) => {
+                        self.unknown(fields, &mut taken, &key, member, depth);
+                    }
                     Some(field) => {
                         if field.verbatim
                             && let Some((whole, at)) = member.member(&key)
@@ -182,7 +188,7 @@ impl Writer<'_> {
                         always |= field.always && member.kind() == Kind::Object;
                         self.field(field, member, risk, depth);
                     }
-                    None => self.unknown(fields, value, &key, member, depth),
+                    None => self.unknown(fields, &mut taken, &key, member, depth),
                 }
             }
         }
@@ -366,7 +372,7 @@ impl Writer<'_> {
                 match tape.cut(decoded.as_bytes()) {
                     Ok(inner) if inner.kind() == Kind::Object => {
                         let at = self.len();
-                        self.object(fields, Some(inner), risk, depth + 1);
+                        self.inside(value, |out| out.object(fields, Some(inner), risk, depth + 1));
                         if self.close(open) {
                             self.note_at(at, value.raw());
                         }
@@ -451,9 +457,10 @@ impl Writer<'_> {
             }
             (Shape::Map, Kind::Object) => {
                 let open = self.open(field.label);
+                let mut taken = None;
                 for (key, member) in value.members() {
                     let at = self.len();
-                    if !self.key(&key, true) || !self.keyword(member) {
+                    if !self.key(&key, value, &mut taken, true) || !self.keyword(member) {
                         self.cut_back(at);
                     }
                 }
@@ -664,7 +671,7 @@ impl Writer<'_> {
                     && let Ok(inner) = tape.cut(decoded.as_bytes())
                 {
                     let at = self.len();
-                    let written = self.maps(inner, depth);
+                    let written = self.inside(value, |out| out.maps(inner, depth));
                     if written {
                         self.note_at(at, value.raw());
                     }
@@ -796,7 +803,7 @@ impl Writer<'_> {
     fn unknown(
         &mut self,
         fields: &'static [Field],
-        parent: Value<'_, '_>,
+        taken: &mut Option<Taken>,
         key: &Text<'_>,
         value: Value<'_, '_>,
         depth: usize,
@@ -806,27 +813,19 @@ impl Writer<'_> {
             return self.odd(&decoded, value);
         }
         self.drifted(value);
-        let name = snake(&decoded);
-        if name.is_empty() {
-            return;
-        }
-        // Two names may become one: the document must not have it twice.
-        let taken = fields.iter().filter(|field| field.name() == name).count()
-            + parent
-                .members()
-                .take_while(|(other, _)| other != key)
-                .filter(|(other, _)| {
-                    !fields.iter().any(|field| other == field.key) && snake(&other.decode()) == name
-                })
-                .count();
+        let name = match snake(&decoded) {
+            name if name.is_empty() => "unnamed".to_owned(),
+            name => name,
+        };
+        let taken = taken.get_or_insert_with(|| {
+            // An address brings its port.
+            let ports = fields.iter().filter(|field| matches!(field.shape, Shape::Address)).map(|_| "port");
+            Taken::of(fields.iter().map(Field::name).chain(ports))
+        });
         let at = self.len();
-        self.put(",\"");
-        self.put(&name);
-        if taken > 0 {
-            self.put("_");
-            self.number(taken as i64 + 1);
-        }
-        self.put("\":");
+        self.put(",");
+        write_string(&taken.free(name), self.buf);
+        self.put(":");
         if !self.natural(value, depth) {
             self.cut_back(at);
         }
@@ -837,10 +836,11 @@ impl Writer<'_> {
         match value.kind() {
             Kind::Object if depth < DEEPEST => {
                 let open = self.open("");
+                let mut taken = None;
                 for (key, member) in value.members() {
                     if !member.is_null() {
                         let before = self.drift;
-                        self.unknown(&[], value, &key, member, depth + 1);
+                        self.unknown(&[], &mut taken, &key, member, depth + 1);
                         self.forget_drift(before);
                     }
                 }
@@ -881,6 +881,7 @@ impl Writer<'_> {
     /// Members of an open map, keys as they are.
     fn flat_object(&mut self, value: Value<'_, '_>, special: &'static [Field], depth: usize) {
         let mut hint = 0;
+        let mut taken = None;
         for (key, member) in value.members() {
             if member.is_null() {
                 continue;
@@ -900,7 +901,7 @@ impl Writer<'_> {
                 continue;
             }
             let at = self.len();
-            if !self.key(&key, false) || !self.flat(member, depth) {
+            if !self.key(&key, value, &mut taken, false) || !self.flat(member, depth) {
                 self.cut_back(at);
             }
         }
@@ -943,6 +944,15 @@ impl Writer<'_> {
         }
     }
 
+    /// What is read out of a text of the record stands where the text does.
+    fn inside<T>(&mut self, text: Value<'_, '_>, read: impl FnOnce(&mut Self) -> T) -> T {
+        let within = self.offset_of(text.raw()).or(self.within);
+        let before = std::mem::replace(&mut self.within, within);
+        let read = read(self);
+        self.within = before;
+        read
+    }
+
     /// JSON text in a string, opened; with `any` false only if an object is inside.
     fn opened_text(&mut self, value: Value<'_, '_>, depth: usize, any: bool) -> bool {
         let Some(text) = value.as_text() else { return any && self.flat(value, depth) };
@@ -955,7 +965,7 @@ impl Writer<'_> {
             _ => false,
         };
         let at = self.len();
-        if fits && depth < DEEPEST && self.flat(inner, depth) {
+        if fits && depth < DEEPEST && self.inside(value, |out| out.flat(inner, depth)) {
             self.note_at(at, value.raw());
             return true;
         }
@@ -965,26 +975,16 @@ impl Writer<'_> {
 
     /// `{name=VALUE, …}`, or a list of `name=VALUE`, as an object.
     fn pairs(&mut self, value: Value<'_, '_>) -> bool {
-        let open = self.open("");
-        match value.kind() {
-            Kind::String => {
-                let text = value.as_text().map(Text::into_cow).unwrap_or_default();
-                self.pairs_of(&text);
-            }
-            Kind::Array => {
-                for element in value.elements() {
-                    let text = element.as_text().map(Text::into_cow).unwrap_or_default();
-                    self.pairs_of(&text);
-                }
-            }
-            _ => {}
-        }
-        self.close(open)
-    }
-
-    fn pairs_of(&mut self, text: &str) {
+        let alone = (value.kind() == Kind::String).then_some(value);
+        let texts: Vec<Cow<'_, str>> =
+            value.elements().chain(alone).filter_map(|value| value.as_text().map(Text::into_cow)).collect();
         let mut found: Vec<(&str, &str)> = Vec::with_capacity(8);
-        found.extend(pairs(text));
+        found.extend(texts.iter().flat_map(|text| pairs(text)));
+        let open = self.open("");
+        if found.len() > 32 || found.iter().any(|(name, _)| name.len() > NAME) {
+            self.many_pairs(&found);
+            return self.close(open);
+        }
         for (at, (name, value)) in found.iter().enumerate() {
             let later = found.get(at + 1..).unwrap_or_default();
             let again = later.iter().any(|(other, _)| {
@@ -1002,15 +1002,49 @@ impl Writer<'_> {
             self.put("\":");
             self.plain(value);
         }
+        self.close(open)
     }
 
-    /// A key as it is; `false` and nothing written if no store takes it.
-    fn key(&mut self, key: &Text<'_>, dots: bool) -> bool {
+    /// The same for more than anybody has seen, or longer ones.
+    #[cold]
+    fn many_pairs(&mut self, found: &[(&str, &str)]) {
+        let name = |name: &str| -> String {
+            let same = |letter: char| u8::try_from(letter).is_ok_and(|byte| underscored(byte) != byte);
+            name.replace(same, "_")
+        };
+        let last: HashMap<String, usize> =
+            found.iter().enumerate().map(|(at, (of, _))| (name(of), at)).collect();
+        let mut taken = Taken::of(last.keys().filter(|name| name.len() <= NAME).cloned());
+        for (at, (of, value)) in found.iter().enumerate() {
+            let mut name = name(of);
+            if value.is_empty() || last.get(&name) != Some(&at) {
+                continue;
+            }
+            if name.len() > NAME {
+                self.cut += 1;
+                name = taken.free(fit(&name, false).0.into_owned());
+            }
+            self.put(",");
+            write_string(&name, self.buf);
+            self.put(":");
+            self.plain(value);
+        }
+    }
+
+    /// A key of an object as it is; `false` and nothing written if no store takes it. One that has to be changed is given a
+    /// name that no other has.
+    pub(super) fn key(
+        &mut self,
+        key: &Text<'_>,
+        object: Value<'_, '_>,
+        taken: &mut Option<Taken>,
+        dots: bool,
+    ) -> bool {
         if key.is_blank() {
             return false;
         }
         if let (Some(plain), Some(quoted)) = (key.as_plain(), key.verbatim())
-            && plain.len() <= 256
+            && plain.len() <= NAME
             && !(dots && memchr::memchr(b'.', plain.as_bytes()).is_some())
         {
             self.put(",");
@@ -1019,19 +1053,58 @@ impl Writer<'_> {
             return true;
         }
         let decoded = key.decode();
-        let mut name: String = decoded
-            .chars()
-            .map(|letter| if letter == '\0' || (dots && letter == '.') { '_' } else { letter })
-            .collect();
-        if name.len() > 256 {
-            self.cut += 1;
-            let end = (0..=256).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
-            name.truncate(end);
+        let (mut name, cut) = fit(&decoded, dots);
+        self.cut += u32::from(cut);
+        if name != decoded {
+            let taken = taken.get_or_insert_with(|| {
+                let as_they_are = object.members().map(|(key, _)| key.decode().into_owned());
+                Taken::of(as_they_are.filter(|key| fit(key, dots).0 == *key))
+            });
+            name = taken.free(name.into_owned()).into();
         }
         self.put(",");
         write_string(&name, self.buf);
         self.put(":");
         true
+    }
+}
+
+/// Bytes of a key in an open map.
+const NAME: usize = 256;
+
+/// A key as stores take it, and whether that had to be cut.
+fn fit(key: &str, dots: bool) -> (Cow<'_, str>, bool) {
+    let odd = |letter: char| letter == '\0' || (dots && letter == '.');
+    let cut = key.len() > NAME;
+    let end = (0..=NAME.min(key.len())).rev().find(|&end| key.is_char_boundary(end)).unwrap_or(0);
+    let key = key.get(..end).unwrap_or_default();
+    if key.contains(odd) { (key.replace(odd, "_").into(), cut) } else { (key.into(), cut) }
+}
+
+/// The names that members of one object have been given, so that none is given twice.
+pub(super) struct Taken(HashMap<String, u32>);
+
+impl Taken {
+    fn of(names: impl Iterator<Item = impl Into<String>>) -> Self {
+        Self(names.map(|name| (name.into(), 1)).collect())
+    }
+
+    /// This name, or with a number behind it if it is taken.
+    fn free(&mut self, name: String) -> String {
+        let Some(mut count) = self.0.get(&name).copied() else {
+            self.0.insert(name.clone(), 1);
+            return name;
+        };
+        let numbered = loop {
+            count += 1;
+            let numbered = format!("{name}_{count}");
+            if !self.0.contains_key(&numbered) {
+                break numbered;
+            }
+        };
+        self.0.insert(name, count);
+        self.0.insert(numbered.clone(), 1);
+        numbered
     }
 }
 
@@ -1053,6 +1126,12 @@ fn is_keyed(list: Value<'_, '_>) -> bool {
                 key.as_plain().is_some_and(|plain| plain.len() <= 256 && !plain.contains('\\'))
             })
     })
+}
+
+/// Whether the member that this one is another spelling of is there too.
+fn spelled(fields: &'static [Field], again: &Field, object: Value<'_, '_>) -> bool {
+    let mut others = fields.iter().filter(|other| !other.again && other.label == again.label);
+    others.any(|other| object.get(other.key).is_some_and(|member| !member.is_null()))
 }
 
 /// Records keep their order, so the next member is most often the next row.

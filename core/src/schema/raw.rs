@@ -2,7 +2,7 @@
 
 use super::{Context, Rendered, Schema, Writer};
 use crate::event::{Event, RawShape};
-use crate::json::Kind;
+use crate::json::{Kind, write_string};
 use crate::source::NormalizeError;
 
 pub(super) struct Raw;
@@ -28,7 +28,22 @@ impl Schema for Raw {
             }
             (RawShape::Parted { list, label }, Some(part)) => {
                 let document = out.open("");
-                out.members_but(Some(record), list);
+                let name = label.trim_matches([',', '"', ':']);
+                for (key, member) in record.members().filter(|(key, _)| *key != list) {
+                    out.put(",");
+                    if key == name {
+                        // The part has this name.
+                        let mut free = format!("{name}_");
+                        while record.get(&free).is_some() {
+                            free.push('_');
+                        }
+                        write_string(&free, out.buf);
+                    } else {
+                        key.write(out.buf);
+                    }
+                    out.put(":");
+                    out.strict(member);
+                }
                 out.put(label);
                 out.strict(part);
                 out.close(document);

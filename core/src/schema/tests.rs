@@ -1,7 +1,7 @@
 //! Shapes of a namespace, and what stands around it.
 
 use super::*;
-use crate::event::{Ending, Field, Outcome, Part, Shape, Table, known};
+use crate::event::{Ending, Field, Outcome, Part, RawShape, Shape, Table, known};
 use crate::json::Tape;
 use crate::{field, label};
 use serde_json::{Value as Json, json};
@@ -20,12 +20,20 @@ const PART: &[Field] = &[field!("was", Shape::Keyword)];
 const FIELDS: &[Field] = &[
     field!("word" => "the_word", Shape::Words(&[("member", "Member")])),
     field!("large", Shape::Long),
+    field!("big" => "large", Shape::Long).again(),
     field!("time", Shape::Time),
     field!("items", Shape::Positions(ITEM, 3)),
     field!("pairs", Shape::Keyed),
     field!("maps", Shape::Maps),
+    field!("map", Shape::Map),
+    field!("flat", Shape::Flat),
+    field!("opened", Shape::Opened(PART)),
+    field!("verdicts", Shape::Pairs),
 ];
 const PLAIN: Table = Table { fields: FIELDS, ..Table::EMPTY };
+const KEPT: Table = Table { unmapped: label!("rest"), ..PLAIN };
+const PARTED: Table =
+    Table { raw: RawShape::Parted { list: "events", label: label!("event") }, ..Table::EMPTY };
 const WRAPPED: Table = Table {
     layout: Some(&[
         Part::Organisation { key: "owner", label: label!("owner_id"), around: ("", "") },
@@ -47,18 +55,9 @@ const WRAPPED: Table = Table {
     ..PLAIN
 };
 
-fn write(
-    table: &'static Table,
-    record: &str,
-    ending: Ending,
-    organisation: Option<&str>,
-) -> (Json, Rendered) {
-    let mut tape = Tape::new();
-    let root = tape.cut(record.as_bytes()).unwrap();
-    let outcome = Outcome { result: ending, code: root.get("code").and_then(known), ..Outcome::default() };
-    let event = Event { record: Some(root), outcome, table, ..Event::default() };
+fn context(organisation: Option<&str>) -> Context<'_> {
     let now = DateTime::from_timestamp(1_768_471_200, 0).unwrap();
-    let context = Context {
+    Context {
         tenant: "acme",
         organisation,
         namespace: "acme",
@@ -69,11 +68,35 @@ fn write(
         original: false,
         as_sent: false,
         marks: Marks::default(),
-    };
+    }
+}
+
+fn write(
+    table: &'static Table,
+    record: &str,
+    ending: Ending,
+    organisation: Option<&str>,
+) -> (Json, Rendered) {
+    let mut tape = Tape::new();
+    let root = tape.cut(record.as_bytes()).unwrap();
+    let outcome = Outcome { result: ending, code: root.get("code").and_then(known), ..Outcome::default() };
+    let event = Event { record: Some(root), outcome, table, ..Event::default() };
+    let context = context(organisation);
     let mut out = Vec::new();
     let rendered = by_name("ecs").unwrap().render(&event, &context, &mut out).unwrap();
     explain(by_name("ecs").unwrap(), &event, &context).unwrap();
     (serde_json::from_slice(&out).unwrap(), rendered)
+}
+
+/// The `raw` document of a record, or of a part of it.
+fn raw(table: &'static Table, record: &str, part: Option<&str>) -> String {
+    let mut tape = Tape::new();
+    let root = tape.cut(record.as_bytes()).unwrap();
+    let part = part.and_then(|list| root.get(list)?.elements().next());
+    let event = Event { record: Some(root), part, table, ..Event::default() };
+    let mut out = Vec::new();
+    by_name("raw").unwrap().render(&event, &context(None), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 fn shaped(member: &str, value: &Json) -> (Json, u32) {
@@ -203,4 +226,132 @@ fn an_envelope_is_written_around_the_record() {
 
     let (document, _) = write(&PLAIN, record, Ending::Challenge, None);
     assert_eq!(document["event"]["outcome"], "unknown");
+}
+
+#[test]
+fn a_raw_record_keeps_members_without_a_name() {
+    let record = r#"{"":1,"a":{"":[{"":"x"}]}}"#;
+    assert_eq!(raw(&PLAIN, record, None), record);
+    assert_eq!(raw(&PARTED, r#"{"":1,"events":[{"":2}]}"#, Some("events")), r#"{"":1,"event":{"":2}}"#);
+}
+
+#[test]
+fn a_member_of_the_name_that_parts_are_given_stands_beside_the_part() {
+    let record = r#"{"event":1,"event_":2,"events":[{"a":3}]}"#;
+    let want = r#"{"event__":1,"event_":2,"event":{"a":3}}"#;
+    assert_eq!(raw(&PARTED, record, Some("events")), want);
+}
+
+#[test]
+fn names_that_become_one_are_told_apart() {
+    let long = |last: &str| format!("{}{last}", "k".repeat(300));
+    let (a, b) = (long("a"), long("b"));
+    let cut = "k".repeat(256);
+    for (member, value, want) in [
+        ("map", json!({ "a.b": 1, "a_b": 2 }), json!({ "a_b_2": "1", "a_b": "2" })),
+        (
+            "map",
+            json!({ "a.b": 1, "a_b_2": 2, "a\0b": 3, "a_b": 4 }),
+            json!({ "a_b": "4", "a_b_2": "2", "a_b_3": "3", "a_b_4": "1" }),
+        ),
+        ("flat", json!({ "a\0b": 1, "a_b": 2 }), json!({ "a_b_2": 1, "a_b": 2 })),
+        ("flat", json!({ &a: 1, &b: 2 }), json!({ &cut: 1, format!("{cut}_2"): 2 })),
+    ] {
+        assert_eq!(shaped(member, &value).0, want, "{value}");
+    }
+    let (document, _) =
+        write(&PLAIN, r#"{"aB":1,"a_b":2,"a_b_2":3,"a b":4,"theWord":5}"#, Ending::Unknown, None);
+    assert_eq!(
+        document["vendor"],
+        json!({ "a_b": 1, "a_b_2": 2, "a_b_2_2": 3, "a_b_3": 4, "the_word_2": 5 })
+    );
+    let (document, _) = write(&PLAIN, r#"{"😀":1,".":2,"":3}"#, Ending::Unknown, None);
+    assert_eq!(
+        document["vendor"],
+        json!({ "unnamed": 1, "unnamed_2": 2, "unnamed_3": 3 }),
+        "nothing is lost"
+    );
+}
+
+/// With a step for each pair of members this would take hours.
+#[test]
+fn a_hundred_thousand_members_are_no_more_work_than_their_length() {
+    let many = |key: &dyn Fn(u32) -> String| {
+        let members: Vec<String> = (0..100_000).map(|n| format!("{}:{n}", key(n))).collect();
+        members.join(",")
+    };
+    for key in [
+        &(|n| format!("\"newMember{n}\"")) as &dyn Fn(u32) -> String,
+        &(|n| format!("\"\\u006eew{n}\"")),
+        &(|n| format!("\"{}{n}\"", "k".repeat(130))),
+    ] {
+        let record = format!("{{{}}}", many(key));
+        let (document, rendered) = write(&PLAIN, &record, Ending::Unknown, None);
+        assert_eq!((rendered.drift, document["vendor"].as_object().unwrap().len()), (100_000, 100_000));
+        let (document, rendered) = write(&KEPT, &record, Ending::Unknown, None);
+        assert_eq!(
+            (rendered.drift, document["vendor"]["rest"].as_object().unwrap().len()),
+            (100_000, 100_000)
+        );
+    }
+    let record = format!("{{\"flat\":{{{}}}}}", many(&|n| format!("\"{}{n}\"", "k".repeat(260))));
+    let (document, _) = write(&PLAIN, &record, Ending::Unknown, None);
+    assert_eq!(document["vendor"]["flat"].as_object().unwrap().len(), 100_000);
+}
+
+#[test]
+fn drift_inside_a_text_is_named_by_the_text() {
+    let record = r#"{"opened":"{\"was\":\"x\",\"new\":1}"}"#;
+    let mut tape = Tape::new();
+    let event =
+        Event { record: Some(tape.cut(record.as_bytes()).unwrap()), table: &PLAIN, ..Event::default() };
+    assert_eq!(drift(&event, &context(None)).unwrap(), [("opened".to_owned(), "string")]);
+}
+
+#[test]
+fn a_verdict_that_comes_again_in_a_list_stands_once() {
+    assert_eq!(shaped("verdicts", &json!(["a=1", "b=2", "a=3"])).0, json!({ "b": "2", "a": "3" }));
+    let long = "k".repeat(40_000);
+    let (found, _) = shaped("verdicts", &json!(format!("{{{long}a=1, {long}b=2, a b=3, a.b=4}}")));
+    let cut = "k".repeat(256);
+    assert_eq!(found, json!({ &cut: "1", format!("{cut}_2"): "2", "a_b": "4" }));
+    let many: Vec<String> = (0..100_000).map(|n| format!("n{n}={n}")).collect();
+    assert_eq!(shaped("verdicts", &json!(many.join(", "))).0.as_object().unwrap().len(), 100_000);
+}
+
+#[test]
+fn two_spellings_of_one_member_do_not_come_twice() {
+    for (record, want) in [
+        (r#"{"big":1}"#, json!({ "large": 1 })),
+        (r#"{"big":1,"large":null}"#, json!({ "large": 1 })),
+        (r#"{"big":1,"large":2}"#, json!({ "big": 1, "large": 2 })),
+    ] {
+        assert_eq!(write(&PLAIN, record, Ending::Unknown, None).0["vendor"], want);
+    }
+}
+
+#[test]
+fn what_is_unmapped_has_names_and_values_that_fit_one_term() {
+    let (a, b, value) = ("k".repeat(300), "k".repeat(40_000), "v".repeat(40_000));
+    let mut deep = json!({ &a: &value, &b: 1, "a\0b": 2, "a_b": 3 });
+    for _ in 0..9 {
+        deep = json!({ &a: deep });
+    }
+    let record = deep.to_string();
+    let mut tape = Tape::new();
+    let event =
+        Event { record: Some(tape.cut(record.as_bytes()).unwrap()), table: &PLAIN, ..Event::default() };
+    let mut out = Vec::new();
+    by_name("ocsf").unwrap().render(&event, &context(None), &mut out).unwrap();
+    let document: Json = serde_json::from_slice(&out).unwrap();
+    let cut = "k".repeat(256);
+    let mut inner = &document["unmapped"];
+    for _ in 0..9 {
+        inner = &inner[&cut];
+    }
+    let (other, texts) = (format!("{cut}_2"), [&inner[&cut], &inner[format!("{cut}_2")]]);
+    assert_eq!((&inner["a_b"], &inner["a_b_2"]), (&json!(3), &json!(2)));
+    assert!(texts.contains(&&json!(1)) && inner[&other] != Json::Null);
+    let longest = texts.iter().find_map(|text| text.as_str()).unwrap().len();
+    assert!((29_000..=32_766 - 12 * 257).contains(&longest), "{longest}");
 }

@@ -6,8 +6,8 @@
 use crate::json::{Kind, Text, Value, write_string};
 
 /// Lucene refuses terms over 32,766 bytes, and the whole document with them. Room is left for the path that a
-/// flattened field puts before each value.
-const LONGEST: usize = 32_000;
+/// flattened field puts before each value: up to 12 names of 256 bytes.
+const LONGEST: usize = 29_500;
 
 impl Open {
     /// Where what it holds begins.
@@ -29,6 +29,8 @@ pub struct Writer<'b> {
     pub(super) drift: u32,
     /// Where what drifted stands in the record, one each, while notes are taken.
     pub(super) odd: Vec<usize>,
+    /// Where the text of the record stands that is being read out, while it is.
+    pub(super) within: Option<usize>,
     pub(super) cut: u32,
     /// Whether what does not fit is put aside; set by the table.
     pub(super) keeps: bool,
@@ -97,6 +99,7 @@ impl<'b> Writer<'b> {
             record: (0, 0),
             drift: 0,
             odd: Vec::new(),
+            within: None,
             cut: 0,
             keeps: false,
             by_name: false,
@@ -161,7 +164,7 @@ impl<'b> Writer<'b> {
     pub(super) fn drifted(&mut self, value: Value<'_, '_>) {
         self.drift += 1;
         if self.notes.is_some() {
-            self.odd.push(self.offset_of(value.raw()).unwrap_or(usize::MAX));
+            self.odd.push(self.offset_of(value.raw()).or(self.within).unwrap_or(usize::MAX));
         }
     }
 
@@ -277,22 +280,20 @@ impl<'b> Writer<'b> {
 
     /// As [`Writer::note`], for what was written from `at` on.
     pub(super) fn note_at(&mut self, at: usize, slice: &str) {
+        self.forget_notes(at);
         if let Some(notes) = &mut self.notes {
             let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
-            notes.retain(|(noted, _)| *noted < at);
             notes.push((at, offset));
         }
     }
 
-    /// An object's members as strict JSON, but for one.
-    pub(super) fn members_but(&mut self, value: Option<Value<'_, '_>>, but: &str) {
+    /// An object's members as strict JSON.
+    pub(super) fn members(&mut self, value: Option<Value<'_, '_>>) {
         for (key, member) in value.iter().flat_map(Value::members) {
-            if key != but {
-                self.put(",");
-                key.write(self.buf);
-                self.put(":");
-                self.strict(member);
-            }
+            self.put(",");
+            key.write(self.buf);
+            self.put(":");
+            self.strict(member);
         }
     }
 
@@ -301,7 +302,7 @@ impl<'b> Writer<'b> {
         match value.kind() {
             Kind::Object => {
                 let open = self.open("");
-                self.members_but(Some(value), "");
+                self.members(Some(value));
                 if !self.close(open) {
                     self.put("{}");
                 }
@@ -332,9 +333,8 @@ impl<'b> Writer<'b> {
         let value = self.buf.split_off(at);
         let mut taken = Vec::new();
         if let Some(notes) = &mut self.notes {
-            taken =
-                notes.iter().filter(|(noted, _)| *noted >= at).map(|(noted, of)| (noted - at, *of)).collect();
-            notes.retain(|(noted, _)| *noted < at);
+            let from = notes.partition_point(|(noted, _)| *noted < at);
+            taken = notes.drain(from..).map(|(noted, of)| (noted - at, of)).collect();
         }
         self.aside.push(Aside { offset, name: name.to_owned(), value, notes: taken });
     }
@@ -393,8 +393,13 @@ impl<'b> Writer<'b> {
     /// Takes back everything from here on.
     pub(super) fn cut_back(&mut self, to: usize) {
         self.buf.truncate(to);
+        self.forget_notes(to);
+    }
+
+    /// Notes are in the document's order, so those from here on stand last.
+    fn forget_notes(&mut self, to: usize) {
         if let Some(notes) = &mut self.notes {
-            notes.retain(|(at, _)| *at < to);
+            while notes.pop_if(|(at, _)| *at >= to).is_some() {}
         }
     }
 

@@ -41,6 +41,7 @@ impl Rest<'_, '_, '_> {
     /// Members of an object that the table may know.
     fn object(&mut self, fields: &'static [Field], value: Value<'_, '_>, depth: usize) {
         let mut hint = 0;
+        let mut taken = None;
         for (key, member) in value.members() {
             if member.is_null() || key.is_blank() {
                 continue;
@@ -73,10 +74,7 @@ impl Rest<'_, '_, '_> {
                 }
             };
             let at = self.out.len();
-            self.out.put(",");
-            key.write(self.out.buf);
-            self.out.put(":");
-            if !self.value(inner, member, depth) {
+            if !self.out.key(&key, value, &mut taken, false) || !self.value(inner, member, depth) {
                 self.out.cut_back(at);
             }
         }
@@ -144,15 +142,13 @@ impl Rest<'_, '_, '_> {
             },
             Kind::Object if depth < DEEPEST => {
                 let open = self.out.open("");
+                let mut taken = None;
                 for (key, member) in value.members() {
                     if member.is_null() || key.is_blank() {
                         continue;
                     }
                     let at = self.out.len();
-                    self.out.put(",");
-                    key.write(self.out.buf);
-                    self.out.put(":");
-                    if !self.whole(member, depth + 1) {
+                    if !self.out.key(&key, value, &mut taken, false) || !self.whole(member, depth + 1) {
                         self.out.cut_back(at);
                     }
                 }
