@@ -535,7 +535,7 @@ mod tests {
         assert_eq!(
             line(&event).0,
             format!(
-                "LEEF:2.0|{}|{}|1.0|user.session.start-50126|x09|devTime=1780000000123\tcat=authentication\tsev=5\t\
+                "LEEF:2.0|{}|{}|1.0|user.session.start-50126|x09|devTime=1780000000123\tcat=authentication\tsev=3\t\
                  src=192.0.2.7\tsrcPort=443\tusrName=jo@example.com\tdomain=example.com\trealm=acme\teventUid=e1\t\
                  outcome=failure\treasonCode=50126",
                 NAMES.leef.0, NAMES.leef.1
