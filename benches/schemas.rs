@@ -7,7 +7,8 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use records::records;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::hint::black_box;
@@ -15,8 +16,9 @@ use std::time::{Duration, Instant};
 use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Marks, Schema};
 use tidegate_core::source::{Connector, Stream};
-use tidegate_simulator::{duo, entra, google, okta};
 
+#[path = "../tests/common/records.rs"]
+mod records;
 #[path = "../connectors/benches/yardstick.rs"]
 mod yardstick;
 
@@ -35,32 +37,6 @@ struct Case {
 
 fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap()
-}
-
-fn known(all: Vec<tidegate_simulator::Known>) -> Vec<Vec<u8>> {
-    all.iter().filter_map(|record| record.versions.first()).map(|version| version.raw.to_vec()).collect()
-}
-
-fn records(connector: &str, stream: &str) -> Vec<Vec<u8>> {
-    let spread = TimeDelta::hours(1);
-    match connector {
-        "okta" => {
-            let plan = okta::Generate::new(7, RECORDS, spread);
-            okta::generate(&plan).into_iter().map(|event| event.raw.to_vec()).collect()
-        }
-        "entra" => {
-            let generate = vec![entra::Generate::new(stream, 7, RECORDS, start(), spread)];
-            known(entra::Entra::new(entra::EntraConfig { generate, ..Default::default() }).known())
-        }
-        "duo" => {
-            let generate = vec![duo::Generate::new(stream, 7, RECORDS, start(), spread)];
-            known(duo::Duo::new(duo::DuoConfig { generate, ..Default::default() }).known())
-        }
-        _ => {
-            let generate = vec![google::Generate::new(stream, 7, RECORDS, start(), spread)];
-            known(google::Google::new(google::GoogleConfig { generate, ..Default::default() }).known())
-        }
-    }
 }
 
 /// Documents of all records; their bytes.
@@ -84,7 +60,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 
 fn main() {
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let yard = records("okta", "system_log");
+    let yard = records("okta", "system_log", RECORDS);
     let yard_bytes: usize = yard.iter().map(Vec::len).sum();
     println!(
         "{:44} {:>7} {:>9} {:>7} {:>7} {:>8}",
@@ -97,7 +73,7 @@ fn main() {
             if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
                 continue;
             }
-            let records = records(connector.name(), stream.name);
+            let records = records(connector.name(), stream.name, RECORDS);
             if records.is_empty() {
                 continue;
             }

@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use chrono::{DateTime, TimeDelta};
+#[path = "common/records.rs"]
+mod records;
+
+use chrono::DateTime;
+use records::records;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use tidegate::rules::{self, CORE, Fields, Verdict};
 use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Marks};
-use tidegate_simulator::{Known, duo, entra, google, okta};
 
 /// A push that was denied, from an address that is none.
 const DENIED: &str = r#"{"uuid":"5a1f0000-0000-4000-8000-00000000000a","published":"2026-01-15T10:00:00.123Z","eventType":"user.authentication.auth_via_mfa","severity":"INFO","actor":{"id":"00u1","type":"User","alternateId":"jo@example.com"},"client":{"ipAddress":"null"},"outcome":{"result":"FAILURE","reason":"INVALID_CREDENTIALS"},"debugContext":{"debugData":{"factor":"OKTA_VERIFY_PUSH"}}}"#;
@@ -91,6 +94,18 @@ fn leef_is_one_line_an_event() {
     assert!(!lines.contains("src="), "an address that is none has no key: {lines}");
 }
 
+#[test]
+fn leefs_event_id_tells_duos_ends_apart() {
+    for result in ["success", "denied", "fraud"] {
+        let record = format!(
+            r#"{{"event_type":"authentication","result":"{result}","txid":"t1","timestamp":1768471200}}"#
+        );
+        let arguments = ["--connector", "duo", "--stream", "authentication", "--schema", "leef"];
+        let line = text(&mapped(&record, &arguments));
+        assert!(line.starts_with(&format!("LEEF:2.0|Cisco|Duo|1.0|authentication-{result}|x09|")), "{line}");
+    }
+}
+
 /// A sign-in as Graph sends it, odd members among them.
 const SIGN_IN: &str = r#"{"id":"6b2f0000-0000-4000-8000-000000000001","createdDateTime":"2026-01-15T10:00:00Z","userDisplayName":"Pat Doe","userPrincipalName":"pat.doe@example.com","ipAddress":"198.51.100.20","correlationId":"7c3f0000-0000-4000-8000-000000000001","status":{"errorCode":50126,"failureReason":"Invalid username or password","additionalDetails":null},"location":{"city":"Berlin","countryOrRegion":"DE"},"somethingNew":[1,null]}"#;
 
@@ -143,32 +158,6 @@ fn raw_records_of_google_are_one_for_each_event_of_an_activity() {
     }
 }
 
-/// Records of every stream of a connector that its stand-in has.
-fn records(connector: &str, stream: &str) -> Vec<Vec<u8>> {
-    let (start, spread) = (DateTime::from_timestamp(1_780_000_000, 0).unwrap(), TimeDelta::hours(1));
-    let raw = |all: Vec<Known>| {
-        all.iter().flat_map(|known| &known.versions).map(|version| version.raw.to_vec()).collect()
-    };
-    match connector {
-        "okta" => {
-            let plan = okta::Generate::new(7, 300, spread);
-            okta::generate(&plan).into_iter().map(|event| event.raw.to_vec()).collect()
-        }
-        "entra" => {
-            let generate = vec![entra::Generate::new(stream, 7, 300, start, spread)];
-            raw(entra::Entra::new(entra::EntraConfig { generate, ..Default::default() }).known())
-        }
-        "duo" => {
-            let generate = vec![duo::Generate::new(stream, 7, 300, start, spread)];
-            raw(duo::Duo::new(duo::DuoConfig { generate, ..Default::default() }).known())
-        }
-        _ => {
-            let generate = vec![google::Generate::new(stream, 7, 300, start, spread)];
-            raw(google::Google::new(google::GoogleConfig { generate, ..Default::default() }).known())
-        }
-    }
-}
-
 /// The names of all fields of an ECS document, without positions.
 fn leaves(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
@@ -215,7 +204,7 @@ fn every_field_of_ecs_that_rules_are_promised_is_in_a_document() {
                     marks: Marks { late_seconds: Some(1), ..Marks::default() },
                 };
                 let mut tape = Tape::new();
-                let mut all = records(connector.name(), stream.name);
+                let mut all = records(connector.name(), stream.name, 300);
                 if stream.name == "drive" {
                     all.push(COPIED.as_bytes().to_vec());
                 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod common;
+#[path = "samples/lost.rs"]
+mod lost;
 #[path = "samples/ocsf.rs"]
 mod ocsf;
 mod real;

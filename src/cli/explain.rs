@@ -41,7 +41,8 @@ impl Told<'_, '_> {
         let kept = self.lines.iter().filter(|line| line.path.starts_with(&namespace)).count();
         text.push_str(&format!("kept {namespace}*: {kept} · dropped: {lost}"));
         if let Some(able) = self.able() {
-            text.push_str(&format!(" · rules able to match: {} (list: --rules)", able.len()));
+            let now = able.iter().filter(|rule| self.fields.verdict(rule) == Verdict::Can).count();
+            text.push_str(&format!(" · rules able to match: {now} (list: --rules)"));
         }
         text.push('\n');
         text
@@ -54,10 +55,14 @@ impl Told<'_, '_> {
         if able.is_empty() {
             return "no rule looks at such a document\n".to_owned();
         }
-        able.iter().map(|rule| format!("{} ({})\n", rule.name, rule.severity)).collect()
+        let geoip = |rule: &rules::Rule| match self.fields.verdict(rule) {
+            Verdict::WithGeoIp(_) => ", with [geoip]",
+            _ => "",
+        };
+        able.iter().map(|rule| format!("{} ({}{})\n", rule.name, rule.severity, geoip(rule))).collect()
     }
 
-    /// Rules that look at documents of this data set and action, and whose fields documents have; `None`: not of this
+    /// Rules, with a database of addresses or without, that look at documents of this data set and action, and whose fields documents have; `None`: not of this
     /// schema.
     fn able(&self) -> Option<Vec<rules::Rule>> {
         let value = |path: &str| {

@@ -9,7 +9,7 @@ use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Marks};
 use tidegate_core::source::{Connector, Stream};
 
-/// Turns vendors' records on standard input into documents on standard output; both one JSON object a line.
+/// Turns vendors' records on standard input into documents on standard output; one a line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Whose records these are: the connector's name, such as okta

@@ -37,7 +37,7 @@ pub enum Verdict {
     Cannot(Vec<(String, &'static str)>),
 }
 
-/// Fields of ECS itself that rules query and that documents of an integration have. `tests/rules.rs` finds each of them in
+/// Fields of ECS itself that rules query and that documents of an integration have. `tests/map.rs` finds each of them in
 /// a document.
 pub const CORE: &[(&str, &[&str])] = &[
     (
@@ -105,7 +105,7 @@ pub const CORE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Why documents do not have a field; the longest name that fits decides.
+/// Why documents do not have a field; the first name that fits decides.
 const REASONS: &[(&str, &str)] = &[
     ("azure.activitylogs", "of Azure's activity log, which is no log of identities"),
     ("azure.graphactivitylogs", "of Azure's Graph activity log, which Graph's API does not offer"),

@@ -11,7 +11,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn shared(test: &str) -> Option<PathBuf> {
+pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     let shared = root().join("../shared");
     if shared.join("samples").exists() {
         return Some(shared);
@@ -36,14 +36,14 @@ fn stream(vendor: &str, file: &str) -> Option<(&'static str, String)> {
     })
 }
 
-struct Sample {
-    connector: &'static str,
-    stream: String,
-    record: Value,
+pub(crate) struct Sample {
+    pub(crate) connector: &'static str,
+    pub(crate) stream: String,
+    pub(crate) record: Value,
     expected: Option<Value>,
 }
 
-fn samples(shared: &Path) -> Vec<Sample> {
+pub(crate) fn samples(shared: &Path) -> Vec<Sample> {
     let mut found = Vec::new();
     for vendor in ["okta", "entra", "duo", "google_workspace"] {
         for entry in std::fs::read_dir(shared.join("samples").join(vendor)).unwrap() {

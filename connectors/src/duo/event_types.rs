@@ -123,10 +123,13 @@ pub fn find(action: &str) -> Meaning {
         "admin_reset_password" | "admin_send_reset_password_email" => {
             admin(Activity::PasswordReset, Types::CHANGE)
         }
-        "admin_single_sign_on_update"
-        | "admin_factor_restrictions"
+        "admin_single_sign_on_update" => entity(Activity::Update, Types::CHANGE),
+        // Which factors administrators may use.
+        "admin_factor_restrictions"
         | "admin_factor_restrictions_update"
-        | "update_admin_factor_restrictions" => entity(Activity::Update, Types::CHANGE),
+        | "update_admin_factor_restrictions" => {
+            Meaning { deed: Some((Deed::Update, None)), ..entity(Activity::Update, Types::CHANGE) }
+        }
         "integration_skey_view" | "integration_skey_bulk_view" => entity(Activity::Read, Types::ACCESS),
         _ => by_family(action),
     }
@@ -271,6 +274,14 @@ mod tests {
         assert_eq!(deed("admin_rectivates_duo_push"), Some((Deed::Enroll, Some(Factor::Push))));
         assert_eq!(deed("bypass_create"), Some((Deed::Bypass, Some(Factor::RecoveryCode))));
         assert_eq!(deed("user_update"), None);
+        for action in [
+            "admin_factor_restrictions",
+            "admin_factor_restrictions_update",
+            "update_admin_factor_restrictions",
+        ] {
+            assert_eq!(deed(action), Some((Deed::Update, None)), "{action}");
+            assert_eq!(find(action).class, Class::Entity);
+        }
     }
 
     #[test]

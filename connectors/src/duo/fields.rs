@@ -14,7 +14,7 @@ const fn table(under: &'static str, fields: &'static [Field]) -> Table {
 /// The table of a stream.
 #[must_use]
 pub fn of(stream: &str) -> &'static Table {
-    static AUTHENTICATION: Table = table(",\"auth\":", AUTH);
+    static AUTHENTICATION: Table = Table { ends_in_id: true, ..table(",\"auth\":", AUTH) };
     static ACTIVITY: Table = table(",\"activity\":", ACTIVITY_RECORD);
     static TELEPHONY: Table = table(",\"telephony_v2\":", TELEPHONY_RECORD);
     static TRUST_MONITOR: Table = table(",\"trust_monitor\":", TRUST_MONITOR_RECORD);

@@ -124,6 +124,10 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
                 };
             }
             Some("adaptive_trust_assessments") => trust(value, event),
+            Some("rbfs_triggered_attacks") => {
+                let mut seen = named(event);
+                attacks(value, event, &mut seen);
+            }
             _ => {}
         }
     }
@@ -204,17 +208,30 @@ fn address<'r>(value: Value<'_, 'r>, source: &mut Network<'r>) {
 
 /// Duo's models: a low level of trust is a risk, which the word alone would turn round.
 fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
-    let mut seen = HashSet::new();
+    let mut seen = named(event);
     for (_, assessment) in value.members() {
         if assessment.get("trust_level").and_then(text).is_some_and(|level| level == "LOW") {
             event.risk.level = Some(RiskLevel::Medium);
         }
-        let detectors = assessment.get("detected_attack_detectors");
-        for detector in detectors.iter().flat_map(Value::elements).filter_map(known) {
-            event.risk.threat = Some(true);
-            if seen.insert(detector.clone().into_cow()) {
-                event.risk.reasons.push(detector);
-            }
+        if let Some(detectors) = assessment.get("detected_attack_detectors") {
+            attacks(detectors, event, &mut seen);
+        }
+    }
+}
+
+/// The reasons that an event has already.
+fn named<'r>(event: &Event<'r>) -> HashSet<Cow<'r, str>> {
+    event.risk.reasons.iter().cloned().map(Text::into_cow).collect()
+}
+
+/// Attacks that Duo sees in a sign-in, as a list of words that nobody has published whole: those about pushes are of somebody
+/// who sends many until one is approved.
+fn attacks<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut HashSet<Cow<'r, str>>) {
+    for attack in value.elements().filter_map(known) {
+        event.risk.threat = Some(true);
+        event.mfa.fatigue |= attack.decode().to_ascii_lowercase().contains("push");
+        if seen.insert(attack.clone().into_cow()) {
+            event.risk.reasons.push(attack);
         }
     }
 }
@@ -246,6 +263,7 @@ fn verdict<'r>(outcome: &mut Outcome<'r>, mfa: &mut Mfa<'r>, word: Option<&str>)
     mfa.factor = word.and_then(factor);
     mfa.phishing_resistant = (mfa.factor == Some(Factor::WebAuthn)).then_some(true);
     let reason = outcome.reason.as_ref().and_then(Text::as_plain).unwrap_or_default();
+    mfa.fatigue |= reason == "anomalous_push";
     let result = outcome.word.as_ref().and_then(Text::as_plain);
     outcome.result = match result {
         Some("success") => Ending::Success,
@@ -420,6 +438,11 @@ fn trust_monitor<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         types: Types::INFO,
         alert: true,
     };
+    // How the sign-in ended, and why, is not how the verdict did.
+    event.outcome = Outcome { word: record.get("state").and_then(known), ..Outcome::default() };
+    if event.outcome.word.as_ref().is_some_and(|state| *state == "processed") {
+        event.kind.activity = Activity::Close;
+    }
     event.id = record.get("sekey").and_then(known);
     if let Some(by) = record.get("enabled_by") {
         user(by, &mut event.actor);
@@ -436,9 +459,9 @@ fn trust_monitor<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         }
     }
     event.risk.threat = Some(true);
-    if record.get("priority_event").and_then(truth) == Some(true) {
-        event.risk.level = Some(RiskLevel::High);
-    }
+    let priority = record.get("priority_event").and_then(truth) == Some(true);
+    let least = if priority { RiskLevel::High } else { RiskLevel::Medium };
+    event.risk.level = event.risk.level.max(Some(least));
 }
 
 /// The administrator log and offline enrollment: who did what to whom, and a description that is JSON in a string, most of

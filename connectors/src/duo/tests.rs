@@ -165,7 +165,7 @@ fn each_factor_result_and_reason_says_what_became_of_the_second_factor() {
         ("duo_push", "denied", "user_cancelled", "push, denied", Some(false), Ending::Failure),
         ("duo_push", "fraud", "user_marked_fraud", "push, denied as fraud", Some(false), Ending::Failure),
         ("duo_push", "denied", "no_response", "push, unanswered", Some(false), Ending::Failure),
-        ("duo_push", "denied", "anomalous_push", "push, blocked", Some(false), Ending::Denied),
+        ("duo_push", "denied", "anomalous_push", "push, blocked, fatigue", Some(false), Ending::Denied),
         ("phone_call", "denied", "call_timed_out", "call, unanswered", Some(false), Ending::Failure),
         ("phone_call", "success", "user_approved", "call, approved, performed", Some(true), Ending::Success),
         (
@@ -289,6 +289,28 @@ fn low_trust_is_risk_and_not_the_word_low() {
     });
 }
 
+#[test]
+fn a_user_who_is_worn_down_with_requests_is_said_to_be() {
+    let fatigue = |more: Json| event("authentication", &with(sign_in(), more), |event| event.mfa.fatigue);
+    let attacks = |words: Json| json!({ "adaptive_trust_assessments": { "more_secure_auth": { "detected_attack_detectors": words } } });
+    assert!(fatigue(json!({ "result": "denied", "reason": "anomalous_push" })));
+    assert!(fatigue(attacks(json!(["NOVEL_ASN", "PUSH_HARASSMENT"]))));
+    assert!(fatigue(json!({ "rbfs_triggered_attacks": ["push_harassment"] })));
+    for other in [
+        json!({}),
+        attacks(json!(["NOVEL_ASN"])),
+        attacks(json!(null)),
+        json!({ "rbfs_triggered_attacks": 7 }),
+    ] {
+        assert!(!fatigue(other));
+    }
+    let record = with(sign_in(), json!({ "rbfs_triggered_attacks": ["COUNTRY_CODE_MISMATCH"] }));
+    event("authentication", &record, |event| {
+        assert_eq!(event.risk.threat, Some(true));
+        assert_eq!(event.risk.reasons, ["COUNTRY_CODE_MISMATCH"]);
+    });
+}
+
 // The other logs.
 
 #[test]
@@ -358,6 +380,32 @@ fn trust_monitor_is_a_verdict_about_the_sign_in_inside_it() {
         assert_eq!(plain(event.actor.account.name.as_ref()).unwrap(), "Kim");
         assert_eq!(event.targets[0].kind, TargetKind::User);
         assert_eq!(event.mfa.deed, Some(Deed::Bypass));
+    });
+}
+
+#[test]
+fn a_verdict_of_trust_monitor_has_a_state_and_a_level_of_its_own() {
+    let denied = json!({ "event_type": null, "result": "denied", "reason": "user_mistake" });
+    let record = |more: Json| {
+        let base = json!({ "sekey": "SE1", "type": "auth", "state": "new", "priority_event": false,
+            "surfaced_timestamp": 1_772_442_400_000i64, "surfaced_auth": with(sign_in(), denied.clone()) });
+        with(base, more)
+    };
+    event("trust_monitor", &record(json!({})), |event| {
+        assert_eq!(event.kind.activity, Activity::Create);
+        assert_eq!(plain(event.outcome.word.as_ref()).unwrap(), "new");
+        // How the sign-in ended is not how the verdict did.
+        assert_eq!((event.outcome.result, event.outcome.reason.is_none()), (Ending::Unknown, true));
+        assert_eq!(event.mfa.answer, Some(Answer::Denied));
+        assert_eq!(event.risk.level, Some(RiskLevel::Medium));
+    });
+    event("trust_monitor", &record(json!({ "state": "processed" })), |event| {
+        assert_eq!(event.kind.activity, Activity::Close);
+        assert_eq!(plain(event.outcome.word.as_ref()).unwrap(), "processed");
+    });
+    event("trust_monitor", &record(json!({ "priority_event": true, "state": 7 })), |event| {
+        assert_eq!(event.risk.level, Some(RiskLevel::High));
+        assert!(event.outcome.word.is_none());
     });
 }
 

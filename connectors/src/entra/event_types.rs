@@ -16,6 +16,8 @@ pub struct Meaning {
     pub categories: Categories,
     /// ECS types, all of them expected for one of the categories.
     pub types: Types,
+    /// Somebody said that a request for a factor was not their own.
+    pub alert: bool,
 }
 
 const fn meaning(class: Class, activity: Activity) -> Meaning {
@@ -38,7 +40,18 @@ const fn meaning(class: Class, activity: Activity) -> Meaning {
         (Class::Account | Class::Group | Class::Access, Activity::Read) => who.with(Types::INFO),
         _ => who.with(how),
     };
-    Meaning { class, activity, categories, types }
+    Meaning { class, activity, categories, types, alert: false }
+}
+
+/// A report of fraud; whether it locks the user out is a setting of the directory.
+const fn fraud(activity: Activity) -> Meaning {
+    let account = meaning(Class::Account, activity);
+    Meaning {
+        categories: account.categories.with(Categories::INTRUSION_DETECTION),
+        types: account.types.with(Types::INFO),
+        alert: true,
+        ..account
+    }
 }
 
 /// Activities by their names, in lower case and sorted; what is done with a factor, where it is about one.
@@ -46,6 +59,8 @@ pub const ACTIVITIES: &[(&str, Class, Activity, Option<Deed>)] = &[
     ("admin deleted security info", Class::Account, Activity::FactorDisable, Some(Deed::Remove)),
     ("admin registered security info", Class::Account, Activity::FactorEnable, Some(Deed::Enroll)),
     ("admin updated security info", Class::Account, Activity::Update, Some(Deed::Update)),
+    ("authentication methods policy reset", Class::Entity, Activity::Update, Some(Deed::Update)),
+    ("authentication methods policy update", Class::Entity, Activity::Update, Some(Deed::Update)),
     ("change password (self-service)", Class::Account, Activity::PasswordChange, None),
     ("change user password", Class::Account, Activity::PasswordChange, None),
     (
@@ -86,8 +101,31 @@ pub fn find(name: &str, category: &str, operation: &str) -> (Meaning, Option<Dee
     {
         return (meaning(*class, *activity), *deed);
     }
+    if name.starts_with("fraud reported") {
+        return (fraud(if name.contains("blocked") { Activity::Lock } else { Activity::Other }), None);
+    }
+    if let Some((activity, deed)) = with_factor(&name) {
+        return (meaning(Class::Account, activity), Some(deed));
+    }
     let class = class(&name, category);
     (meaning(class, activity(&name, operation, class)), None)
+}
+
+/// What a name says that was done with a user's factor, where it is about one. What was only begun, cancelled or reviewed is
+/// a change: nothing was added or taken away.
+fn with_factor(name: &str) -> Option<(Activity, Deed)> {
+    let words = ["security key", "passkey", "windows hello", "passwordless", "security info"];
+    if name.contains("policy") || !words.iter().any(|word| name.contains(word)) {
+        return None;
+    }
+    let verb = name.split_ascii_whitespace().find(|word| !matches!(*word, "user" | "admin"))?;
+    Some(match verb {
+        "add" | "added" | "create" | "created" | "register" | "registered" => {
+            (Activity::FactorEnable, Deed::Enroll)
+        }
+        "delete" | "deleted" | "remove" | "removed" => (Activity::FactorDisable, Deed::Remove),
+        _ => (Activity::Update, Deed::Update),
+    })
 }
 
 /// The name goes before the category: members of groups are also added under `UserManagement`.
@@ -110,14 +148,31 @@ fn class(name: &str, category: &str) -> Class {
     }
 }
 
-/// The operation, or the name's first word where there is none.
+/// The operation, or the name's first word where there is none or one that nobody knows. Of roles the name goes first: the
+/// service for privileged identities has operations of its own, and calls much that it does an update.
 fn activity(name: &str, operation: &str, class: Class) -> Activity {
     let first = name.split_ascii_whitespace().next().unwrap_or_default();
-    let operation = if operation.is_empty() { first.to_owned() } else { operation.to_ascii_lowercase() };
-    let inside = name.contains("member") || name.contains("owner");
-    match (operation.as_str(), class) {
-        ("add" | "assign", Class::Access) => Activity::Grant,
-        ("remove" | "delete" | "unassign", Class::Access) => Activity::Revoke,
+    let operation = operation.to_ascii_lowercase();
+    if class == Class::Access
+        && ["requested", "request denied", "request approved"].iter().any(|word| name.contains(word))
+    {
+        // Asked for, and not given yet.
+        return Activity::Update;
+    }
+    let (one, other) = match class {
+        Class::Access => (first, operation.as_str()),
+        _ => (operation.as_str(), first),
+    };
+    verb(one, name, class).or_else(|| verb(other, name, class)).unwrap_or_default()
+}
+
+fn verb(word: &str, name: &str, class: Class) -> Option<Activity> {
+    let inside = ["member", "owner", "assignment"].iter().any(|word| name.contains(word));
+    Some(match (word, class) {
+        ("assign", Class::Access) => Activity::Grant,
+        ("unassign", Class::Access) => Activity::Revoke,
+        ("add" | "create", Class::Access) if inside => Activity::Grant,
+        ("remove" | "delete", Class::Access) if inside => Activity::Revoke,
         ("add" | "assign", Class::Group) if inside => Activity::Add,
         ("remove" | "delete" | "unassign", Class::Group) if inside => Activity::Remove,
         ("add" | "create" | "invite" | "register", _) => Activity::Create,
@@ -126,8 +181,8 @@ fn activity(name: &str, operation: &str, class: Class) -> Activity {
         ("enable", _) => Activity::Enable,
         ("disable", _) => Activity::Disable,
         ("assign" | "unassign" | "update" | "set" | "change" | "consent", _) => Activity::Update,
-        _ => Activity::Other,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -156,6 +211,65 @@ mod tests {
             ("Remove member from role", "RoleManagement", "Unassign", Class::Access, Activity::Revoke),
             ("Update conditional access policy", "Policy", "Update", Class::Entity, Activity::Update),
             ("Add device", "Device", "Add", Class::Entity, Activity::Create),
+            (
+                "Add member to role completed (PIM activation)",
+                "RoleManagement",
+                "ActivateRole",
+                Class::Access,
+                Activity::Grant,
+            ),
+            (
+                "Add member to role in PIM completed (permanent)",
+                "RoleManagement",
+                "Update",
+                Class::Access,
+                Activity::Grant,
+            ),
+            (
+                "Add eligible member to role in PIM completed (timebound)",
+                "RoleManagement",
+                "AssignEligibleRole",
+                Class::Access,
+                Activity::Grant,
+            ),
+            (
+                "Create role assignment schedule request",
+                "RoleManagement",
+                "CreateRequest",
+                Class::Access,
+                Activity::Grant,
+            ),
+            (
+                "Remove member from role (PIM activation expired)",
+                "RoleManagement",
+                "DeactivateRole",
+                Class::Access,
+                Activity::Revoke,
+            ),
+            (
+                "Remove eligible member from role in PIM completed (permanent)",
+                "RoleManagement",
+                "",
+                Class::Access,
+                Activity::Revoke,
+            ),
+            // Asked for, not given.
+            (
+                "Add member to role requested (PIM activation)",
+                "RoleManagement",
+                "CreateRequestSelf",
+                Class::Access,
+                Activity::Update,
+            ),
+            (
+                "Add member to role request denied (PIM activation)",
+                "RoleManagement",
+                "Deny",
+                Class::Access,
+                Activity::Update,
+            ),
+            ("Update role setting in PIM", "RoleManagement", "Update", Class::Access, Activity::Update),
+            ("Add role definition", "RoleManagement", "Add", Class::Access, Activity::Create),
             ("Something new", "SomethingNew", "Frobnicate", Class::Entity, Activity::Other),
             ("", "", "", Class::Other, Activity::Other),
         ] {

@@ -8,9 +8,9 @@ use super::streams::{Shape, log};
 use super::{codes, event_types};
 use chrono::{DateTime, Utc};
 use tidegate_core::event::{
-    Account, Activity, Actor, ActorKind, Categories, Change, Class, Emit, Ending, Event, Geo, Kind, Risk,
-    RiskLevel, Target, TargetKind, Types, integer, is_email, is_ip, known, location, parse_time, text, truth,
-    word,
+    Account, Activity, Actor, ActorKind, Answer, Categories, Change, Class, Deed, Emit, Ending, Event, Geo,
+    Kind, Outcome, Risk, RiskLevel, Target, TargetKind, Types, integer, is_email, is_ip, known, location,
+    parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Tape, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError, Stream};
@@ -203,7 +203,13 @@ fn sign_in<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     if resource.id.is_some() || resource.full_name.is_some() {
         event.targets.push(Target { kind: TargetKind::App, word: None, account: resource });
     }
-    event.mfa = mfa::read(record, code);
+    let (mfa, failed) = mfa::read(record, code);
+    event.mfa = mfa;
+    if event.outcome.result != Ending::Success && event.outcome.detail.is_none() && failed.is_some() {
+        event.message.clone_from(&failed);
+        let Outcome { reason, detail, .. } = &mut event.outcome;
+        *(if reason.is_none() { reason } else { detail }) = failed;
+    }
 }
 
 /// `none` is an answer here.
@@ -286,9 +292,12 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
         |text: &Option<Text<'_>>| text.as_ref().map(|text| text.decode().into_owned()).unwrap_or_default();
     let action = decode(&event.kind.action);
     let (meaning, deed) = event_types::find(&action, &decode(&category), &decode(&operation));
-    let event_types::Meaning { class, activity, categories, types } = meaning;
-    event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert: false };
+    let event_types::Meaning { class, activity, categories, types, alert } = meaning;
+    event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert };
     event.mfa.deed = deed;
+    if alert {
+        (event.mfa.answer, event.risk.threat) = (Some(Answer::Fraud), Some(true));
+    }
     match event.kind.class {
         Class::Group => named_in_changes(event, TargetKind::Group, "Group."),
         Class::Access => named_in_changes(event, TargetKind::Role, "Role."),
@@ -296,8 +305,28 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     }
     if deed.is_some() {
         // Such as "User registered Authenticator App with Code".
-        event.mfa.factor = event.outcome.reason.as_ref().and_then(|reason| mfa::factor(&reason.decode()));
+        let reason = event.outcome.reason.as_ref();
+        event.mfa.factor =
+            reason.and_then(|reason| mfa::factor(&reason.decode())).or_else(|| mfa::factor(&action));
+    } else if class == Class::Account && activity == Activity::Update {
+        methods(event);
     }
+}
+
+/// A user's methods stand among what else an update changed: a list as JSON text, empty where there are none.
+fn methods(event: &mut Event<'_>) {
+    let Some(change) = event.changes.iter().find(|change| change.name == "StrongAuthenticationMethod") else {
+        return;
+    };
+    let some = |list: &Option<Text<'_>>| {
+        list.as_ref().is_some_and(|list| !matches!(list.decode().trim(), "[]" | "null"))
+    };
+    let (activity, deed) = match (some(&change.from), some(&change.to)) {
+        (false, true) => (Activity::FactorEnable, Deed::Enroll),
+        (true, false) => (Activity::FactorDisable, Deed::Reset),
+        _ => (Activity::Update, Deed::Update),
+    };
+    (event.kind.activity, event.mfa.deed) = (activity, Some(deed));
 }
 
 fn result(word: Option<&Text<'_>>) -> Ending {

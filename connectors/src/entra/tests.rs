@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use tidegate_core::event::Activity;
 use tidegate_core::event::{
-    ActorKind, Answer, Categories, Class, Deed, Ending, Event, Factor, RiskLevel, TargetKind, Types,
+    ActorKind, Answer, Categories, Class, Deed, Ending, Event, Factor, Outcome, RiskLevel, TargetKind, Types,
 };
 use tidegate_core::json::{Tape, Text};
 
@@ -325,6 +325,50 @@ fn steps_say_whether_a_second_factor_was_proven() {
 }
 
 #[test]
+fn a_demand_is_no_proof_and_a_first_factor_no_second() {
+    assert_eq!(
+        mfa(
+            50_074,
+            None,
+            json!([password(), second("Text message", json!(false), "MFA required in Azure AD")]),
+            json!({})
+        ),
+        (Some(Factor::Sms), Some(Deed::Challenge), None, Some(false))
+    );
+    let satisfied = |what: &str| {
+        let detail = format!("{what} requirement satisfied by claim in the token");
+        mfa(0, None, json!([step("Previously satisfied", "", json!(true), &detail)]), json!({}))
+    };
+    assert_eq!(satisfied("First factor"), (None, None, None, Some(false)));
+    assert_eq!(satisfied("MFA"), (None, Some(Deed::Remember), None, Some(true)));
+}
+
+#[test]
+fn a_denial_that_only_a_step_tells_is_the_detail() {
+    let declined = "MFA denied; user declined the authentication";
+    let details = |code: i64, additional: Json, steps: Json| {
+        let status = json!({ "errorCode": code, "failureReason": "Authentication failed.", "additionalDetails": additional });
+        let record = sign_in(json!({ "status": status, "authenticationDetails": steps }));
+        show("sign_ins", &record, |event| {
+            let Outcome { reason, detail, .. } = &event.outcome;
+            assert_eq!(plain(reason), Some("Authentication failed."));
+            (plain(detail).map(str::to_owned), plain(&event.message).map(str::to_owned))
+        })
+    };
+    let both = |text: &str| (Some(text.to_owned()), Some(text.to_owned()));
+    let failed = json!([password(), second("Mobile app notification", json!(false), declined)]);
+    assert_eq!(details(500_121, json!(null), failed.clone()), both(declined));
+    assert_eq!(details(500_121, json!("Another sentence"), failed.clone()), both("Another sentence"));
+    // A second try was right.
+    assert_eq!(details(0, json!(null), failed).0, None);
+    let status = json!({ "errorCode": 500_121 });
+    let steps = json!([second("Mobile app notification", json!(false), declined)]);
+    show("sign_ins", &sign_in(json!({ "status": status, "authenticationDetails": steps })), |event| {
+        assert_eq!((plain(&event.outcome.reason), &event.outcome.detail), (Some(declined), &None));
+    });
+}
+
+#[test]
 fn without_steps_the_code_and_its_sentence_are_asked() {
     for (code, text, want) in [
         (
@@ -466,6 +510,89 @@ fn a_registered_factor_is_an_enrolment() {
         assert_eq!(event.kind.activity, Activity::FactorEnable);
         assert_eq!((event.mfa.deed, event.mfa.factor), (Some(Deed::Enroll), Some(Factor::Totp)));
         assert_eq!(event.mfa.performed, None);
+    });
+}
+
+#[test]
+fn a_name_that_says_a_factor_is_no_account_of_its_own() {
+    use Activity::{FactorDisable, FactorEnable, Update};
+    let of = |name: &str, operation: &str| {
+        let record = audit(json!({ "activityDisplayName": name, "operationType": operation }));
+        show("directory_audits", &record, |event| {
+            assert_eq!(event.kind.class, Class::Account, "{name}");
+            assert_eq!(event.kind.types, Types::USER.with(Types::CHANGE), "{name}");
+            (event.kind.activity, event.mfa.deed.unwrap(), event.mfa.factor)
+        })
+    };
+    for (name, operation, want) in [
+        ("Add FIDO2 security key", "Add", (FactorEnable, Deed::Enroll, Some(Factor::WebAuthn))),
+        ("Delete FIDO2 security key", "Delete", (FactorDisable, Deed::Remove, Some(Factor::WebAuthn))),
+        ("Add Passkey (device-bound)", "Add", (FactorEnable, Deed::Enroll, Some(Factor::WebAuthn))),
+        ("Delete Passkey (device-bound)", "", (FactorDisable, Deed::Remove, Some(Factor::WebAuthn))),
+        (
+            "Add Windows Hello for Business credential",
+            "Add",
+            (FactorEnable, Deed::Enroll, Some(Factor::Device)),
+        ),
+        (
+            "Delete Windows Hello for Business credential",
+            "Delete",
+            (FactorDisable, Deed::Remove, Some(Factor::Device)),
+        ),
+        (
+            "Add passwordless phone sign-in credential",
+            "Add",
+            (FactorEnable, Deed::Enroll, Some(Factor::Push)),
+        ),
+        // Begun is not done.
+        ("User started security info registration", "Add", (Update, Deed::Update, None)),
+        ("User cancelled security info registration", "Delete", (Update, Deed::Update, None)),
+        ("Admin deleted security info", "Delete", (FactorDisable, Deed::Remove, None)),
+        ("Update FIDO2 security key", "Update", (Update, Deed::Update, Some(Factor::WebAuthn))),
+    ] {
+        assert_eq!(of(name, operation), want, "{name}");
+    }
+}
+
+#[test]
+fn a_reported_fraud_is_an_alert() {
+    for (name, activity) in [
+        ("Fraud reported - user is blocked for MFA", Activity::Lock),
+        ("Fraud reported - no action taken", Activity::Other),
+    ] {
+        let record = audit(json!({ "activityDisplayName": name }));
+        show("directory_audits", &record, |event| {
+            assert_eq!((event.kind.class, event.kind.activity), (Class::Account, activity));
+            assert!(event.kind.alert && event.kind.categories.has(Categories::INTRUSION_DETECTION));
+            assert_eq!((event.mfa.answer, event.risk.threat), (Some(Answer::Fraud), Some(true)));
+        });
+    }
+}
+
+#[test]
+fn a_change_of_a_users_methods_is_about_factors() {
+    let of = |name: &str, old: Json, new: Json| {
+        let changes = json!([{ "displayName": name, "oldValue": old, "newValue": new }]);
+        let record = audit(json!({ "targetResources": [{ "type": "User", "modifiedProperties": changes }] }));
+        show("directory_audits", &record, |event| {
+            assert_eq!(event.kind.class, Class::Account);
+            (event.kind.activity, event.mfa.deed)
+        })
+    };
+    let methods = "StrongAuthenticationMethod";
+    let (one, two) = (r#"[{"MethodType":6,"Default":true}]"#, r#"[{"MethodType":6},{"MethodType":7}]"#);
+    assert_eq!(of(methods, json!(one), json!(two)), (Activity::Update, Some(Deed::Update)));
+    for empty in [json!("[]"), json!(""), json!(null), json!("null")] {
+        assert_eq!(of(methods, json!(two), empty.clone()), (Activity::FactorDisable, Some(Deed::Reset)));
+        assert_eq!(of(methods, empty, json!(one)), (Activity::FactorEnable, Some(Deed::Enroll)));
+    }
+    assert_eq!(of("City", json!("[\"A\"]"), json!("[]")), (Activity::Update, None));
+    let policy = audit(
+        json!({ "activityDisplayName": "Authentication Methods Policy Update", "category": "ApplicationManagement" }),
+    );
+    show("directory_audits", &policy, |event| {
+        assert_eq!((event.kind.class, event.mfa.deed), (Class::Entity, Some(Deed::Update)));
+        assert_eq!(event.kind.activity, Activity::Update);
     });
 }
 

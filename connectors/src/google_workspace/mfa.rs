@@ -55,8 +55,8 @@ pub(super) fn status(word: &str) -> Ending {
     }
 }
 
-/// What an event does to a factor, by its name alone.
-fn deed(action: &str) -> Option<(Deed, Option<Factor>)> {
+/// What an event does to a factor, by its name; or to what the organisation demands, by its name and the new value.
+fn deed(action: &str, new: Option<&Text<'_>>) -> Option<(Deed, Option<Factor>)> {
     Some(match action {
         "2sv_enroll" | "titanium_enroll" => (Deed::Enroll, None),
         "2sv_disable" | "titanium_unenroll" | "TURN_OFF_2_STEP_VERIFICATION" => (Deed::Remove, None),
@@ -65,14 +65,27 @@ fn deed(action: &str) -> Option<(Deed, Option<Factor>)> {
         "REVOKE_SECURITY_KEY" => (Deed::Remove, Some(Factor::HardwareToken)),
         "DELETE_2SV_SCRATCH_CODES" => (Deed::Remove, Some(Factor::RecoveryCode)),
         "GENERATE_2SV_SCRATCH_CODES" => (Deed::Enroll, Some(Factor::RecoveryCode)),
+        "ALLOW_STRONG_AUTHENTICATION" | "ENFORCE_STRONG_AUTHENTICATION" => {
+            let new = new.map(|new| new.decode().to_ascii_lowercase()).unwrap_or_default();
+            let deed = match new.as_str() {
+                "true" | "on" | "enabled" => Deed::Allow,
+                "false" | "off" | "disabled" => Deed::Forbid,
+                // What the unit above has.
+                _ => Deed::Update,
+            };
+            (deed, None)
+        }
+        _ if action.starts_with("CHANGE_") && action.contains("TWO_STEP_VERIFICATION") => {
+            (Deed::Update, None)
+        }
         _ => return None,
     })
 }
 
-/// What an event says of factors; `methods` are the challenges of the whole sign-in, repeated where they were.
-pub(super) fn mfa<'r>(action: &str, methods: &[Text<'r>], result: Ending) -> Mfa<'r> {
+/// What an event says of factors; `new` is the value that it set, and `methods` are the challenges of the whole sign-in, repeated where they were.
+pub(super) fn mfa<'r>(action: &str, new: Option<&Text<'r>>, methods: &[Text<'r>], result: Ending) -> Mfa<'r> {
     let mut mfa = Mfa::default();
-    if let Some((deed, factor)) = deed(action) {
+    if let Some((deed, factor)) = deed(action, new) {
         (mfa.deed, mfa.factor) = (Some(deed), factor);
         return mfa;
     }

@@ -159,7 +159,7 @@ fn single<'r>(application: &str, element: Value<'r, 'r>, mut event: Event<'r>) -
     if event.outcome.result == Ending::Unknown {
         event.outcome.result = ending(&action, &found);
     }
-    event.mfa = mfa::mfa(&action, &found.methods, event.outcome.result);
+    event.mfa = mfa::mfa(&action, found.new.as_ref(), &found.methods, event.outcome.result);
     found.finish(application, &mut event);
     event
 }
@@ -301,24 +301,45 @@ fn first<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     word(value).or_else(|| value.elements().find_map(word))
 }
 
+/// The same of an id or a name, which a word for nothing is not.
+fn named<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
+    let named = |value: Value<'_, 'r>| match value.kind() {
+        Json::String => known(value),
+        _ => word(value),
+    };
+    named(value).or_else(|| value.elements().find_map(named))
+}
+
 impl<'r> Found<'r> {
     /// Takes over one parameter. One name has different forms in different events, so each is read as a list.
     fn take(&mut self, parameter: Value<'_, 'r>, event: &mut Event<'r>) {
         let Some(name) = parameter.get("name").and_then(text) else { return };
         let (Some(name), Some(value)) = (name.as_plain(), held(parameter)) else { return };
-        let Some(one) = first(value) else { return };
+        // What a setting was and is may be any word, and so may a word for a kind, a state or a reason.
+        match name {
+            "login_challenge_method" => {
+                self.methods = match value.kind() {
+                    Json::Array => value.elements().filter_map(word).collect(),
+                    _ => word(value).into_iter().collect(),
+                };
+            }
+            "login_challenge_status" => self.status = first(value),
+            "login_failure_type" | "failure_type" => event.outcome.reason = first(value),
+            "saml_status_code" => event.outcome.code = first(value),
+            "SETTING_NAME" | "info_setting" | "acl_permission" => self.setting = first(value),
+            "OLD_VALUE" | "old_value" => self.old = first(value),
+            "NEW_VALUE" | "new_value" => self.new = first(value),
+            "doc_type" => self.file_type = first(value),
+            _ => self.take_named(name, value, event),
+        }
+    }
+
+    fn take_named(&mut self, name: &str, value: Value<'_, 'r>, event: &mut Event<'r>) {
+        let Some(one) = named(value) else { return };
         let mut to = |kind, account| event.targets.push(target(kind, account));
         let id = |id| Account { id: Some(id), ..Account::default() };
         let titled = |name| Account { full_name: Some(name), ..Account::default() };
         match name {
-            "login_challenge_method" => {
-                self.methods = if value.kind() == Json::Array {
-                    value.elements().filter_map(word).collect()
-                } else {
-                    vec![one]
-                };
-            }
-            "login_challenge_status" => self.status = Some(one),
             // Microseconds; with fewer digits, milliseconds.
             "login_timestamp" => {
                 event.span.began = integer(value).and_then(|number| match number {
@@ -328,8 +349,6 @@ impl<'r> Found<'r> {
             }
             "login_type" => event.session.protocol = Some(one),
             "is_suspicious" => event.risk.threat = truth(value),
-            "login_failure_type" | "failure_type" => event.outcome.reason = Some(one),
-            "saml_status_code" => event.outcome.code = Some(one),
             "affected_email_address" | "USER_EMAIL" | "user_email" | "target_user" => {
                 to(TargetKind::User, person(one))
             }
@@ -355,10 +374,6 @@ impl<'r> Found<'r> {
             "doc_id" => self.file.id = id(one).id,
             "doc_title" => self.file.full_name = Some(one),
             "owner" => self.file.email = Some(one),
-            "doc_type" => self.file_type = Some(one),
-            "SETTING_NAME" | "info_setting" | "acl_permission" => self.setting = Some(one),
-            "OLD_VALUE" | "old_value" => self.old = Some(one),
-            "NEW_VALUE" | "new_value" => self.new = Some(one),
             _ => {}
         }
     }

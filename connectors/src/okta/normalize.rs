@@ -570,6 +570,16 @@ fn factor(word: &str) -> Factor {
     }
 }
 
+/// The word of `User reset FIDO_WEBAUTHN factor`: where a factor was added, changed or taken away, nothing else may name it.
+fn factor_in_reason<'r>(reason: &Text<'r>) -> Option<Text<'r>> {
+    let sentence = reason.decode();
+    let (before, _) = sentence.split_once(" factor")?;
+    let word = before.rsplit(' ').next()?;
+    let capitals =
+        word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    (capitals && word.len() > 1).then(|| part(reason, word))
+}
+
 /// `methodTypeUsed` and names of authenticators are for people.
 fn factor_by_name(name: &str) -> Option<Factor> {
     let name = name.to_lowercase();
@@ -644,10 +654,15 @@ fn mfa<'r>(kind: &Kind<'r>, outcome: &Outcome<'r>, debug: &Debug<'r>) -> Mfa<'r>
     if said.is_none() && debug.factor.is_none() && debug.method.is_none() && debug.factor_mode.is_none() {
         return mfa;
     }
+    let lifecycle =
+        matches!(said, Some((Deed::Enroll | Deed::Update | Deed::Remove | Deed::Suspend | Deed::Resume, _)));
     mfa.word = debug.factor.clone();
+    if lifecycle && mfa.word.is_none() {
+        mfa.word = outcome.reason.as_ref().and_then(factor_in_reason);
+    }
     mfa.method = debug.method.clone().or_else(|| debug.authenticator.clone());
     mfa.intent = debug.intent.clone();
-    mfa.factor = debug.factor.as_ref().map(|word| factor(&word.decode()));
+    mfa.factor = mfa.word.as_ref().map(|word| factor(&word.decode()));
     if mfa.factor.is_none_or(|factor| factor == Factor::Other) {
         let by_name = |name: &Option<Text<'r>>| name.as_ref().and_then(|name| factor_by_name(&name.decode()));
         mfa.factor = by_name(&debug.method)

@@ -13,9 +13,9 @@ use super::NAMES;
 use super::normalize::{identity, normalize};
 use crate::testing::strict;
 use chrono::{DateTime, Utc};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::path::PathBuf;
-use tidegate_core::event::Event;
+use tidegate_core::event::{Deed, Event, Factor};
 use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Marks, Rendered};
 
@@ -167,6 +167,57 @@ fn the_event_says_what_became_of_the_factor() {
     for (name, _) in said {
         assert!(fixtures().iter().any(|(case, _, _)| case == name), "{name}");
     }
+}
+
+#[test]
+fn a_factor_that_only_the_reason_names_is_known() {
+    let of = |action: &str, reason: &str, debug: Json| {
+        let record = json!({ "eventType": action, "debugContext": { "debugData": debug },
+            "outcome": { "result": "SUCCESS", "reason": reason }, "target": [{ "type": "User", "id": "00u1" }] });
+        with_event(record.to_string().as_bytes(), |event| {
+            let word = event.mfa.word.as_ref().map(|word| word.decode().into_owned());
+            (event.mfa.deed, event.mfa.factor, word)
+        })
+    };
+    let word = |word: &str| Some(word.to_owned());
+    let reset = "user.mfa.factor.deactivate";
+    for (action, reason, want) in [
+        (
+            reset,
+            "User reset FIDO_WEBAUTHN factor",
+            (Some(Deed::Remove), Some(Factor::WebAuthn), word("FIDO_WEBAUTHN")),
+        ),
+        (
+            "user.mfa.factor.suspend",
+            "User suspended SIGNED_NONCE factor",
+            (Some(Deed::Suspend), Some(Factor::Device), word("SIGNED_NONCE")),
+        ),
+        (
+            "user.mfa.factor.unsuspend",
+            "User unsuspended OKTA_VERIFY_PUSH factor",
+            (Some(Deed::Resume), Some(Factor::Push), word("OKTA_VERIFY_PUSH")),
+        ),
+        (
+            "user.mfa.factor.activate",
+            "User set up SMS_FACTOR factor",
+            (Some(Deed::Enroll), Some(Factor::Sms), word("SMS_FACTOR")),
+        ),
+        (
+            "user.mfa.factor.update",
+            "User updated TOMORROWS factor",
+            (Some(Deed::Update), Some(Factor::Other), word("TOMORROWS")),
+        ),
+        (reset, "INVALID_CREDENTIALS", (Some(Deed::Remove), None, None)),
+        (reset, "User reset a factor", (Some(Deed::Remove), None, None)),
+        ("user.mfa.factor.reset_all", "User reset FIDO_WEBAUTHN factor", (Some(Deed::Reset), None, None)),
+    ] {
+        assert_eq!(of(action, reason, json!({})), want, "{reason}");
+    }
+    let told = json!({ "factor": "SMS_FACTOR" });
+    assert_eq!(
+        of(reset, "User reset FIDO_WEBAUTHN factor", told),
+        (Some(Deed::Remove), Some(Factor::Sms), word("SMS_FACTOR"))
+    );
 }
 
 #[test]
@@ -391,7 +442,10 @@ fn typed_as_the_store_has_it(document: &Json) {
             | "okta.device.jailbreak"
             | "okta.device.secure_hardware_present" => value.is_boolean(),
             "okta.device" => false,
-            _ if path.starts_with("okta.device.device_integrator.") => true,
+            // Maps that take anything.
+            _ if path.starts_with("okta.device.device_integrator.") || path.starts_with("okta.unmapped.") => {
+                true
+            }
             // New members keep their own types; everything that the integration defines is a keyword.
             _ if ["novelty", "new_number", "new_flag", "unnamed"].iter().any(|new| name.starts_with(new)) => {
                 true

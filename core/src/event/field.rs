@@ -32,10 +32,12 @@ pub struct Table {
     /// Members of the event's part, which stand beside the others.
     pub part: &'static [Field],
     /// Where, as `,"unmapped":`, one open map keeps what the table does not know and what does not fit its type, by its
-    /// path in the record. Empty: what is unknown is kept beside the others, what does not fit is left out.
+    /// path in the record. Empty: what is unknown is kept beside the others, and only what does not fit in that map.
     pub unmapped: &'static str,
     /// How add-ons for Splunk know these records.
     pub raw: RawShape,
+    /// One name stands for all ends of these events: an id of the event (LEEF's) has the vendor's word for the end, too.
+    pub ends_in_id: bool,
 }
 
 /// How add-ons know the vendor's records, where that is not how the API sends them.
@@ -71,6 +73,7 @@ impl Table {
         part: &[],
         unmapped: "",
         raw: RawShape::AsSent,
+        ends_in_id: false,
     };
 }
 
@@ -198,7 +201,7 @@ macro_rules! label {
 }
 
 /// What a field is made into. A store refuses a whole document for one value of a wrong type, so a shape never writes
-/// anything else: what does not fit is left out (and counted), or for keywords spelled out.
+/// anything else: what does not fit is counted and kept as unmapped, or for keywords spelled out.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// A string, or several. Numbers and booleans by their spelling, objects as JSON text.

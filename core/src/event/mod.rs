@@ -645,6 +645,54 @@ pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(Cow<'r, s
 }
 
 impl Event<'_> {
+    /// How grave it is, in the steps of OCSF's severities: 1 informational, 2 low, 3 medium, 4 high, 5 critical. What the vendor
+    /// says, or where it says nothing how the event ended; what it says of a factor or of the risk raises it, since a vendor's
+    /// "info" is often all that it ever says.
+    #[must_use]
+    pub fn gravity(&self) -> u8 {
+        let told = self.severity.map(|severity| match severity {
+            Severity::Debug | Severity::Info => 1,
+            Severity::Warning => 3,
+            Severity::Error => 4,
+            Severity::Critical => 5,
+        });
+        let ended = match self.outcome.result {
+            Ending::Denied => 3,
+            Ending::Failure if !self.kind.alert => 2,
+            _ => 1,
+        };
+        let deed = match self.mfa.deed {
+            Some(Deed::Reset) => 4,
+            // For an account from now on, not for one sign-in.
+            Some(Deed::Bypass) if self.kind.class == Class::Account => 4,
+            Some(Deed::Bypass | Deed::Forbid) => 3,
+            Some(Deed::Remove | Deed::Suspend) if told.is_none() => 3,
+            _ if told.is_none()
+                && self.kind.class == Class::Access
+                && self.kind.activity == Activity::Grant =>
+            {
+                3
+            }
+            _ => 1,
+        };
+        let answer = match self.mfa.answer {
+            Some(Answer::Fraud | Answer::Phishing) => 4,
+            _ if self.mfa.fatigue => 4,
+            _ if self.mfa.push_denied() => 3,
+            _ => 1,
+        };
+        let risk = match (self.risk.level, &self.risk.word, self.risk.threat) {
+            (Some(RiskLevel::None), ..) => 1,
+            (Some(RiskLevel::Low), ..) => 2,
+            (Some(RiskLevel::Medium), ..) => 3,
+            (Some(RiskLevel::High), ..) => 4,
+            (Some(RiskLevel::Critical), ..) => 5,
+            (None, None, Some(true)) if told.is_none() => 4,
+            _ => 1,
+        };
+        told.unwrap_or(ended).max(deed).max(answer).max(risk)
+    }
+
     /// The event in a few words, one line a subject; for `map --explain`.
     #[must_use]
     pub fn summary(&self) -> Vec<(&'static str, String)> {

@@ -208,7 +208,15 @@ fn field(table: &'static Table, keys: &[String]) -> Option<&'static Field> {
             | Shape::List(inner)
             | Shape::FlatList(inner)
             | Shape::Positions(inner, _) => inner,
-            Shape::Debug(inner, _) => inner,
+            Shape::Wrapped(inner) | Shape::Opened(inner) | Shape::Debug(inner, _) => inner,
+            Shape::Parts => table.part,
+            // The name of a named value is the name of its field.
+            Shape::Params(_) | Shape::Keyed
+                if matches!(keys.last().map(String::as_str), Some("name" | "key")) =>
+            {
+                const NAME: &Field = &Field::new("name", "", Shape::Gathered).event();
+                return Some(NAME);
+            }
             _ => return found,
         };
     }

@@ -10,7 +10,7 @@
 use super::{Context, Marks, Rendered, Schema, Writer};
 use crate::event::{
     Account, Actor, ActorKind, Agent, App, Change, Class, Device, Ending, Event, Geo, Kind, Mfa, Network,
-    Outcome, Risk, RiskLevel, Session, Severity, Target, TargetKind, Transaction,
+    Outcome, Risk, RiskLevel, Session, Target, TargetKind, Transaction,
 };
 use crate::json::Text;
 use crate::source::NormalizeError;
@@ -67,7 +67,7 @@ impl Schema for Leef {
             // Of the vendor's own words, these have no key.
             log: _,
             organization: _,
-            table: _,
+            table,
         } = event;
         let Context {
             tenant,
@@ -86,16 +86,19 @@ impl Schema for Leef {
         let Outcome { result, word, reason, detail: _, code } = outcome;
 
         header(out, names.leef);
+        let id_at = out.len();
         match action.as_ref().filter(|action| says_in_header(action)) {
             Some(action) => clean(out, action, NAME, true),
             None => out.put("unknown"),
         }
-        // One name for all sign-ins says nothing to QRadar's map of event ids; the code under it is as stable.
-        if let (Class::Authentication, Some(code)) =
-            (class, code.as_ref().filter(|code| says_in_header(code)))
-        {
+        // One name for all sign-ins says nothing to QRadar's map of event ids; the code under it is as stable, and so is a
+        // vendor's word for the end.
+        let end =
+            code.as_ref().or(word.as_ref().filter(|_| table.ends_in_id)).filter(|end| says_in_header(end));
+        if let (Class::Authentication, Some(end)) = (class, end) {
             out.put("-");
-            clean(out, code, NAME, true);
+            let left = NAME.saturating_sub(out.len() - id_at);
+            clean(out, end, left, true);
         }
         out.put("|x09|");
 
@@ -110,7 +113,10 @@ impl Schema for Leef {
             line.number("srcPort", i64::from(*port));
         }
         let Actor { kind: actor_kind, word: actor_word, account, on_behalf_of, groups: _ } = actor;
-        line.user("usrName", account);
+        // An address is `src`, and nobody's name.
+        if *actor_kind != ActorKind::Address {
+            line.user("usrName", account);
+        }
         let Account { id: actor_id, name: _, email: _, full_name, domain } = account;
         let target = targets.iter().find(|target| target.kind == TargetKind::User);
         if let Some(target) = target {
@@ -248,7 +254,7 @@ fn category(event: &Event<'_>) -> &'static str {
         return "risk";
     }
     match event.kind.class {
-        Class::Account if event.mfa.deed.is_some() => "mfa",
+        Class::Account | Class::Entity if event.mfa.deed.is_some() => "mfa",
         Class::Authentication if event.mfa.factor.is_some() && event.mfa.answer.is_some() => "mfa",
         Class::Authentication | Class::AuthorizeSession => "authentication",
         Class::Account | Class::Group | Class::Access => "iam",
@@ -260,27 +266,15 @@ fn category(event: &Event<'_>) -> &'static str {
     }
 }
 
-/// From 1 to 10, in the steps that the severities of OCSF are given in QRadar: 2, 3, 5, 7, 9.
+/// From 1 to 10: 2, 3, 5, 7 and 9 for the five steps.
 fn severity(event: &Event<'_>) -> u8 {
-    let said = match event.severity {
-        None | Some(Severity::Debug | Severity::Info) => 2,
-        Some(Severity::Warning) => 5,
-        Some(Severity::Error) => 7,
-        Some(Severity::Critical) => 9,
-    };
-    let risk = match event.risk.level {
-        None | Some(RiskLevel::None | RiskLevel::Low) => 2,
-        Some(RiskLevel::Medium) => 5,
-        Some(RiskLevel::High) => 7,
-        Some(RiskLevel::Critical) => 9,
-    };
-    let ended = match event.outcome.result {
-        Ending::Failure | Ending::Denied => 5,
-        Ending::Challenge | Ending::Interrupted | Ending::Abandoned | Ending::Limited => 3,
-        Ending::Success | Ending::Allowed | Ending::Pending | Ending::Unknown => 2,
-    };
-    let verdict = if event.kind.alert || event.mfa.push_denied() { 5 } else { 2 };
-    said.max(risk).max(ended).max(verdict)
+    match event.gravity() {
+        1 => 2,
+        2 => 3,
+        3 => 5,
+        4 => 7,
+        _ => 9,
+    }
 }
 
 const fn ending(result: Ending) -> Option<&'static str> {

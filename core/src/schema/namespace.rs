@@ -33,7 +33,7 @@ impl Writer<'_> {
             self.object(part, event.part, &Risk::default(), 1);
         }
         self.keeps = false;
-        self.unmapped(unmapped, event.record);
+        self.unmapped(if unmapped.is_empty() { ",\"unmapped\":" } else { unmapped }, event.record);
         if let Some(under) = under {
             self.close(under);
         }
@@ -65,7 +65,7 @@ impl Writer<'_> {
         self.close(open);
     }
 
-    /// What a table has no place for, or none of its type: counted, and put aside if the table keeps such.
+    /// What a table has no place for, or none of its type: counted, and put aside.
     #[cold]
     pub(super) fn odd(&mut self, name: &str, value: Value<'_, '_>) {
         self.drifted(value);
@@ -74,9 +74,6 @@ impl Writer<'_> {
 
     #[cold]
     fn put_by(&mut self, name: &str, value: Value<'_, '_>) {
-        if !self.keeps {
-            return;
-        }
         let at = self.len();
         if self.flat(value, 3) {
             let offset = self.offset_of(value.raw()).filter(|_| !self.by_name);
@@ -592,10 +589,10 @@ impl Writer<'_> {
                 self.object(fields, Some(element), risk, depth + 1);
                 self.close(open);
             } else {
-                if !element.is_null() {
-                    self.drifted(element);
-                }
                 self.cut_label(open);
+                if !element.is_null() {
+                    self.odd("element", element);
+                }
             }
         }
         if let Some(open) = last {

@@ -8,9 +8,10 @@ use crate::entra::codes;
 use tidegate_core::event::{Answer, Deed, Factor, Mfa, known, truth};
 use tidegate_core::json::{Text, Value};
 
-/// Reads it.
-pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> Mfa<'r> {
+/// Reads it; and what Microsoft says of the last step that failed.
+pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> (Mfa<'r>, Option<Text<'r>>) {
     let mut mfa = Mfa::default();
+    let mut failed = None;
     let steps = record.get("authenticationDetails");
     let (mut primary, mut verified) = (false, false);
     for step in steps.iter().flat_map(Value::elements) {
@@ -21,7 +22,12 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> Mfa<'r> {
         let said = detail.as_ref().map(|detail| detail.decode().to_lowercase()).unwrap_or_default();
         let factor = factor(&name);
         let wanted = of("authenticationStepRequirement").map(|text| text.decode().to_lowercase());
-        let first = wanted.is_some_and(|wanted| wanted.contains("primary"));
+        // The requirement may be empty; then the sentence tells.
+        let first = wanted.is_some_and(|wanted| wanted.contains("primary")) || said.contains("first factor");
+        let succeeded = step.get("succeeded").and_then(truth);
+        if succeeded == Some(false) {
+            failed = detail.or(failed);
+        }
         // These are two factors in one step: something had, and a finger, face, PIN or number.
         let strong = matches!(factor, Some(Factor::WebAuthn | Factor::Device | Factor::Push));
         if factor == Some(Factor::Password) || (first && !strong) {
@@ -31,7 +37,6 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> Mfa<'r> {
             }
             continue;
         }
-        let succeeded = step.get("succeeded").and_then(truth);
         let earlier = name.contains("previously satisfied") || name.contains("satisfied by token");
         if earlier {
             // A step that was asked says more than one that was not.
@@ -62,7 +67,7 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> Mfa<'r> {
         Some(Factor::WebAuthn | Factor::Device | Factor::Certificate) => Some(true),
         _ => None,
     };
-    mfa
+    (mfa, failed)
 }
 
 /// The answer of a row that tells no step: what the code and Microsoft's sentence say.
@@ -101,7 +106,7 @@ fn outcome(said: &str, succeeded: Option<bool>) -> (Option<Deed>, Option<Answer>
     if has(&["satisfied by"]) && succeeded != Some(false) {
         return (Some(Deed::Remember), None, Some(true));
     }
-    if has(&["in progress", "not completed", "challenge issued"]) && succeeded != Some(true) {
+    if has(&["mfa required", "in progress", "not completed", "challenge issued"]) && succeeded != Some(true) {
         return (Some(Deed::Challenge), None, Some(false));
     }
     let answer = match succeeded {

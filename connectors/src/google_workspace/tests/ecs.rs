@@ -827,7 +827,8 @@ fn a_raw_document_has_one_event_and_all_that_is_common() {
         .unwrap();
     let want = |event: Json| {
         let mut whole: Json = serde_json::from_str(&record).unwrap();
-        whole["events"] = json!([event]);
+        whole.as_object_mut().unwrap().remove("events");
+        whole["event"] = event;
         whole
     };
     assert_eq!(seen, [want(json!({ "name": "view" })), want(json!({ "name": "edit", "parameters": [] }))]);

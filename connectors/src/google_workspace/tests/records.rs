@@ -377,6 +377,56 @@ fn other_applications_say_whom_and_what_they_touch() {
 }
 
 #[test]
+fn what_the_organisation_demands_of_factors_is_about_factors() {
+    use tidegate_core::event::Deed;
+    let of = |name: &str, parameters: Json| {
+        events("admin", &event("admin", "SECURITY_SETTINGS", name, parameters), |event| {
+            assert_eq!(event.kind.class, Class::Entity);
+            event.mfa.deed
+        })
+        .remove(0)
+    };
+    let new = |value: Json| json!([{ "name": "OLD_VALUE", "value": "INHERIT_FROM_PARENT" }, value]);
+    let text = |value: &str| new(json!({ "name": "NEW_VALUE", "value": value }));
+    for name in ["ALLOW_STRONG_AUTHENTICATION", "ENFORCE_STRONG_AUTHENTICATION"] {
+        for on in [text("true"), text("ON"), new(json!({ "name": "NEW_VALUE", "boolValue": true }))] {
+            assert_eq!(of(name, on), Some(Deed::Allow));
+        }
+        for off in [text("false"), text("off"), new(json!({ "name": "NEW_VALUE", "boolValue": false }))] {
+            assert_eq!(of(name, off), Some(Deed::Forbid));
+        }
+        for other in [text("INHERIT_FROM_PARENT"), json!([])] {
+            assert_eq!(of(name, other), Some(Deed::Update));
+        }
+    }
+    for name in ["CHANGE_ALLOWED_TWO_STEP_VERIFICATION_METHODS", "CHANGE_TWO_STEP_VERIFICATION_FREQUENCY"] {
+        assert_eq!(of(name, text("false")), Some(Deed::Update));
+    }
+    assert_eq!(of("CHANGE_SESSION_LENGTH", text("false")), None);
+}
+
+#[test]
+fn a_word_for_nothing_is_no_id_and_no_name_but_may_be_a_value() {
+    let parameters = json!([
+        { "name": "DEVICE_ID", "value": "UNKNOWN" }, { "name": "DEVICE_MODEL", "value": "n/a" },
+        { "name": "ROLE_NAME", "value": "-" }, { "name": "app_name", "multiValue": ["unknown", "Calendar Helper"] },
+        { "name": "client_id", "intValue": "77" }, { "name": "USER_EMAIL", "value": "null" },
+        { "name": "SETTING_NAME", "value": "unknown" }, { "name": "OLD_VALUE", "value": "none" },
+        { "name": "NEW_VALUE", "value": "UNKNOWN" }, { "name": "login_challenge_method", "multiValue": ["none"] },
+    ]);
+    let seen = events("admin", &event("admin", "x", "SOMETHING", parameters), |event| {
+        assert!(event.targets.is_empty() && event.device.id.is_none() && event.device.name.is_none());
+        assert_eq!(
+            (plain(&event.app.name), plain(&event.app.id)),
+            ("Calendar Helper".to_owned(), "77".to_owned())
+        );
+        let change = &event.changes[0];
+        (change.name.to_string(), plain(&change.from), plain(&change.to))
+    });
+    assert_eq!(seen, [("unknown".to_owned(), "none".to_owned(), "UNKNOWN".to_owned())]);
+}
+
+#[test]
 fn newer_records_say_themselves_how_they_ended() {
     for (status, result) in [
         ("SUCCEEDED", Ending::Success),

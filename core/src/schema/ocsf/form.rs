@@ -14,14 +14,9 @@ pub(super) struct Subject<'e, 'r> {
 }
 
 impl<'r> Account<'r> {
-    /// Whether it can be a user of a document.
+    /// Whether it can be a user or an object of a document.
     pub(super) fn is_user(&self) -> bool {
         self.id.is_some() || self.shown().is_some()
-    }
-
-    /// Whether it can be an object of a document.
-    pub(super) fn is_object(&self) -> bool {
-        self.is_user()
     }
 
     /// What it is best known by.
@@ -32,7 +27,7 @@ impl<'r> Account<'r> {
 
 /// The first target of a kind.
 pub(super) fn first<'e, 'r>(event: &'e Event<'r>, kind: TargetKind) -> Option<&'e Target<'r>> {
-    event.targets.iter().find(|target| target.kind == kind && target.account.is_object())
+    event.targets.iter().find(|target| target.kind == kind && target.account.is_user())
 }
 
 /// The user that something was done to: in the directory, or else inside an application.
@@ -64,7 +59,7 @@ fn changed<'e, 'r>(event: &'e Event<'r>) -> Option<(&'e Account<'r>, ActorKind)>
 
 /// The object that was changed: rather one that is nobody's account.
 fn object<'e, 'r>(event: &'e Event<'r>) -> Option<&'e Target<'r>> {
-    let told = || event.targets.iter().filter(|target| target.account.is_object());
+    let told = || event.targets.iter().filter(|target| target.account.is_user());
     told()
         .find(|target| !matches!(target.kind, TargetKind::User | TargetKind::AppUser))
         .or_else(|| told().next())
@@ -75,11 +70,12 @@ fn has_privilege(event: &Event<'_>) -> bool {
     privileges(event).next().is_some()
 }
 
-/// What a user may do: roles, or where there is none applications.
+/// What a user may do: roles, or where there is none the application; a second one is whom it was granted to.
 pub(super) fn privileges<'e, 'r>(event: &'e Event<'r>) -> impl Iterator<Item = &'e Text<'r>> {
     let any = |kind| first(event, kind).is_some();
     let wanted = if any(TargetKind::Role) { TargetKind::Role } else { TargetKind::App };
-    event.targets.iter().filter(move |target| target.kind == wanted).filter_map(|target| {
+    let most = if wanted == TargetKind::App { 1 } else { usize::MAX };
+    event.targets.iter().filter(move |target| target.kind == wanted).take(most).filter_map(|target| {
         target.account.full_name.as_ref().or(target.account.name.as_ref()).or(target.account.id.as_ref())
     })
 }
@@ -100,12 +96,10 @@ impl Form {
             Class::Account if changed(event).is_some() => Self::Account,
             Class::Account => Self::object_or_call(event),
             Class::Access if target_user(event).is_none() && group() => Self::Group,
-            Class::Access if changed(event).is_none() => Self::object_or_call(event),
+            // Who grants is not who is granted something.
+            Class::Access if target_user(event).is_none() => Self::object_or_call(event),
             Class::Access if version == Version::V1_9 || has_privilege(event) => Self::Access,
-            Class::Access if object(event).is_some_and(|target| target.kind != TargetKind::User) => {
-                Self::Entity
-            }
-            Class::Access => Self::Account,
+            Class::Access => Self::Entity,
             Class::Group if group() => Self::Group,
             Class::Group => Self::object_or_call(event),
             Class::Entity => Self::Entity,
@@ -133,7 +127,7 @@ impl<'e, 'r> Subject<'e, 'r> {
     pub(super) fn of(event: &'e Event<'r>, form: Form) -> Self {
         let user = match form {
             Form::Authentication | Form::AuthorizeSession => signs_in(event),
-            Form::Account | Form::Access => changed(event),
+            Form::Account => changed(event),
             _ => target_user(event).map(|account| (account, ActorKind::User)),
         };
         let entity = match form {

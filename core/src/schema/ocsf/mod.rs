@@ -13,10 +13,7 @@ mod words;
 
 use super::writer::Copied;
 use super::{Context, Marks, Rendered, Schema, Writer};
-use crate::event::{
-    Activity, Answer, Class, Deed, Ending, Event, Kind, Mfa, Outcome, Risk, RiskLevel, Session, Span,
-    TargetKind, Transaction,
-};
+use crate::event::{Activity, Event, Kind, Mfa, Outcome, Risk, Session, Span, TargetKind, Transaction};
 use crate::json::{Text, write_string};
 use crate::source::NormalizeError;
 use form::Subject;
@@ -204,35 +201,8 @@ impl<'r> Document<'_, '_, '_, 'r> {
         }
     }
 
-    /// What the vendor says, or where it says nothing what the event is like; a known risk raises it.
     fn severity(&mut self) {
-        let Event { severity, mfa, risk, outcome, kind, .. } = self.event;
-        let told = severity.map(words::severity);
-        let mut id = told.unwrap_or_else(|| {
-            let account = kind.class == Class::Account;
-            match (outcome.result, mfa.deed) {
-                (Ending::Denied, _) => 3,
-                (Ending::Failure, _) if !kind.alert => 2,
-                (_, Some(Deed::Reset)) => 4,
-                // For an account from now on, not for one sign-in.
-                (_, Some(Deed::Bypass)) if account => 4,
-                (_, Some(Deed::Bypass | Deed::Remove | Deed::Suspend | Deed::Forbid)) => 3,
-                _ if kind.class == Class::Access && kind.activity == Activity::Grant => 3,
-                _ => 1,
-            }
-        });
-        if matches!(mfa.answer, Some(Answer::Fraud | Answer::Phishing)) || mfa.fatigue {
-            id = id.max(4);
-        }
-        id = id.max(match (risk.level, &risk.word, risk.threat) {
-            (Some(RiskLevel::None), ..) => 1,
-            (Some(RiskLevel::Low), ..) => 2,
-            (Some(RiskLevel::Medium), ..) => 3,
-            (Some(RiskLevel::High), ..) => 4,
-            (Some(RiskLevel::Critical), ..) => 5,
-            (None, None, Some(true)) if told.is_none() => 4,
-            _ => 1,
-        });
+        let id = self.event.gravity();
         self.out.put(",\"severity_id\":");
         self.out.number(i64::from(id));
         self.out.put(",\"severity\":\"");
@@ -387,7 +357,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let decides = self.form != Form::Entity;
         let policies = targets
             .iter()
-            .filter(|target| decides && target.kind == TargetKind::Policy && target.account.is_object());
+            .filter(|target| decides && target.kind == TargetKind::Policy && target.account.is_user());
         let open = self.out.open(",\"authorizations\":");
         for policy in policies {
             self.out.put(",{\"policy\":");

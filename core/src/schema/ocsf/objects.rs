@@ -84,7 +84,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if self.actor_object(",\"actor\":", path) && self.form == Form::Base {
             self.profiles.host = true;
         }
-        let agent = self.event.actor.kind == ActorKind::Agent && self.event.actor.account.is_object();
+        let agent = self.event.actor.kind == ActorKind::Agent && self.event.actor.account.is_user();
         if agent && self.version == Version::V1_9 && self.form != Form::Base {
             self.out.put(",\"ai_agent\":");
             self.named(&self.event.actor.account);
@@ -187,7 +187,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if let Some(factor) = factor {
             let open = self.out.open(",");
             self.factor(*factor, word.as_ref());
-            if device.is_object() {
+            if device.is_user() {
                 let open = self.out.open(",\"device\":");
                 self.out.text(",\"uid\":", &device.id);
                 self.out.text(",\"name\":", &device.name);
@@ -402,7 +402,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
 
     fn targets(&self, kinds: &'static [TargetKind]) -> impl Iterator<Item = &'e Target<'r>> + use<'e, 'r> {
         let wanted = move |kind| kinds.is_empty() || kinds.contains(&kind);
-        self.event.targets.iter().filter(move |target| wanted(target.kind) && target.account.is_object())
+        self.event.targets.iter().filter(move |target| wanted(target.kind) && target.account.is_user())
     }
 
     /// Objects that something was done with.

@@ -311,7 +311,7 @@ mod tests {
             let path =
                 std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/schemas").join(file);
             let Ok(text) = std::fs::read(&path) else {
-                eprintln!("skipped: {} is not here", path.display());
+                eprintln!("SKIPPED: {} is not here", path.display());
                 return;
             };
             let schema: serde_json::Value = serde_json::from_slice(&text).expect("JSON");

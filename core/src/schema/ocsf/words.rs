@@ -1,6 +1,6 @@
 //! Ids and captions of enumerations that are not a class's, and what vendors' words are among them.
 
-use crate::event::{ActorKind, Ending, Factor, RiskLevel, Severity, TargetKind};
+use crate::event::{ActorKind, Ending, Factor, RiskLevel, TargetKind};
 
 /// An id and its caption; without a caption the vendor's own word belongs there.
 pub(super) type Id = (u16, Option<&'static str>);
@@ -169,16 +169,6 @@ pub(super) const fn risk(level: RiskLevel) -> Id {
         RiskLevel::Medium => id(2, "Medium"),
         RiskLevel::High => id(3, "High"),
         RiskLevel::Critical => id(4, "Critical"),
-    }
-}
-
-/// `severity_id`, of a level that the vendor gave or a risk that it saw.
-pub(super) const fn severity(level: Severity) -> u8 {
-    match level {
-        Severity::Debug | Severity::Info => 1,
-        Severity::Warning => 3,
-        Severity::Error => 4,
-        Severity::Critical => 5,
     }
 }
 
