@@ -1,6 +1,7 @@
 //! The vendor's own fields under the vendor's namespace, by the connector's table.
 
 use super::ecs::Told;
+use super::writer::LEVELS;
 use super::{Context, Writer};
 use crate::event::{
     Event, Field, Part, Risk, RiskLevel, Shape, Table, address_and_port, integer, is_ip, is_plain_time,
@@ -104,7 +105,7 @@ impl Writer<'_> {
                         (Some(value), Some(_)) => self.field(field, value, &event.risk, depth),
                         (Some(value), None) => {
                             self.put(field.label);
-                            self.strict(value);
+                            self.strict_in(value, LEVELS - depth);
                         }
                         (None, _) => {}
                     }
@@ -152,7 +153,7 @@ impl Writer<'_> {
                 }
                 Part::Record => match fields {
                     Some(fields) => self.object(fields, event.record, &event.risk, depth),
-                    None => self.members(event.record),
+                    None => self.members(event.record, LEVELS - depth),
                 },
             }
         }

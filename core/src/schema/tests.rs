@@ -32,6 +32,10 @@ const FIELDS: &[Field] = &[
 ];
 const PLAIN: Table = Table { fields: FIELDS, ..Table::EMPTY };
 const KEPT: Table = Table { unmapped: label!("rest"), ..PLAIN };
+const ENVELOPED: Table = Table {
+    raw: RawShape::Enveloped(&[Part::Object(label!("properties"), &[Part::Record])]),
+    ..Table::EMPTY
+};
 const PARTED: Table =
     Table { raw: RawShape::Parted { list: "events", label: label!("event") }, ..Table::EMPTY };
 const WRAPPED: Table = Table {
@@ -354,4 +358,16 @@ fn what_is_unmapped_has_names_and_values_that_fit_one_term() {
     assert!(texts.contains(&&json!(1)) && inner[&other] != Json::Null);
     let longest = texts.iter().find_map(|text| text.as_str()).unwrap().len();
     assert!((29_000..=32_766 - 12 * 257).contains(&longest), "{longest}");
+}
+
+#[test]
+fn an_envelope_is_no_level_too_much() {
+    for depth in [1, 125, 126] {
+        let record = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(raw(&PLAIN, &record, None), record);
+        let enveloped = raw(&ENVELOPED, &record, None);
+        let document: Json = serde_json::from_str(&enveloped).unwrap();
+        assert_eq!(enveloped.contains("\"[]\""), depth == 126, "the innermost is text");
+        assert!(document["properties"]["a"].is_array());
+    }
 }

@@ -9,6 +9,9 @@ use crate::json::{Kind, Text, Value, write_string};
 /// flattened field puts before each value: up to 12 names of 256 bytes.
 const LONGEST: usize = 29_500;
 
+/// Levels of a document: readers refuse more, as our own of records does.
+pub(super) const LEVELS: usize = 127;
+
 impl Open {
     /// Where what it holds begins.
     pub(super) fn value(self) -> usize {
@@ -287,22 +290,31 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// An object's members as strict JSON.
-    pub(super) fn members(&mut self, value: Option<Value<'_, '_>>) {
+    /// An object's members as strict JSON, with room for so many levels.
+    pub(super) fn members(&mut self, value: Option<Value<'_, '_>>, room: usize) {
         for (key, member) in value.iter().flat_map(Value::members) {
             self.put(",");
             key.write(self.buf);
             self.put(":");
-            self.strict(member);
+            self.strict_in(member, room);
         }
     }
 
     /// A value of the record as strict JSON: as it stands, but for half surrogate pairs and members that come again.
     pub(super) fn strict(&mut self, value: Value<'_, '_>) {
+        self.strict_in(value, LEVELS);
+    }
+
+    /// The same with room for so many levels; what is deeper is JSON in text.
+    pub(super) fn strict_in(&mut self, value: Value<'_, '_>, room: usize) {
         match value.kind() {
+            Kind::Object | Kind::Array if room == 0 => {
+                self.note(value.raw());
+                write_string(value.raw(), self.buf);
+            }
             Kind::Object => {
                 let open = self.open("");
-                self.members(Some(value));
+                self.members(Some(value), room - 1);
                 if !self.close(open) {
                     self.put("{}");
                 }
@@ -311,7 +323,7 @@ impl<'b> Writer<'b> {
                 let open = self.open("");
                 for element in value.elements() {
                     self.put(",");
-                    self.strict(element);
+                    self.strict_in(element, room - 1);
                 }
                 if !self.close_array(open) {
                     self.put("[]");
