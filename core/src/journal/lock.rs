@@ -15,7 +15,10 @@ use std::time::{Duration, SystemTime};
 const TEXT: usize = 512;
 
 /// A sign of life is written at least this often. People and the exit code of `sync` count in minutes.
-const BEAT: TimeDelta = TimeDelta::seconds(10);
+const BEAT: TimeDelta = TimeDelta::seconds(30);
+
+/// How far a knock moves the time of the lock's file: further than any file system rounds it.
+const KNOCK: Duration = Duration::from_secs(2);
 
 /// A reader that asks whether the lock is held holds it for an instant; it is not a holder.
 const PATIENCE: (u32, Duration) = (20, Duration::from_millis(5));
@@ -70,7 +73,7 @@ impl Lock {
         !(TimeDelta::zero()..BEAT).contains(&now.signed_duration_since(last))
     }
 
-    /// The time that the file system gave to the last sign of life.
+    /// The time of the lock's file: that of the last sign of life, unless somebody knocked since.
     pub(super) fn written(&self) -> Option<SystemTime> {
         self.file.metadata().and_then(|meta| meta.modified()).ok()
     }
@@ -89,6 +92,15 @@ impl Lock {
     pub(super) fn holder(&self) -> Holder {
         self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Tells whoever holds the directory to look for requests: the time of the lock's file becomes another one, which the
+/// holder sees without looking a file up. A sign of life in the same instant may hide that; but then it comes after the
+/// request, and the look after it finds the request.
+pub(super) fn knock(dir: &Path) -> std::io::Result<()> {
+    let file = File::options().write(true).open(dir.join("lock"))?;
+    let written = file.metadata()?.modified()?;
+    file.set_modified(written + KNOCK)
 }
 
 /// Who holds the directory, if anybody does.

@@ -98,7 +98,11 @@ pub fn request(
     now: DateTime<Utc>,
 ) -> Result<u64, JournalError> {
     let db = Db::write(&state(dir.as_ref())?, false, CACHE)?;
-    db.request(&Request { id: 0, at: now, verb: verb.to_owned(), arguments: arguments.to_owned() })
+    let id =
+        db.request(&Request { id: 0, at: now, verb: verb.to_owned(), arguments: arguments.to_owned() })?;
+    // Where the lock's file cannot be touched, the request is found with the holder's next sign of life.
+    let _ = lock::knock(dir.as_ref());
+    Ok(id)
 }
 
 fn state(dir: &Path) -> Result<PathBuf, JournalError> {

@@ -17,7 +17,7 @@ use rusqlite::{
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
 pub(super) const VERSION: i64 = 2;
@@ -1079,12 +1079,6 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
     })
 }
 
-/// When anybody last wrote to the database, by the file system's clock: every transaction writes the WAL. Opens nothing:
-/// closing a file of the engine's would give up its locks.
-pub(super) fn changed(wal: &Path) -> Option<SystemTime> {
-    std::fs::metadata(wal).and_then(|meta| meta.modified()).ok()
-}
-
 fn requests(db: &Connection) -> rusqlite::Result<Vec<Request>> {
     all(db, "SELECT id, at, verb, arguments FROM request ORDER BY id", [], |r| {
         Ok(Request { id: number(r, 0)?, at: time(r, 1)?, verb: r.get(2)?, arguments: r.get(3)? })
@@ -1204,7 +1198,7 @@ fn broken_keys(path: &Path) -> JournalError {
     JournalError::damaged(path, "a row of keys is not whole")
 }
 
-pub(super) fn wal(path: &Path) -> PathBuf {
+fn wal(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()

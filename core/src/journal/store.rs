@@ -91,8 +91,7 @@ pub struct FileJournal {
     writer: Mutex<Writer>,
     newest: Mutex<Newest>,
     reading: Mutex<Option<(Db, Files)>>,
-    wal: PathBuf,
-    /// The last change of the database, if no request was waiting after it.
+    /// The time of the lock's file, if no request was waiting after it.
     looked: Mutex<Option<SystemTime>>,
     steps: Option<Steps>,
     // Last: it is given back when everything else is closed.
@@ -202,7 +201,6 @@ impl FileJournal {
                 last,
             }),
             reading: Mutex::new(None),
-            wal: super::state::wal(&state),
             looked: Mutex::new(None),
             steps,
             lock,
@@ -754,22 +752,21 @@ impl Journal for FileJournal {
         Ok(Trimmed { pages: done.pages, bytes: done.bytes, full: done.bytes > keep.bytes })
     }
 
-    /// Nobody wrote to the database since it held no request, and the last sign of life is young.
+    /// Nobody knocked since no request was waiting, and the last sign of life is young.
     fn is_quiet(&self, now: DateTime<Utc>) -> bool {
         let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.is_some() && looked == super::state::changed(&self.wal) && !self.lock.is_due(now)
+        looked.is_some() && looked == self.lock.written() && !self.lock.is_due(now)
     }
 
     fn heartbeat(&self, now: DateTime<Utc>) -> Result<Vec<Request>, JournalError> {
         self.lock.beat(now)?;
-        // The file system's clock is coarse: this look counts where the lock's file, just written, is younger than the last
-        // change, because any later change will then have another time.
-        let changed = super::state::changed(&self.wal).filter(|at| self.lock.written() > Some(*at));
+        // Before the look: who knocks after it is heard the next time.
+        let written = self.lock.written();
         let requests = {
             let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             writer.db.requests()?
         };
-        let looked = changed.filter(|_| requests.is_empty());
+        let looked = written.filter(|_| requests.is_empty());
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = looked;
         Ok(requests)
     }

@@ -712,6 +712,26 @@ fn a_request_is_found_at_the_next_heartbeat_however_soon_it_comes() {
 }
 
 #[test]
+fn a_request_ends_the_quiet_and_our_own_commits_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = FileJournal::open(dir.path(), OpenOptions::new("run", at(0))).unwrap();
+    assert!(!journal.is_quiet(at(0)), "nobody has looked yet");
+    assert_eq!(journal.heartbeat(at(1)).unwrap(), []);
+    assert!(journal.is_quiet(at(1)));
+    append(&journal, numbered(0, 10));
+    assert!(journal.is_quiet(at(1)), "we know what we write");
+    let id = reader::request(dir.path(), "reload", "{}", at(1)).unwrap();
+    assert!(!journal.is_quiet(at(1)));
+    assert_eq!(journal.heartbeat(at(1)).unwrap().len(), 1);
+    assert!(!journal.is_quiet(at(1)), "it waits still");
+    journal.commit(&[Change::RequestDone(id)]).unwrap();
+    assert_eq!(journal.heartbeat(at(1)).unwrap(), []);
+    assert!(journal.is_quiet(at(1)));
+    assert!(!journal.is_quiet(at(2)), "a sign of life is due");
+    assert!(!journal.is_quiet(at(0)), "our clock was set back");
+}
+
+#[test]
 fn a_reader_survives_a_trim() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path());
