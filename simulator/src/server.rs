@@ -32,6 +32,9 @@ use crate::control::LONGEST_WAIT;
 /// Largest request body that is read at all.
 const LARGEST_REQUEST: usize = 256 * 1024 * 1024;
 const CHUNK: usize = 64 * 1024;
+/// How long a connection may wait for its next request: nginx's `keepalive_timeout` by default. The library's own 30 s are
+/// shorter than any common server's.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Why a stand-in could not start.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +198,7 @@ impl<H: Handler> Connection<H> {
         let _ = stream.set_nodelay(true);
         let service = service_fn(|request| answer(&self.handler, &self.in_flight, request));
         let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).keep_alive(true);
+        http.timer(TokioTimer::new()).keep_alive(true).header_read_timeout(KEEP_ALIVE);
         // A client that goes away, or a fault that cuts the connection, is no error of the server.
         match &self.tls {
             None => tokio::select! {
