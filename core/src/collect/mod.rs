@@ -39,9 +39,8 @@ const LAST_PAGE: Duration = Duration::from_secs(5);
 const CREDENTIAL_RETRY: Duration = Duration::from_secs(60);
 /// How often anything else that only a person can mend is tried again (a vendor that counts refusals is not to be provoked).
 const HALT_RETRY: Duration = Duration::from_secs(15 * 60);
-/// The progress of empty polls is written at least this often; losing it costs a poll. As often as quiet streams are
-/// asked: a tenant's are then written together, once for each poll.
-const FLUSH: Duration = Duration::from_secs(60);
+/// The progress of empty polls is written at least this often; losing it costs a poll.
+const FLUSH: Duration = Duration::from_secs(30);
 /// Requests of one source at the same time. Only the waiting is shared: bodies are read one after the other.
 const IN_FLIGHT: usize = 16;
 /// A silent stream is asked less often, down to this.
