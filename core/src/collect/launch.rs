@@ -47,6 +47,10 @@ impl Reading {
             let Some(place) = job.place() else { continue };
             // The first request tells the vendor's clock, by which all others are planned.
             let unmet = self.ahead.is_none();
+            // What seems forgotten waits for it: only the vendor's clock says what is old.
+            if unmet && job.is_forgotten(vendor) {
+                continue;
+            }
             let single = self.refused.is_some() || unmet || matches!(job.part, Part::Chain(_));
             if self.flights.len() >= IN_FLIGHT || (single && !self.flights.is_empty()) {
                 break;
@@ -229,15 +233,11 @@ impl Reading {
             return Vec::new();
         }
         let vendor = self.vendor();
-        let ours = |job: &&mut Job| job.work.lane != Lane::Live && !job.has_begun();
-        let Some(job) = self.jobs.get_mut(at).filter(ours) else {
+        let Some(job) = self.jobs.get_mut(at).filter(|job| job.is_forgotten(vendor)) else {
             return Vec::new();
         };
         let from = job.work.from;
         let kept = window::kept(&job.plan, vendor).min(job.work.to.unwrap_or(DateTime::<Utc>::MAX_UTC));
-        if from >= kept {
-            return Vec::new();
-        }
         job.work.from = kept;
         let cause = job.windowed(|_, memo| window::overtaken_by(memo, vendor)).unwrap_or("retention");
         job.windowed(|_, memo| memo.not_before(kept));

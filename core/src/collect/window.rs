@@ -296,6 +296,17 @@ impl Job {
         back(self.work.from, EXPIRING) < kept(&self.plan, vendor)
     }
 
+    /// Whether the vendor, by its clock, no longer has the beginning of what this row is to read. Live goes on from where it
+    /// stands in any case, and a window whose pages came is read to its end.
+    pub(super) fn is_forgotten(&self, vendor: DateTime<Utc>) -> bool {
+        let end = self.work.to.unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let windowed = matches!(self.part, Part::Window(_));
+        windowed
+            && self.work.lane != Lane::Live
+            && !self.has_begun()
+            && self.work.from < kept(&self.plan, vendor).min(end)
+    }
+
     /// What this row does next, by the vendor's clock. `frontier` is that of the stream's live row. Until the vendor was
     /// `met`, its clock is only believed to be ours: live then asks for little, but it does ask, since nothing else tells
     /// that ours is behind. So it does where it would have to wait for long: our clock was set back.
