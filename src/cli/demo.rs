@@ -110,6 +110,7 @@ async fn all(args: &Args) -> Result<Books, String> {
             port(&simulation.elasticsearch_url)
         ));
     }
+    install(&file).await?;
     let killed_at = kill_once(args, &simulation, &file).await?;
     if !args.json {
         super::print(&match killed_at {
@@ -230,19 +231,35 @@ dir    = {documents}
     Ok(file)
 }
 
-fn pipeline(file: &Path) -> Result<Child, String> {
+/// This program with the demonstration's pipeline.
+fn ourselves(file: &Path, arguments: &[&str]) -> Result<Command, String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg("--config")
         .arg(file)
-        .arg("run")
+        .args(arguments)
         .env("TIDEGATE_DEMO_TOKEN", TOKEN)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("the pipeline did not start: {error}"))
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+/// Puts the templates into the cluster, as anybody should: without them it guesses types, and refuses a document that
+/// contradicts a guess.
+async fn install(file: &Path) -> Result<(), String> {
+    let output = ourselves(file, &["assets", "install", "elasticsearch"])?.output().await;
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("the templates: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(format!("the templates: {error}")),
+    }
+}
+
+fn pipeline(file: &Path) -> Result<Child, String> {
+    ourselves(file, &["run"])?.spawn().map_err(|error| format!("the pipeline did not start: {error}"))
 }
 
 /// Starts the pipeline and kills it -9 after a batch was stored and before its answer was sent: the worst moment.

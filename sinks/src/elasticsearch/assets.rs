@@ -152,12 +152,20 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
     assets
 }
 
+/// Fields of an index: Entra's positions alone are some 1,200, and ECS adds 500. Clusters allow 1,000 by default.
+const FIELDS: u32 = 2_500;
+
+/// A component is judged by itself, so each brings the bound that its fields need.
 fn component(description: &str, mappings: Value) -> Value {
-    json!({ "template": { "mappings": mappings }, "_meta": { "managed_by": "tidegate", "description": description } })
+    let settings = json!({ "index": { "mapping": { "total_fields": { "limit": FIELDS } } } });
+    json!({
+        "template": { "settings": settings, "mappings": mappings },
+        "_meta": { "managed_by": "tidegate", "description": description },
+    })
 }
 
 fn settings() -> Value {
-    let mapping = json!({ "total_fields": { "limit": 2_000 }, "ignore_malformed": true });
+    let mapping = json!({ "total_fields": { "limit": FIELDS }, "ignore_malformed": true });
     json!({
         "template": { "settings": { "index": { "mapping": mapping } } },
         "_meta": { "managed_by": "tidegate", "description": "a malformed value costs its field, not its document" },
