@@ -218,7 +218,8 @@ impl World {
                 let takes = Box::new(move |stream: &str| filter.takes(connector.name(), stream));
                 let revisions = settings.revisions == Revisions::All;
                 let organisation = connector.organisation_id(&settings.table);
-                routes.insert(source.clone(), Route { connector, organisation, takes, revisions });
+                let host = organisation.clone().unwrap_or_else(|| host_of(&settings.organisation)).into();
+                routes.insert(source.clone(), Route { connector, organisation, host, takes, revisions });
             }
             let namespace = open.namespace().to_owned();
             let renderer = Renderer {
@@ -333,6 +334,12 @@ pub fn journal_dir(config: &Config, tenant: &str) -> PathBuf {
         Some(ours) => ours.journal.dir.clone(),
         None => config.journal.dir.join(tenant),
     }
+}
+
+/// The host of an organisation that is known by its address, or else its name.
+fn host_of(organisation: &str) -> String {
+    let address = url::Url::parse(organisation).ok();
+    address.as_ref().and_then(url::Url::host_str).unwrap_or(organisation).to_owned()
 }
 
 #[cfg(test)]

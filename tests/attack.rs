@@ -20,7 +20,7 @@ use tidegate_core::journal::{
     Change, DeadLetter, FileJournal, Handle, Key, Lane, NewPage, NewRecord, OpenOptions,
 };
 use tidegate_core::schema;
-use tidegate_core::sink::{Batch, DeliverError, Delivery, Limits, Meta, Render, Sink};
+use tidegate_core::sink::{Batch, DeliverError, Delivery, Guarantee, Limits, Meta, Render, Sink};
 use tidegate_core::source::{Findings, NormalizeError};
 use tidegate_core::stop::{Phase, Signal};
 use tidegate_simulator::SimulateOptions;
@@ -66,6 +66,9 @@ impl Sink for Target {
         false
     }
 
+    fn guarantee(&self) -> Guarantee {
+        tidegate_core::testkit::sink::no_guarantee()
+    }
     fn limits(&self) -> Limits {
         self.limits
     }
@@ -160,7 +163,13 @@ impl Bench {
 
     fn deliverer(&self, sink: &Arc<Target>) -> Deliverer {
         let connector = tidegate_connectors::ALL[0];
-        let route = Route { connector, organisation: None, takes: Box::new(|_| true), revisions: true };
+        let route = Route {
+            connector,
+            organisation: None,
+            host: "vendor.example.com".into(),
+            takes: Box::new(|_| true),
+            revisions: true,
+        };
         Deliverer {
             key: "siem".to_owned(),
             sink: Arc::clone(sink) as Arc<dyn Sink>,

@@ -17,7 +17,7 @@ use tidegate_core::journal::{
     Change, DeadLetter, FileJournal, Handle, Journal, JournalError, Keep, Key, Lane, NewPage, NewRecord,
     OpenOptions, Outcome, Range, Request, State, StoredPage, Tally, Trimmed,
 };
-use tidegate_core::sink::{Batch, DeliverError, Delivery, Limits, Meta, Render, Sink};
+use tidegate_core::sink::{Batch, DeliverError, Delivery, Guarantee, Limits, Meta, Render, Sink};
 use tidegate_core::source::{Findings, NormalizeError};
 use tidegate_core::stop::{Phase, Signal};
 
@@ -71,6 +71,9 @@ impl Sink for Slow {
     fn deterministic(&self) -> bool {
         true
     }
+    fn guarantee(&self) -> Guarantee {
+        tidegate_core::testkit::sink::no_guarantee()
+    }
     fn limits(&self) -> Limits {
         Limits { bytes: 1 << 20, count: 100, age: Duration::from_secs(10), in_flight: 2 }
     }
@@ -111,7 +114,13 @@ async fn pages_that_wait_for_company_are_delivered_before_a_drain_ends() {
     let file = FileJournal::open(dir.path(), OpenOptions::new("test", now)).unwrap();
     let journal = Handle::new(Arc::new(DrainsAtAck(file, signal.clone())));
     let sink = Arc::new(Slow(Mutex::default()));
-    let route = Route { connector: &Okta, organisation: None, takes: Box::new(|_| true), revisions: true };
+    let route = Route {
+        connector: &Okta,
+        organisation: None,
+        host: "vendor.example.com".into(),
+        takes: Box::new(|_| true),
+        revisions: true,
+    };
     let renderer = Renderer {
         tenant: "acme".into(),
         schema: tidegate_core::schema::by_name("raw").unwrap(),

@@ -51,6 +51,12 @@ pub struct Meta {
     pub tenant: Arc<str>,
     /// The source's key.
     pub source: Arc<str>,
+    /// The connector's name.
+    pub connector: &'static str,
+    /// The stream's name.
+    pub stream: Arc<str>,
+    /// What a SIEM calls the host of the event: the vendor's name for the organisation, such as `acme.okta.com`.
+    pub host: Arc<str>,
     /// What schemas know of the stream.
     pub names: &'static Names,
     /// The event's time.
@@ -137,6 +143,41 @@ impl DeliverError {
     }
 }
 
+/// How far the way to a destination can be relied on, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What was handed over may be lost behind the wire, and nobody would tell us.
+    BestEffort,
+    /// Nothing is lost that the destination has confirmed; what was in flight at a failure may come twice.
+    AtLeastOnce,
+    /// As [`Level::AtLeastOnce`], and the destination recognises what comes twice.
+    ExactlyOnce,
+}
+
+impl Level {
+    /// As the configuration and tables name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BestEffort => "best_effort",
+            Self::AtLeastOnce => "at_least_once",
+            Self::ExactlyOnce => "exactly_once",
+        }
+    }
+}
+
+/// What the way to a destination promises as it is configured, and why: for `tidegate guarantees`, `status` and the key
+/// `require`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guarantee {
+    /// How far it can be relied on.
+    pub level: Level,
+    /// What it rests on: a sentence.
+    pub because: String,
+    /// What may still happen, a sentence each.
+    pub except: Vec<String>,
+}
+
 /// One tenant's part of a destination.
 #[async_trait]
 pub trait Sink: Send + Sync {
@@ -156,6 +197,9 @@ pub trait Sink: Send + Sync {
     }
     /// Whether a second delivery of the same id is recognised by the destination.
     fn deterministic(&self) -> bool;
+    /// What is promised of the way to it, by what is known of it now (whether acknowledgements are on may only be known
+    /// once it answered).
+    fn guarantee(&self) -> Guarantee;
     /// Bounds of a batch.
     fn limits(&self) -> Limits;
     /// Appends one framed document to `buf`. On an error the caller cuts `buf` back to where it was.

@@ -8,7 +8,7 @@ use tidegate_core::event::Emit;
 use tidegate_core::json::Value;
 use tidegate_core::quota::Budget;
 use tidegate_core::sink::{
-    Batch, DeliverError, Delivery, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    Batch, DeliverError, Delivery, Guarantee, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
 };
 use tidegate_core::source::{
     Bucket, Connector, Findings, Identity, Names, NormalizeError, Settings, SettingsError, Source, Stream,
@@ -227,6 +227,10 @@ impl Sink for Opinion {
 
     fn deterministic(&self) -> bool {
         true
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        tidegate_core::testkit::sink::no_guarantee()
     }
 
     fn limits(&self) -> Limits {

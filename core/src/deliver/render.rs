@@ -95,6 +95,8 @@ pub struct Route {
     pub connector: &'static dyn Connector,
     /// The vendor's name for its organisation ([`Connector::organisation_id`]).
     pub organisation: Option<String>,
+    /// What a SIEM calls the host of its events ([`Meta::host`]).
+    pub host: Arc<str>,
     /// Whether this stream's records (by its name) go to this sink.
     pub takes: Takes,
     /// Whether later meanings of a record are delivered, or only the first.
@@ -339,6 +341,9 @@ impl<'a> Building<'a> {
                 id,
                 tenant: Arc::clone(&renderer.tenant),
                 source: Arc::clone(&origin.source),
+                connector: route.connector.name(),
+                stream: Arc::clone(&origin.stream),
+                host: Arc::clone(&route.host),
                 names: stream.names,
                 time: identity.time.unwrap_or(read.at),
             };
@@ -409,7 +414,7 @@ mod tests {
     use super::*;
     use crate::event::{Emit, Event};
     use crate::json::Value;
-    use crate::sink::{DeliverError, Delivery, Render};
+    use crate::sink::{DeliverError, Delivery, Guarantee, Render};
     use crate::source::{Findings, Settings, SettingsError, Source, StreamKind};
     use crate::testkit::sink::NAMES;
     use std::time::Duration;
@@ -490,6 +495,9 @@ mod tests {
         fn deterministic(&self) -> bool {
             true
         }
+        fn guarantee(&self) -> Guarantee {
+            crate::testkit::sink::no_guarantee()
+        }
         fn limits(&self) -> Limits {
             Limits { bytes: 1 << 20, count: 100, age: Duration::ZERO, in_flight: 1 }
         }
@@ -512,7 +520,13 @@ mod tests {
     }
 
     fn renderer(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Renderer {
-        let route = Route { connector: &Vendor, organisation: None, takes: Box::new(takes), revisions: true };
+        let route = Route {
+            connector: &Vendor,
+            organisation: None,
+            host: "vendor.example.com".into(),
+            takes: Box::new(takes),
+            revisions: true,
+        };
         Renderer {
             tenant: "acme".into(),
             schema: crate::schema::by_name("ecs").expect("ecs"),

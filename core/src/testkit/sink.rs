@@ -6,7 +6,7 @@
 use super::script::{Reply, Script};
 use crate::fault::FaultKind;
 use crate::http::{Client, TransportError};
-use crate::sink::{Batch, DeliverError, Delivery, Meta, Sink};
+use crate::sink::{Batch, DeliverError, Delivery, Guarantee, Level, Meta, Sink};
 use crate::source::Names;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -57,6 +57,12 @@ pub trait Destination: Send + Sync {
     fn secrets(&self) -> Vec<String>;
 }
 
+/// What a sink that is only played promises: nothing.
+#[must_use]
+pub fn no_guarantee() -> Guarantee {
+    Guarantee { level: Level::BestEffort, because: "it is only played".to_owned(), except: Vec::new() }
+}
+
 /// A document's id and text.
 pub type Invented = (String, String);
 
@@ -82,6 +88,9 @@ pub fn batch(sink: &dyn Sink, names: &'static Names, documents: &[Invented]) -> 
             id: id.clone(),
             tenant: "acme".into(),
             source: "okta".into(),
+            connector: "okta",
+            stream: "system_log".into(),
+            host: "acme.okta.example.com".into(),
             names,
             time: DateTime::<Utc>::UNIX_EPOCH,
         };

@@ -30,7 +30,7 @@ use tidegate_core::http::judge::{quotable, retry_after};
 use tidegate_core::http::{Client, HttpError, Response};
 use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::{
-    Batch, DeliverError, Delivery, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::time::Instant;
@@ -527,6 +527,30 @@ impl Sink for Elasticsearch {
 
     fn deterministic(&self) -> bool {
         self.config.ids
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        let because = "the cluster answers for each document";
+        if self.config.ids {
+            Guarantee {
+                level: Level::ExactlyOnce,
+                because: format!("{because}, and knows a document that comes again by its id"),
+                except: vec![
+                    "an id is known within one backing index: what was in flight while the data stream rolled over \
+                     may be there twice, under the same id"
+                        .to_owned(),
+                ],
+            }
+        } else {
+            Guarantee {
+                level: Level::AtLeastOnce,
+                because: because.to_owned(),
+                except: vec![
+                    "without ids (`ids = false`) what was in flight at a failure comes twice; `event.id` tells it"
+                        .to_owned(),
+                ],
+            }
+        }
     }
 
     fn limits(&self) -> Limits {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tidegate_core::clock::Clock;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::sink::{
-    Batch, DeliverError, Delivery, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use writer::Writer;
@@ -115,6 +115,14 @@ impl Sink for FileSink {
 
     fn deterministic(&self) -> bool {
         false
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee {
+            level: Level::AtLeastOnce,
+            because: "each batch is synced to the disk before it is acknowledged".to_owned(),
+            except: vec!["after a crash the batch in hand is written again".to_owned()],
+        }
     }
 
     fn limits(&self) -> Limits {
