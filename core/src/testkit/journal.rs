@@ -92,7 +92,7 @@ pub fn work(cursor: &str) -> Work {
 /// An open or closed span of the sink `elastic`.
 #[must_use]
 pub fn span(lane: Lane, next_page: PageId, to: Option<PageId>) -> Span {
-    Span { id: 0, sink: "elastic".to_owned(), lane, next_page, next_record: 0, to, mark: None }
+    Span { to, ..Span::follow("elastic", lane, next_page) }
 }
 
 /// A dead letter of page 1.
@@ -151,7 +151,9 @@ fn appended(outcome: &Outcome) -> Appended {
     }
 }
 
-fn row(outcome: &Outcome) -> u64 {
+/// The number of the row that a change made or replaced.
+#[must_use]
+pub fn row(outcome: &Outcome) -> u64 {
     match outcome {
         Outcome::Row(id) => *id,
         other => panic!("not a row's outcome: {other:?}"),
@@ -739,7 +741,7 @@ fn a_sink_is_renamed_and_forgotten(factory: Factory<'_>, dir: &Path) {
         .unwrap();
     assert_eq!(journal.load().unwrap().spans[0].sink, "splunk");
     assert_eq!(journal.dead(0, 9, false).unwrap()[0].sink, "splunk");
-    journal.commit(&[Change::ForgetSink("splunk".into())]).unwrap();
+    journal.commit(&[Change::ForgetSink("splunk".into(), at(0))]).unwrap();
     assert!(journal.load().unwrap().spans.is_empty());
     assert_eq!(journal.dead(0, 9, false).unwrap().len(), 1, "dead letters stay");
 }
