@@ -8,7 +8,7 @@ use super::park::{Barred, first_of_each};
 use super::ranges::Reading;
 use super::render::Cursor;
 use super::send::{Place, Sent};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::journal::{Action, Change, DeadLetter, GivenUp, JournalError, Outcome, Purpose, Span, StreamKey};
 use std::collections::BTreeMap;
 
@@ -198,12 +198,17 @@ impl InHand<'_> {
     /// The board says which streams wait, and why.
     pub(super) fn show_parked(&self) {
         let now = self.our.clock.now();
-        let waiting = self.ranges.all.iter().filter(|r| r.waiting.is_some()).filter_map(|r| {
-            let reason = r.row.reason.as_deref()?;
-            let (message, remedy) = reason.split_once('\n').map_or((reason, None), |(m, r)| (m, Some(r)));
-            let mut cause = Fault::new(crate::fault::FaultKind::Configuration, message);
-            cause.remedy = remedy.map(str::to_owned);
-            Some((r.row.only.as_ref()?.to_string(), (cause, r.row.since.unwrap_or(now))))
+        let waiting = self.ranges.all.iter().filter_map(|r| {
+            let met = r.waiting.as_ref()?.cause.clone();
+            // Of one that waited before this process began only the words are known.
+            let known = || {
+                let reason = r.row.reason.as_deref()?;
+                let (message, remedy) = reason.split_once('\n').map_or((reason, None), |(m, r)| (m, Some(r)));
+                let mut cause = Fault::new(FaultKind::Configuration, message);
+                cause.remedy = remedy.map(str::to_owned);
+                Some(cause)
+            };
+            Some((r.row.only.as_ref()?.to_string(), (met.or_else(known)?, r.row.since.unwrap_or(now))))
         });
         let waiting: BTreeMap<_, _> = waiting.collect();
         self.our.board.sink(&self.our.key, |state| state.parked = waiting);

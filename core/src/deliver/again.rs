@@ -71,7 +71,7 @@ impl InHand<'_> {
         };
         let ticket = self.ticket();
         (self.again.sending, self.again.due) = (Some((ticket, again, built.dead)), None);
-        let (sender, batch, origins) = (self.sender(), built.batch, built.origins);
+        let (sender, batch, origins) = (self.sender(Some(now)), built.batch, built.origins);
         self.sending.push(Box::pin(async move { (ticket, sender.send(batch, origins).await) }));
         Ok(())
     }

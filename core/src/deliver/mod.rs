@@ -21,13 +21,13 @@ mod tests;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
-use crate::journal::{Change, Handle, JournalError, Lane, Outcome, PageId, Range, Span, State};
+use crate::journal::{Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State};
 use crate::sink::Sink;
 use crate::stop::{Phase, Stop};
 use acks::Outstanding;
 use again::Again;
 use alarm::Alarm;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use ranges::{Ranges, Reading, Split};
@@ -72,7 +72,7 @@ pub enum Start {
     /// With all that the journal holds.
     Kept,
     /// With pages fetched since then.
-    At(chrono::DateTime<chrono::Utc>),
+    At(DateTime<Utc>),
 }
 
 /// One sink's task: what it works with.
@@ -212,7 +212,7 @@ impl Deliverer {
             Start::Kept => Ok(first),
             Start::At(time) => {
                 // Pages of all lanes share one numbering in time of fetching.
-                let end = chrono::DateTime::<chrono::Utc>::MAX_UTC;
+                let end = DateTime::<Utc>::MAX_UTC;
                 let young = self.journal.fetched(time, end, (None, None)).await?;
                 Ok(young.pages.iter().map(|(_, first, _)| *first).min().unwrap_or(next))
             }
@@ -254,7 +254,8 @@ impl<'a> InHand<'a> {
         self.tickets
     }
 
-    fn sender(&self) -> Sender {
+    /// `asked`: when an operator wanted it once more.
+    fn sender(&self, asked: Option<DateTime<Utc>>) -> Sender {
         let our = self.our;
         Sender {
             key: our.key.clone(),
@@ -264,6 +265,7 @@ impl<'a> InHand<'a> {
             alarm: Arc::clone(&self.alarm),
             stop: our.stop.clone(),
             give_up: our.give_up.clone(),
+            asked,
         }
     }
 
@@ -406,7 +408,9 @@ impl<'a> InHand<'a> {
 
     fn send(&mut self, index: usize, built: Built, probe: bool) {
         let ticket = self.ticket();
-        let sender = self.sender();
+        let row = self.ranges.all.get(index).map(|reading| &reading.row);
+        let asked = row.filter(|row| row.purpose == Purpose::Replay).and_then(|row| row.since);
+        let sender = self.sender(asked);
         let Some(reading) = self.ranges.all.get_mut(index) else { return };
         reading.sent = built.to;
         let (documents, bytes) = (built.batch.documents.len(), built.bytes());

@@ -9,7 +9,7 @@ use super::alarm::kind;
 use super::ranges::{Ranges, Reading, leave_out, page_after};
 use super::render::Cursor;
 use super::send::{HALT_RETRY, Place};
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::journal::{LeftOut, PageId, Purpose, Span, StreamKey};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -21,24 +21,24 @@ pub(super) struct Waiting {
     pub(super) next: Instant,
     /// It was tried since that was last asked for.
     pub(super) tried: bool,
-    /// The trouble that was last told; none: it was told before this process began.
-    pub(super) told: Option<(FaultKind, Option<u16>, Option<String>)>,
+    /// The trouble that was last met, and told; none: it was told before this process began.
+    pub(super) cause: Option<Fault>,
 }
 
 impl Waiting {
     /// Found waiting in the journal: it is tried at once.
     pub(super) fn unknown() -> Self {
-        Self { next: Instant::now(), tried: false, told: None }
+        Self { next: Instant::now(), tried: false, cause: None }
     }
 
     fn since(cause: &Fault) -> Self {
-        Self { next: Instant::now() + HALT_RETRY, tried: true, told: Some(kind(cause)) }
+        Self { next: Instant::now() + HALT_RETRY, tried: true, cause: Some(cause.clone()) }
     }
 
     /// It was tried in vain; whether the trouble is another one than was told.
     fn again(&mut self, cause: &Fault) -> bool {
         (self.next, self.tried) = (Instant::now() + HALT_RETRY, true);
-        self.told.replace(kind(cause)).as_ref() != Some(&kind(cause))
+        self.cause.replace(cause.clone()).is_none_or(|before| kind(&before) != kind(cause))
     }
 }
 
@@ -67,14 +67,19 @@ impl Reading {
         let Barred { of, from, cause } = barred;
         leave_out(&mut self.row, LeftOut { of: of.clone(), until: None });
         self.unmake();
+        // A part of a replay is a replay.
+        let (purpose, since) = match self.row.purpose {
+            Purpose::Replay => (Purpose::Replay, self.row.since),
+            _ => (Purpose::Parked, Some(now)),
+        };
         Span {
             id: 0,
             next_page: from.page,
             next_record: from.record,
-            purpose: Purpose::Parked,
+            purpose,
             only: Some(of.clone()),
             except: Vec::new(),
-            since: Some(now),
+            since,
             reason: Some(super::reason(cause)),
             ..self.row.clone()
         }
@@ -97,9 +102,9 @@ impl Reading {
     /// A batch of a parked range went in.
     pub(super) fn went_in(&mut self, probe: bool, documents: bool) {
         if let Some(waiting) = &mut self.waiting {
-            waiting.next = Instant::now();
             if !documents {
                 // Records that are no documents here prove nothing.
+                waiting.next = Instant::now();
                 return;
             }
             (self.waiting, self.row.reason) = (None, None);

@@ -31,7 +31,7 @@ pub struct GiveUp {
 }
 
 impl GiveUp {
-    /// Why records fetched at `at` are given up by `now`, if they are.
+    /// Why records that wait since `at` are given up by `now`, if they are.
     fn due(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> Option<&'static str> {
         let old = self.after.is_some_and(|after| (now - at).to_std().is_ok_and(|age| age > after));
         let full = self.when_full.as_ref().is_some_and(|full| *full.borrow());
@@ -84,6 +84,8 @@ pub(super) struct Sender {
     pub(super) alarm: Arc<Alarm>,
     pub(super) stop: Stop,
     pub(super) give_up: GiveUp,
+    /// Nothing waits for longer than since then: what an operator wants once more is old by nature.
+    pub(super) asked: Option<DateTime<Utc>>,
 }
 
 /// A part of the batch that still lacks verdicts.
@@ -155,7 +157,8 @@ impl Sender {
     /// What is left of a part when what is due was given up.
     fn give_up(&self, part: Part, sent: &mut Sent) -> Part {
         let now = self.clock.now();
-        let due = |origin: &Origin| self.give_up.due(origin.at, now);
+        let waits = |at: DateTime<Utc>| self.asked.map_or(at, |asked| at.max(asked));
+        let due = |origin: &Origin| self.give_up.due(waits(origin.at), now);
         if !part.origins.iter().any(|origin| due(origin).is_some()) {
             return part;
         }
