@@ -4,7 +4,14 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegate_core::collect::feed;
-use tidegate_core::journal::{Action, Change, DeadLetter, Handle, JournalError, Request};
+use tidegate_core::journal::{
+    Action, Change, DeadLetter, Fetched, Handle, JournalError, Lack, Lane, Purpose, Request, Span, State,
+};
+
+/// Replays that may wait at a sink, in ranges: each is asked for pages at every turn.
+const REPLAYS: usize = 64;
+/// Numbers of dead letters that an entry of the action log names.
+const NAMED: usize = 20;
 
 /// What an operator asks of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,18 +30,77 @@ pub enum Ask {
         /// Read again what the ledger has.
         again: bool,
     },
-    /// Send dead letters again; none named: all.
+    /// Deliver once more what was fetched in a time.
+    Replay(Replay),
+    /// Send dead letters again.
     DeadLettersRetry {
-        /// Their numbers.
+        /// Their numbers; none: all that the choice fits.
         ids: Vec<u64>,
+        /// Which ones.
+        #[serde(default)]
+        choice: Choice,
     },
-    /// Give dead letters up; none named: all.
+    /// Give dead letters up.
     DeadLettersDrop {
-        /// Their numbers.
+        /// Their numbers; none: all that the choice fits.
         ids: Vec<u64>,
+        /// Which ones.
+        #[serde(default)]
+        choice: Choice,
     },
     /// Read the configuration again.
     Reload,
+}
+
+/// What is to be delivered once more, to one sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The sink's key.
+    pub sink: String,
+    /// Pages fetched since then.
+    pub from: DateTime<Utc>,
+    /// Pages fetched before then.
+    pub to: DateTime<Utc>,
+    /// Only this source.
+    pub source: Option<String>,
+    /// Only streams of this name.
+    pub stream: Option<String>,
+    /// Documents get an id of their own with this label, and say so.
+    pub mark: Option<String>,
+}
+
+/// Which dead letters; what is not named fits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The sink's key.
+    pub sink: Option<String>,
+    /// The source's key.
+    pub source: Option<String>,
+    /// `normalize`, `rejected`, `unrouted`, `internal`.
+    pub kind: Option<String>,
+    /// Made since then.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl Choice {
+    /// Whether a letter is meant.
+    #[must_use]
+    pub fn fits(&self, letter: &DeadLetter) -> bool {
+        let is = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|wanted| wanted == has);
+        is(&self.sink, &letter.sink)
+            && is(&self.source, &letter.source)
+            && is(&self.kind, &letter.kind)
+            && self.since.is_none_or(|since| letter.at >= since)
+    }
+}
+
+/// An ask, and who asks.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    #[serde(flatten)]
+    ask: Ask,
+    #[serde(default)]
+    by: String,
 }
 
 /// What carrying out a request takes.
@@ -46,6 +112,8 @@ pub struct CarriedOut {
     pub reload: bool,
     /// How many things it touched.
     pub touched: usize,
+    /// Why it cannot be done; the changes only say so.
+    pub refused: Option<String>,
 }
 
 impl Ask {
@@ -54,16 +122,27 @@ impl Ask {
     pub fn row(&self, at: DateTime<Utc>) -> Request {
         let verb = match self {
             Self::Backfill { .. } => "backfill",
+            Self::Replay(_) => "replay",
             Self::DeadLettersRetry { .. } => "dead_letters_retry",
             Self::DeadLettersDrop { .. } => "dead_letters_drop",
             Self::Reload => "reload",
         };
-        Request {
-            id: 0,
-            at,
-            verb: verb.to_owned(),
-            arguments: serde_json::to_string(self).unwrap_or_default(),
-        }
+        let arguments = serde_json::to_string(&Asked { ask: self.clone(), by: who() }).unwrap_or_default();
+        Request { id: 0, at, verb: verb.to_owned(), arguments }
+    }
+}
+
+/// Who gives this command, for the action log: the user's name where the environment tells it, and the number.
+fn who() -> String {
+    use std::os::unix::fs::MetadataExt;
+    let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok();
+    let name = name.filter(|name| !name.is_empty() && name.len() <= 64);
+    let number = std::fs::metadata("/proc/self").map(|ours| ours.uid()).ok();
+    match (name, number) {
+        (Some(name), Some(number)) => format!("{name} (uid {number})"),
+        (Some(name), None) => name,
+        (None, Some(number)) => format!("uid {number}"),
+        (None, None) => String::new(),
     }
 }
 
@@ -72,8 +151,8 @@ impl Ask {
 /// # Errors
 /// What the journal says.
 pub async fn changes(journal: &Handle, request: &Request) -> Result<CarriedOut, JournalError> {
-    let mut done = match serde_json::from_str::<Ask>(&request.arguments) {
-        Ok(ask) => carry_out(journal, &ask, request.at).await?,
+    let mut done = match serde_json::from_str::<Asked>(&request.arguments) {
+        Ok(Asked { ask, by }) => done_by(journal, &ask, &by, request.at).await?,
         Err(error) => {
             let detail = format!("request {} was not understood: {error}", request.verb);
             let action = Action { at: request.at, what: "refused".to_owned(), detail };
@@ -89,6 +168,15 @@ pub async fn changes(journal: &Handle, request: &Request) -> Result<CarriedOut, 
 /// # Errors
 /// What the journal says.
 pub async fn carry_out(journal: &Handle, ask: &Ask, at: DateTime<Utc>) -> Result<CarriedOut, JournalError> {
+    done_by(journal, ask, &who(), at).await
+}
+
+async fn done_by(
+    journal: &Handle,
+    ask: &Ask,
+    by: &str,
+    at: DateTime<Utc>,
+) -> Result<CarriedOut, JournalError> {
     let mut done = CarriedOut::default();
     let (what, detail) = match ask {
         Ask::Backfill { source, stream, from, to, again } => {
@@ -96,36 +184,207 @@ pub async fn carry_out(journal: &Handle, ask: &Ask, at: DateTime<Utc>) -> Result
             done.touched = 1;
             ("backfill", format!("{source}/{stream} from {}", from.format("%Y-%m-%dT%H:%M:%SZ")))
         }
-        Ask::DeadLettersRetry { ids } => {
-            let letters = chosen(journal, ids).await?;
+        Ask::Replay(replay) => match spans(journal, replay, at).await? {
+            Ok(spans) => {
+                done.touched = spans.len();
+                done.changes.extend(spans.into_iter().map(Change::Span));
+                ("replay", replay.to_string())
+            }
+            Err(why) => {
+                let detail = format!("replay {replay}: {why}");
+                done.refused = Some(why);
+                ("refused", detail)
+            }
+        },
+        Ask::DeadLettersRetry { ids, choice } => {
+            let letters = chosen(journal, ids, choice).await?;
             done.touched = letters.len();
-            done.changes.extend(letters.into_iter().map(|l| Change::Dead(DeadLetter { retry: true, ..l })));
-            ("retry", format!("{} dead letters", done.touched))
+            done.changes.extend(letters.iter().map(|letter| Change::DeadRetry(letter.0)));
+            ("retry", named(&letters))
         }
-        Ask::DeadLettersDrop { ids } => {
-            let letters = chosen(journal, ids).await?;
+        Ask::DeadLettersDrop { ids, choice } => {
+            let letters = chosen(journal, ids, choice).await?;
             done.touched = letters.len();
-            let names: Vec<String> =
-                letters.iter().map(|l| format!("{}:{}/{}", l.sink, l.source, l.record)).take(20).collect();
-            done.changes.extend(letters.iter().map(|l| Change::DeadDone(l.id)));
-            ("drop", format!("{} dead letters ({})", done.touched, names.join(", ")))
+            done.changes.extend(letters.iter().map(|letter| Change::DeadDone(letter.0)));
+            ("drop", named(&letters))
         }
         Ask::Reload => {
             done.reload = true;
             ("reload", "configuration".to_owned())
         }
     };
+    let detail = if by.is_empty() { detail } else { format!("{detail}; by {by}") };
     done.changes.push(Change::Action(Action { at, what: what.to_owned(), detail }));
     Ok(done)
 }
 
-async fn chosen(journal: &Handle, ids: &[u64]) -> Result<Vec<DeadLetter>, JournalError> {
+/// A letter's number, and what it is in the action log.
+type Chosen = (u64, String);
+
+async fn chosen(journal: &Handle, ids: &[u64], choice: &Choice) -> Result<Vec<Chosen>, JournalError> {
     let mut out = Vec::new();
     let mut after = 0;
     loop {
-        let letters = journal.dead(after, 500, false).await?;
+        let letters = journal.dead(after, 100, false).await?;
         let Some(last) = letters.last() else { return Ok(out) };
         after = last.id;
-        out.extend(letters.into_iter().filter(|letter| ids.is_empty() || ids.contains(&letter.id)));
+        let meant =
+            |letter: &&DeadLetter| (ids.is_empty() || ids.contains(&letter.id)) && choice.fits(letter);
+        // Not the letters: each holds a copy of its record.
+        out.extend(letters.iter().filter(meant).map(|l| (l.id, format!("{} {}→{}", l.id, l.source, l.sink))));
+    }
+}
+
+fn named(letters: &[Chosen]) -> String {
+    let names: Vec<&str> = letters.iter().take(NAMED).map(|(_, name)| name.as_str()).collect();
+    let more = letters.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} dead letters ({}{more})", letters.len(), names.join(", "))
+}
+
+impl std::fmt::Display for Replay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let time = |at: &DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        write!(
+            f,
+            "to sink {} of what was fetched from {} to {}",
+            self.sink,
+            time(&self.from),
+            time(&self.to)
+        )?;
+        if let Some(source) = &self.source {
+            write!(f, ", source {source}")?;
+        }
+        if let Some(stream) = &self.stream {
+            write!(f, ", stream {stream}")?;
+        }
+        match &self.mark {
+            Some(mark) => write!(f, ", marked {mark}"),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn spans(
+    journal: &Handle,
+    replay: &Replay,
+    at: DateTime<Utc>,
+) -> Result<Result<Vec<Span>, String>, JournalError> {
+    let (journal, replay) = (journal.journal().clone(), replay.clone());
+    let look = move || {
+        let of = (replay.source.as_deref(), replay.stream.as_deref());
+        let (state, fetched) = (journal.load()?, journal.fetched(replay.from, replay.to, of)?);
+        replay_spans(&state, &fetched, &replay, at, |span| journal.lacks(span))
+    };
+    tokio::task::spawn_blocking(look)
+        .await
+        .unwrap_or_else(|error| Err(JournalError::State { path: "journal".to_owned(), source: error.into() }))
+}
+
+/// The ranges of a replay, one a lane, or one a lane and stream where only some are wanted; or why there are none.
+///
+/// # Errors
+/// What `lacks` says.
+pub fn replay_spans(
+    state: &State,
+    fetched: &Fetched,
+    replay: &Replay,
+    at: DateTime<Utc>,
+    mut lacks: impl FnMut(&Span) -> Result<Vec<Lack>, JournalError>,
+) -> Result<Result<Vec<Span>, String>, JournalError> {
+    let ours: Vec<&Span> = state.spans.iter().filter(|span| span.sink == replay.sink).collect();
+    if ours.is_empty() {
+        return Ok(Err(format!(
+            "the journal knows no sink {:?}: nothing was ever delivered to it",
+            replay.sink
+        )));
+    }
+    if fetched.trimmed {
+        let since = fetched.kept_since.map_or_else(
+            || "no page of it is left".to_owned(),
+            |since| format!("it is possible from {} on", since.format("%Y-%m-%dT%H:%M:%SZ")),
+        );
+        return Ok(Err(format!("pages of that time are trimmed already ([journal] keep, budget); {since}")));
+    }
+    let mut out = Vec::new();
+    for (lane, first, last) in &fetched.pages {
+        let place = ours.iter().find(|span| span.lane == *lane && span.follows());
+        let mut end = last.saturating_add(1);
+        if let (None, Some(place)) = (&replay.mark, place) {
+            // What is not delivered yet comes anyway.
+            end = end.min(place.next_page.saturating_add(u64::from(place.next_record > 0)));
+        }
+        if *first >= end {
+            continue;
+        }
+        let whole = Span {
+            to: Some(end),
+            mark: replay.mark.clone(),
+            purpose: Purpose::Replay,
+            since: Some(at),
+            ..Span::follow(&replay.sink, *lane, *first)
+        };
+        if replay.source.is_none() && replay.stream.is_none() {
+            out.push(whole);
+            continue;
+        }
+        let wanted = |lack: &Lack| {
+            replay.source.as_ref().is_none_or(|source| *source == lack.of.source)
+                && replay.stream.as_ref().is_none_or(|stream| *stream == lack.of.stream)
+        };
+        let streams = lacks(&whole)?.into_iter().filter(wanted);
+        out.extend(streams.map(|lack| Span {
+            next_page: lack.pages.0,
+            to: Some(lack.pages.1.saturating_add(1)),
+            only: Some(lack.of),
+            ..whole.clone()
+        }));
+    }
+    let waiting = ours.iter().filter(|span| span.purpose == Purpose::Replay).count();
+    Ok(if out.is_empty() {
+        Err("nothing was fetched in that time that this sink has had".to_owned())
+    } else if waiting.saturating_add(out.len()) > REPLAYS {
+        Err(format!(
+            "{waiting} replays wait at this sink already (tidegate status); wait until they are delivered"
+        ))
+    } else {
+        Ok(out)
+    })
+}
+
+/// The lanes that a replay covers, for people.
+#[must_use]
+pub fn lane_name(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Live => "live",
+        Lane::Sweep => "sweep",
+        Lane::Backfill => "backfill",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asked_travels_with_the_request_and_older_requests_are_still_understood() {
+        let ask = Ask::DeadLettersDrop { ids: vec![7], choice: Choice::default() };
+        let row = ask.row(DateTime::UNIX_EPOCH);
+        let asked: Asked = serde_json::from_str(&row.arguments).unwrap();
+        assert_eq!((asked.ask, asked.by.contains("uid")), (ask.clone(), true));
+        let old: Asked = serde_json::from_str(r#"{"verb":"dead_letters_drop","ids":[7]}"#).unwrap();
+        assert_eq!((old.ask, old.by), (ask, String::new()));
+    }
+
+    #[test]
+    fn an_entry_of_the_action_log_stays_short_however_many_letters_there_were() {
+        let letters: Vec<Chosen> = (0..10_000).map(|n| (n, format!("{n} okta→siem"))).collect();
+        let text = named(&letters);
+        assert!(
+            text.starts_with("10000 dead letters (0 okta→siem, ") && text.ends_with(" and 9980 more)"),
+            "{text}"
+        );
+        assert!(text.len() < 500);
     }
 }

@@ -95,6 +95,8 @@ pub async fn metrics(boards: &Boards) -> String {
             add("tidegate_sink_given_up_total", sink.given_up as f64);
             add("tidegate_sink_retries_total", sink.retries as f64);
             add("tidegate_sink_failing", f64::from(u8::from(sink.fault.is_some())));
+            add("tidegate_sink_parked_streams", sink.parked.len() as f64);
+            add("tidegate_sink_held_bytes", sink.held as f64);
         }
     }
     let kind = |name: &str| if name.ends_with("_total") { "counter" } else { "gauge" };

@@ -133,10 +133,15 @@ async fn c44_a_cluster_out_of_shards_condemns_nothing() {
     tokio::time::sleep(10 * MINUTE).await;
     let state = tenant.board.sinks()["elastic"].clone();
     assert_eq!((state.delivered, state.dead), (0, 0), "{state:?}");
-    let (fault, _) = state.fault.unwrap();
+    assert!(state.fault.is_none(), "the cluster answers: {state:?}");
+    let (fault, _) = &state.parked["okta/system_log"];
     assert!(fault.message.contains("shards"), "{fault}");
+    let state = rig.state();
+    let parked: Vec<_> = state.spans.iter().filter(|span| span.reason.is_some()).collect();
+    assert_eq!(parked.len(), 1, "the stream's part of the sink is paused: {:?}", state.spans);
     rig.elastic.set_shard_limit(None);
     tokio::time::sleep(2 * MINUTE).await;
+    assert!(tenant.board.sinks()["elastic"].parked.is_empty());
     tenant.drain().await;
     tenant.stop().await;
     assert_exactly_once(&rig.books(), 0);

@@ -14,8 +14,8 @@ use tidegate_core::clock::Clock;
 use tidegate_core::deliver::render::{Renderer, Route};
 use tidegate_core::deliver::{Deliverer, GiveUp, Start};
 use tidegate_core::journal::{
-    Change, DeadLetter, FileJournal, Handle, Journal, JournalError, Keep, Key, Lane, NewPage, NewRecord,
-    OpenOptions, Outcome, Range, Request, State, StoredPage, Tally, Trimmed,
+    Change, DeadLetter, Fetched, FileJournal, Handle, Journal, JournalError, Keep, Key, Lack, Lane, NewPage,
+    NewRecord, OpenOptions, Outcome, Range, Request, Span, State, StoredPage, StreamKey, Tally, Trimmed,
 };
 use tidegate_core::sink::{Batch, DeliverError, Delivery, Guarantee, Limits, Meta, Render, Sink};
 use tidegate_core::source::{Findings, NormalizeError};
@@ -39,6 +39,20 @@ impl Journal for DrainsAtAck {
     }
     fn read(&self, range: Range, bytes: usize) -> Result<Vec<StoredPage>, JournalError> {
         self.0.read(range, bytes)
+    }
+    fn read_of(&self, range: Range, of: &StreamKey, bytes: usize) -> Result<Vec<StoredPage>, JournalError> {
+        self.0.read_of(range, of, bytes)
+    }
+    fn lacks(&self, span: &Span) -> Result<Vec<Lack>, JournalError> {
+        self.0.lacks(span)
+    }
+    fn fetched(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        of: (Option<&str>, Option<&str>),
+    ) -> Result<Fetched, JournalError> {
+        self.0.fetched(from, to, of)
     }
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError> {
         self.0.dead(after, limit, retry)

@@ -317,7 +317,7 @@ async fn any_number_of_dead_letters_is_sent_again_and_one_that_has_no_way_any_mo
     let output = sync(&stage, &[]).await;
     assert_eq!(json(&output)["dead"], 300, "{}", text(&output));
     stage.simulation.elasticsearch.clear_faults();
-    assert!(stage.tidegate(&["dead-letters", "retry", "acme"]).await.status.success());
+    assert!(stage.tidegate(&["dead-letters", "retry", "acme", "--all"]).await.status.success());
     let whole = std::fs::read_to_string(&stage.file).unwrap();
     let elsewhere = whole.replace("batch_count", "streams = [\"*\", \"!okta\"]\nbatch_count");
     std::fs::write(&stage.file, elsewhere).unwrap();

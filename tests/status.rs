@@ -19,8 +19,8 @@ use tidegate_core::collect::feed;
 use tidegate_core::collect::window::Memo;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::journal::{
-    Change, FileJournal, Grade, Interval, Journal as _, Key, Lane, NewPage, NewRecord, OpenOptions, QuotaRow,
-    Work,
+    Change, FileJournal, GivenUp, Grade, Interval, Journal as _, Key, Lane, LeftOut, NewPage, NewRecord,
+    OpenOptions, Purpose, QuotaRow, Span, StreamKey, Work,
 };
 
 fn status(changes: Vec<Change>) -> (String, Value) {
@@ -374,4 +374,81 @@ fn drift_names_what_no_table_expects_by_its_path_and_how_often_it_came() {
     let text = shown(24, false);
     assert!(text.contains("target[].novel           number|string  4  last 05-31 21:00Z"), "{text}");
     assert!(shown(1, false).ends_with("nothing in them is unexpected"), "{}", shown(1, false));
+}
+
+#[test]
+fn ranges_beside_the_lanes_and_what_sinks_gave_up_are_shown_with_their_remedies() {
+    let page = |n: u128, stream: &str| {
+        let record = |id| NewRecord {
+            bytes: "{}".into(),
+            key: Key { hour: 1, id, meaning: 1 },
+            occurrence: 0,
+            late: false,
+        };
+        Change::Page(NewPage {
+            source: "okta".to_owned(),
+            stream: stream.to_owned(),
+            lane: Lane::Live,
+            at: at(10 - i64::try_from(n).unwrap()),
+            records: (n * 10..n * 10 + 4).map(record).collect(),
+            immutable: true,
+            reread: false,
+        })
+    };
+    let barred = StreamKey::new("okta", "barred");
+    let left = LeftOut { of: barred.clone(), until: None };
+    let live = Span { except: vec![left], ..Span::follow("files", Lane::Live, 3) };
+    let parked = Span {
+        purpose: Purpose::Parked,
+        only: Some(barred.clone()),
+        next_record: 1,
+        since: Some(at(8)),
+        reason: Some("token may not write index idp_northwind\nallow it".to_owned()),
+        ..Span::follow("files", Lane::Live, 2)
+    };
+    let replay = Span {
+        purpose: Purpose::Replay,
+        to: Some(2),
+        mark: Some("fix".to_owned()),
+        since: Some(at(1)),
+        ..Span::follow("files", Lane::Live, 1)
+    };
+    let hole = GivenUp {
+        id: 0,
+        sink: "files".to_owned(),
+        of: barred,
+        pages: (1, 1),
+        fetched: (at(20), at(19)),
+        documents: 1_234,
+        at: at(5),
+        cause: "give_up_after".to_owned(),
+    };
+    let pages = [page(0, "system_log"), page(1, "barred"), page(2, "barred"), page(3, "system_log")];
+    let rows = [Change::Span(live), Change::Span(parked), Change::Span(replay), Change::GaveUp(hole)];
+    let (text, object) = status(pages.into_iter().chain(rows).collect());
+    // 4 of live, 7 parked; what is only wanted once more is not lacking.
+    assert!(text.contains("lacks 11 records, the oldest for 9 h"), "{text}");
+    assert!(text.contains("PAUSED okta/barred (live) since "), "{text}");
+    assert!(text.contains(", 7 records left: token may not write index idp_northwind\n"), "{text}");
+    assert!(text.contains("Fix: allow it"), "{text}");
+    assert!(text.contains("replay (live, marked fix) since ") && text.contains(", 4 records left"), "{text}");
+    let hole = text.lines().find(|line| line.contains("HOLE")).unwrap();
+    assert!(hole.contains("okta/barred  1,234 documents") && hole.contains("(give_up_after)"), "{hole}");
+    assert!(
+        hole.contains("tidegate replay --tenant acme --sink files --source okta --stream barred --from "),
+        "{hole}"
+    );
+    let sink = &object["sinks"][0];
+    assert_eq!(sink["backlog"], 11);
+    let ranges: Vec<_> =
+        sink["ranges"].as_array().unwrap().iter().map(|r| (&r["what"], &r["records"])).collect();
+    assert_eq!(
+        ranges,
+        [(&Value::from("parked"), &Value::from(7)), (&Value::from("replay"), &Value::from(4))]
+    );
+    assert_eq!(sink["ranges"][0]["remedy"], "allow it");
+    assert_eq!(
+        (&sink["holes"][0]["documents"], &object["sink_holes"][0]["cause"]),
+        (&1_234.into(), &"give_up_after".into())
+    );
 }

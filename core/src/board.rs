@@ -72,12 +72,24 @@ pub struct SinkState {
     pub given_up: u64,
     /// Documents that had to be sent again.
     pub retries: u64,
-    /// The trouble it is in, and since when.
+    /// The trouble it is in as a whole, and since when.
     pub fault: Option<(Fault, DateTime<Utc>)>,
+    /// Streams whose documents it does not take while others go in, as `source/stream`: why, and since when.
+    pub parked: BTreeMap<String, (Fault, DateTime<Utc>)>,
+    /// Bytes of documents that are in memory for it: on their way, or made and waiting for their turn.
+    pub held: u64,
     /// When a batch last went in.
     pub last_delivery: Option<DateTime<Utc>>,
     /// Everything that the journal holds for it has been acknowledged.
     pub drained: bool,
+}
+
+impl SinkState {
+    /// The trouble that it is in, as a whole or with one stream.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&(Fault, DateTime<Utc>)> {
+        self.fault.as_ref().or_else(|| self.parked.values().next())
+    }
 }
 
 #[derive(Debug, Default)]

@@ -368,7 +368,7 @@ fn held_up(board: &Board, now: DateTime<Utc>) -> String {
         Some(format!(" · {key}: {why}"))
     });
     let sinks = board.sinks().into_iter();
-    let sinks = sinks.filter_map(|(key, sink)| Some(format!(" · {key}: {}", sink.fault?.0)));
+    let sinks = sinks.filter_map(|(key, sink)| Some(format!(" · {key}: {}", sink.trouble()?.0)));
     sources.chain(sinks).collect()
 }
 

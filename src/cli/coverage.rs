@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tidegate_core::collect::{StreamPlan, window};
-use tidegate_core::journal::{Grade, Interval, JournalError, Reader, State, Tally, coverage::rank};
+use tidegate_core::journal::{GivenUp, Grade, Interval, JournalError, Reader, State, Tally, coverage::rank};
 
 /// Whatever is proven, this is not.
 const NOT_PROVEN: &str = "Not proven: that the vendor logged every act.";
@@ -119,6 +119,8 @@ struct Stream {
 struct Report {
     streams: Vec<Stream>,
     ledger: Vec<Interval>,
+    /// What sinks gave up of it.
+    sinks: Vec<GivenUp>,
 }
 
 /// What the configuration says of a stream: how it runs, or why it is off.
@@ -167,7 +169,7 @@ fn report(
         }
         lines.push(line);
     }
-    Ok(Report { streams: lines, ledger: state.coverage.clone() })
+    Ok(Report { streams: lines, ledger: state.coverage.clone(), sinks: state.given_up.clone() })
 }
 
 /// How many records of a stream's `[from, to)` came, by whole hours; and how many of them late or revised, where that was
@@ -317,6 +319,10 @@ impl Report {
                 out.push(format!("{what}  ends {}", moment(until, now)));
             }
         }
+        if !self.sinks.is_empty() {
+            out.push("holes of sinks: what was read and then given up".to_owned());
+            out.extend(self.sinks.iter().map(|hole| super::status::hole_text(hole, name, now)));
+        }
         out
     }
 
@@ -329,6 +335,7 @@ impl Report {
         let row = |row: &Interval| interval(row, recoverable(row.id));
         let mut out: Vec<Value> = self.ledger.iter().filter(inside).map(row).collect();
         out.extend(self.streams.iter().flat_map(Stream::json));
+        out.extend(self.sinks.iter().map(|hole| json!({ "sink_hole": super::status::hole_json(hole) })));
         Value::Array(out)
     }
 }

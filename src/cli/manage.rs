@@ -90,7 +90,10 @@ pub async fn ask(world: &World, config: &Config, tenant: &str, ask: &Ask) -> Res
         Ok(journal) => {
             let done = requests::carry_out(&journal, ask, now).await.map_err(|error| error.to_string())?;
             journal.commit(done.changes).await.map_err(|error| error.to_string())?;
-            Ok(Done::Here(done.touched))
+            match done.refused {
+                Some(why) => Err(why),
+                None => Ok(Done::Here(done.touched)),
+            }
         }
         Err(JournalError::Held { holder, .. }) => {
             let row = ask.row(now);
@@ -189,7 +192,7 @@ pub async fn sinks(world: &World, config: &Config, args: &SinksArgs) -> u8 {
         SinksVerb::Forget { tenant, sink } => (
             tenant,
             sink,
-            vec![Change::ForgetSink(sink.clone())],
+            vec![Change::ForgetSink(sink.clone(), now)],
             Action {
                 at: now,
                 what: "forget".to_owned(),

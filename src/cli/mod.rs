@@ -15,6 +15,7 @@ pub mod init;
 pub mod manage;
 pub mod map;
 pub mod probe;
+pub mod replay;
 pub mod report;
 pub mod rules;
 pub mod run;
@@ -87,6 +88,7 @@ enum Verb {
     Status(status::Args),
     Coverage(coverage::Args),
     Backfill(backfill::Args),
+    Replay(replay::Args),
     DeadLetters(dead_letters::Args),
     Source(manage::SourceArgs),
     Sinks(manage::SinksArgs),
@@ -169,6 +171,7 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Status(args) => status::run(&world, &loaded, &args),
         Verb::Coverage(args) => coverage::run(&world, &loaded, &args),
         Verb::Backfill(args) => backfill::run(&world, &loaded, &args).await,
+        Verb::Replay(args) => replay::run(&world, &loaded, &args).await,
         Verb::DeadLetters(args) => dead_letters::run(&world, &loaded, &args).await,
         Verb::Source(args) => manage::source(&world, &loaded, &args).await,
         Verb::Sinks(args) => manage::sinks(&world, &loaded, &args).await,

@@ -232,21 +232,13 @@ impl Summary {
                 if !state.drained {
                     self.sinks.0 += 1;
                 }
-                let mut text = format!(
-                    "{}/{key}  NOT DELIVERED  {fault}\n  Nothing is lost: the journal keeps it and the next run goes on.",
-                    tenant.name
-                );
-                for line in remedy(fault.remedy.as_deref().unwrap_or_default()) {
-                    let _ = write!(text, "\n{line}");
-                }
-                self.say(text);
-                self.failed.push(Failed {
-                    source: format!("{}/{key}", tenant.name),
-                    kind: "sink".to_owned(),
-                    message: fault.to_string(),
-                    since: Some(*since),
-                    data_at_risk_from: None,
-                });
+                self.undelivered(&format!("{}/{key}", tenant.name), "", fault, *since);
+            }
+            // The rest of the sink is well.
+            for (stream, (fault, since)) in &state.parked {
+                good = false;
+                let only = format!("{stream} only: ");
+                self.undelivered(&format!("{}/{key}", tenant.name), &only, fault, *since);
             }
         }
         self.backlog += backlog.0;
@@ -264,6 +256,24 @@ impl Summary {
         } else {
             self.tenants.failed += 1;
         }
+    }
+
+    /// What a sink did not take.
+    fn undelivered(&mut self, sink: &str, only: &str, fault: &Fault, since: DateTime<Utc>) {
+        let mut text = format!(
+            "{sink}  NOT DELIVERED  {only}{fault}\n  Nothing is lost: the journal keeps it and the next run goes on."
+        );
+        for line in remedy(fault.remedy.as_deref().unwrap_or_default()) {
+            let _ = write!(text, "\n{line}");
+        }
+        self.say(text);
+        self.failed.push(Failed {
+            source: sink.to_owned(),
+            kind: "sink".to_owned(),
+            message: format!("{only}{fault}"),
+            since: Some(since),
+            data_at_risk_from: None,
+        });
     }
 
     /// Closes the books. `fail_on`: codes that are not listed become 0.

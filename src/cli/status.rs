@@ -5,14 +5,12 @@ use super::standing::{self, Standing, standings};
 use super::text::{moment, span, table, thousands};
 use super::{Shown, drift};
 use crate::config::{Config, Tenant};
+use crate::requests::lane_name;
 use crate::world::{World, journal_dir};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tidegate_core::journal::{JournalError, Range, Reader, Span, State, StoredPage};
-
-/// Bytes of records read at a time while counting what is not delivered yet.
-const STEP: usize = 4 << 20;
+use tidegate_core::journal::{GivenUp, JournalError, Lack, Purpose, Reader, Span, State};
 
 /// Shows what each tenant's streams and sinks are doing, also beside a running process.
 #[derive(Debug, clap::Args)]
@@ -39,13 +37,13 @@ pub struct Backlog {
     pub oldest_s: u64,
 }
 
-/// What each sink still lacks. `read` reads the journal's pages.
+/// What each sink still lacks; what an operator wants once more is not lacking. `lacks`: what the journal says of a span.
 ///
 /// # Errors
 /// What the journal says.
 pub fn backlog(
     state: &State,
-    mut read: impl FnMut(Range, usize) -> Result<Vec<StoredPage>, JournalError>,
+    mut lacks: impl FnMut(&Span) -> Result<Vec<Lack>, JournalError>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Backlog>, JournalError> {
     let mut sinks: Vec<&str> = state.spans.iter().map(|span| span.sink.as_str()).collect();
@@ -53,27 +51,97 @@ pub fn backlog(
     sinks.dedup();
     let mut out = Vec::new();
     for sink in sinks {
-        let mut lacks = Backlog { sink: sink.to_owned(), ..Backlog::default() };
-        for span in state.spans.iter().filter(|span| span.sink == sink) {
-            let mut from = span.next_page;
-            loop {
-                let pages = read(Range { lane: span.lane, from, to: span.to }, STEP)?;
-                let Some(last) = pages.last() else { break };
-                from = last.id + 1;
-                for page in &pages {
-                    lacks.records += open_records(span, page.id, page.records.len());
-                    lacks.oldest_s = lacks.oldest_s.max(age(page.at, now));
-                }
+        let mut backlog = Backlog { sink: sink.to_owned(), ..Backlog::default() };
+        for span in state.spans.iter().filter(|span| span.sink == sink && !again(span)) {
+            for lack in lacks(span)? {
+                backlog.records += lack.records;
+                backlog.oldest_s = backlog.oldest_s.max(age(lack.fetched.0, now));
             }
         }
-        out.push(lacks);
+        out.push(backlog);
     }
     Ok(out)
 }
 
-fn open_records(span: &Span, page: u64, records: usize) -> u64 {
-    let skip = if page == span.next_page { u64::from(span.next_record) } else { 0 };
-    (records as u64).saturating_sub(skip)
+/// Whether it is a replay, or the part of one that is parked.
+fn again(span: &Span) -> bool {
+    span.purpose == Purpose::Replay || span.mark.is_some()
+}
+
+/// A range beside those that follow their lanes: what it is, and how much is left of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Beside {
+    span: Span,
+    records: u64,
+}
+
+impl Beside {
+    fn text(&self, now: DateTime<Utc>) -> String {
+        let Self { span, records } = self;
+        let what = match span.purpose {
+            Purpose::Parked if span.reason.is_none() => "catches up",
+            Purpose::Parked => "PAUSED",
+            Purpose::CatchUp | Purpose::Follow => "backlog",
+            Purpose::Replay => "replay",
+        };
+        let of = span.only.as_ref().map_or_else(String::new, |of| format!(" {of}"));
+        let mark = span.mark.as_ref().map_or_else(String::new, |mark| format!(", marked {mark}"));
+        let since = span
+            .since
+            .map_or_else(String::new, |since| format!(" since {}", super::text::moment(since, now)));
+        let why = span.reason.as_deref().map_or_else(String::new, |reason| {
+            format!(": {}", reason.split_once('\n').map_or(reason, |(why, _)| why))
+        });
+        let lane = lane_name(span.lane);
+        format!("     {what}{of} ({lane}{mark}){since}, {} records left{why}", thousands(*records))
+    }
+
+    fn remedy(&self) -> Option<&str> {
+        self.span.reason.as_deref()?.split_once('\n').map(|(_, remedy)| remedy)
+    }
+
+    fn json(&self) -> Value {
+        let Self { span, records } = self;
+        let (reason, remedy) = match span.reason.as_deref() {
+            Some(reason) => reason.split_once('\n').map_or((Some(reason), None), |(a, b)| (Some(a), Some(b))),
+            None => (None, None),
+        };
+        json!({
+            "id": span.id, "what": span.purpose.name(), "lane": span.lane,
+            "source": span.only.as_ref().map(|of| &of.source), "stream": span.only.as_ref().map(|of| &of.stream),
+            "mark": span.mark, "since": span.since, "records": records, "reason": reason, "remedy": remedy,
+        })
+    }
+}
+
+/// A hole of a sink, for people.
+pub(super) fn hole_text(hole: &GivenUp, tenant: &str, now: DateTime<Utc>) -> String {
+    let (from, to) = hole.fetched;
+    let format = "%Y-%m-%dT%H:%M:%SZ";
+    // Up to the second after the last page.
+    let (begin, end) = (from.format(format), (to + TimeDelta::seconds(1)).format(format));
+    format!(
+        "→ {}  HOLE  {}  {} documents fetched {}, given up since {} ({}); while the pages are kept: tidegate replay --tenant \
+         {tenant} --sink {} --source {} --stream {} --from {begin} --to {end}",
+        hole.sink,
+        hole.of,
+        thousands(hole.documents),
+        super::text::range(from, to, now),
+        moment(hole.at, now),
+        hole.cause,
+        hole.sink,
+        hole.of.source,
+        hole.of.stream,
+    )
+}
+
+/// A hole of a sink, for machines.
+pub(super) fn hole_json(hole: &GivenUp) -> Value {
+    json!({
+        "id": hole.id, "sink": hole.sink, "source": hole.of.source, "stream": hole.of.stream,
+        "from": hole.fetched.0, "to": hole.fetched.1, "first_page": hole.pages.0, "last_page": hole.pages.1,
+        "documents": hole.documents, "since": hole.at, "cause": hole.cause,
+    })
 }
 
 fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
@@ -84,25 +152,23 @@ fn age(at: DateTime<Utc>, now: DateTime<Utc>) -> u64 {
 struct Looked {
     state: State,
     streams: Vec<Standing>,
-    /// Each with its dead letters.
-    sinks: Vec<(Backlog, u64)>,
+    /// Each with its dead letters and the ranges beside those that follow their lanes.
+    sinks: Vec<(Backlog, u64, Vec<Beside>)>,
 }
 
 fn look(config: &Config, name: &str, tenant: &Tenant, now: DateTime<Utc>) -> Result<Looked, JournalError> {
     let mut reader = Reader::open(journal_dir(config, name))?;
     let state = reader.load()?;
-    let lacks = backlog(&state, |range, bytes| reader.read(range, bytes), now)?;
-    let mut sinks: Vec<(Backlog, u64)> = lacks.into_iter().map(|lacks| (lacks, 0)).collect();
-    let mut after = 0;
-    loop {
-        let letters = reader.dead(after, 500, false)?;
-        let Some(last) = letters.last() else { break };
-        after = last.id;
-        for letter in &letters {
-            if let Some((_, dead)) = sinks.iter_mut().find(|(lacks, _)| lacks.sink == letter.sink) {
-                *dead += 1;
-            }
+    let dead = reader.dead_counts()?;
+    let mut sinks = Vec::new();
+    for lacks in backlog(&state, |span| reader.lacks(span), now)? {
+        let mut beside = Vec::new();
+        for span in state.spans.iter().filter(|span| span.sink == lacks.sink && !span.follows()) {
+            let records = reader.lacks(span)?.iter().map(|lack| lack.records).sum();
+            beside.push(Beside { span: span.clone(), records });
         }
+        let letters = dead.iter().find(|(sink, _)| *sink == lacks.sink).map_or(0, |(_, count)| *count);
+        sinks.push((lacks, letters, beside));
     }
     Ok(Looked { streams: standings(tenant, &state, now), state, sinks })
 }
@@ -161,7 +227,7 @@ impl Looked {
             out.push(line);
             out.extend(super::report::remedy(remedy.unwrap_or_default()).map(|line| format!("  {line}")));
         }
-        for (lacks, dead) in &self.sinks {
+        for (lacks, dead, beside) in &self.sinks {
             let behind = if lacks.records == 0 {
                 "has everything".to_owned()
             } else {
@@ -177,6 +243,17 @@ impl Looked {
                 format!("  NOT IN THE CONFIGURATION: tidegate sinks rename|forget {name} {}", lacks.sink)
             };
             out.push(format!("  → {}  {behind}{dead}{gone}", lacks.sink));
+            for range in beside {
+                out.push(range.text(now));
+                out.extend(
+                    super::report::remedy(range.remedy().unwrap_or_default())
+                        .map(|line| format!("     {line}")),
+                );
+            }
+        }
+        if !self.state.given_up.is_empty() {
+            out.push("  holes of sinks".to_owned());
+            out.extend(self.state.given_up.iter().map(|hole| format!("  {}", hole_text(hole, name, now))));
         }
         out
     }
@@ -201,16 +278,18 @@ impl Looked {
         let sinks: Vec<Value> = self
             .sinks
             .iter()
-            .map(|(lacks, dead)| {
+            .map(|(lacks, dead, beside)| {
+                let ranges: Vec<Value> = beside.iter().map(Beside::json).collect();
+                let holes = state.given_up.iter().filter(|hole| hole.sink == lacks.sink);
                 json!({
                     "sink": lacks.sink, "backlog": lacks.records, "oldest_undelivered_s": lacks.oldest_s,
-                    "dead": dead,
+                    "dead": dead, "ranges": ranges, "holes": holes.map(hole_json).collect::<Vec<_>>(),
                 })
             })
             .collect();
         json!({
             "holder": state.holder, "journal_bytes": state.bytes, "streams": streams, "works": works,
-            "sinks": sinks,
+            "sinks": sinks, "sink_holes": state.given_up.iter().map(hole_json).collect::<Vec<_>>(),
         })
     }
 }

@@ -157,7 +157,7 @@ pub(super) async fn left(tenant: &Tenant, now: DateTime<Utc>) -> (State, (u64, u
     let journal = Arc::clone(tenant.journal.journal());
     let count = move || {
         let state = journal.load()?;
-        let lacks = super::status::backlog(&state, |range, bytes| journal.read(range, bytes), now)?;
+        let lacks = super::status::backlog(&state, |span| journal.lacks(span), now)?;
         let most = lacks.into_iter().map(|lacks| (lacks.records, lacks.oldest_s)).max();
         Ok::<_, JournalError>((state, most.unwrap_or_default()))
     };

@@ -1,29 +1,40 @@
 //! Delivery: one task a sink of a tenant drains the journal: read → normalize → render → deliver → ack.
 //!
-//! *Invariants.* A position only moves to the longest prefix whose documents all have a verdict: delivered, or kept as
-//! a dead letter in the same commit. Nothing is rewound. What has no verdict when the program ends is sent again; a
-//! destination with deterministic ids recognises it.
+//! *Invariants.* A range's position only moves to the longest prefix whose documents all have a verdict: delivered, kept as
+//! a dead letter, given up as a named hole, or waiting in a parked range of their own, in the same commit. Nothing is
+//! rewound. What has no verdict when the program ends is sent again; a destination with deterministic ids recognises it.
 //!
-//! [`render`] (pure) makes batches, `send` brings one batch to its verdicts, this file keeps the position.
+//! Read top-down: [`Deliverer::run`] is the loop. `ranges` has what is to be delivered and whose turn it is, [`render`]
+//! (pure) makes batches, `send` brings one batch to its verdicts, `acks` makes positions of them, `park` lets what is barred
+//! wait by itself, `again` sends dead letters again, `alarm` says what is wrong. Why it is so: `docs/design/0009-delivery.md`.
 
+mod acks;
+mod again;
+mod alarm;
+mod park;
+mod ranges;
 pub mod render;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
-use crate::journal::{
-    Action, Change, DeadLetter, Handle, JournalError, Lane, Outcome, PageId, Range, Span, State,
-};
+use crate::journal::{Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State};
 use crate::sink::Sink;
 use crate::stop::{Phase, Stop};
-use chrono::{DateTime, Utc};
+use acks::Outstanding;
+use again::Again;
+use alarm::Alarm;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::FuturesUnordered;
+use ranges::{Ranges, Reading, Split};
 use render::{Built, Cursor, Renderer};
 pub use send::GiveUp;
 use send::{Sender, Sent};
-use std::collections::VecDeque;
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,8 +46,23 @@ use tokio::time::Instant;
 const REST: u64 = 8;
 /// How long a stopped loop may still wait for verdicts of batches in flight.
 const LAST_VERDICTS: Duration = Duration::from_secs(25);
-/// Dead letters sent again in one go.
-const DEAD_AT_ONCE: usize = 200;
+/// Live is behind if its next page was fetched longer ago than this: scheduled searches look back some minutes, and what comes
+/// later than that gains nothing from coming before what is new.
+const CATCH_UP_AGE: TimeDelta = TimeDelta::minutes(10);
+/// Live is not behind for fewer pages than this: a SIEM takes so many in less time than anybody would notice.
+const CATCH_UP_PAGES: PageId = 64;
+/// A lane's backlogs, at most: a destination that comes and goes would else make one each time.
+const CATCH_UPS: usize = 8;
+/// Records that are looked at to find one that becomes a document, when a parked range is tried.
+const PROBE: usize = 16;
+
+/// A fault as rows keep it: in words, and behind a line feed the remedy.
+pub(crate) fn reason(cause: &Fault) -> String {
+    match &cause.remedy {
+        Some(remedy) => format!("{cause}\n{remedy}"),
+        None => cause.to_string(),
+    }
+}
 
 /// Where a sink that the journal does not know yet begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +72,7 @@ pub enum Start {
     /// With all that the journal holds.
     Kept,
     /// With pages fetched since then.
-    At(chrono::DateTime<chrono::Utc>),
+    At(DateTime<Utc>),
 }
 
 /// One sink's task: what it works with.
@@ -69,43 +95,35 @@ pub struct Deliverer {
     pub give_up: GiveUp,
     /// When to end.
     pub stop: Stop,
-    /// Rings when dead letters should be looked at.
+    /// Rings when dead letters and new ranges should be looked at.
     pub bell: Arc<Notify>,
 }
 
-type InFlight = FuturesOrdered<Pin<Box<dyn Future<Output = (Ack, Option<Sent>)> + Send>>>;
+/// Batches on their way, whatever range they are of, by their tickets.
+type Sending = FuturesUnordered<Pin<Box<dyn Future<Output = (u64, Option<Sent>)> + Send>>>;
 
-/// What a batch acknowledges once all its documents have a verdict.
-struct Ack {
-    span: u64,
-    to: Cursor,
-    dead: Vec<DeadLetter>,
-    again: Vec<DeadLetter>,
-}
-
-/// A span in the hands of its loop.
-struct Reading {
-    row: Span,
-    /// Up to where batches were made; the row says up to where they were acknowledged.
-    made: Cursor,
-    ready: VecDeque<Built>,
-    exhausted: bool,
+/// All that a loop has in hand.
+struct InHand<'a> {
+    our: &'a Deliverer,
+    ranges: Ranges,
+    sending: Sending,
+    again: Again,
+    alarm: Arc<Alarm>,
+    /// The last page that there was when the loop began.
+    newest: PageId,
+    tickets: u64,
 }
 
 impl Deliverer {
-    /// Delivers until told to stop, or, draining, until everything that the journal holds has a verdict.
+    /// Delivers until told to stop, or, draining, until everything that the journal holds has a verdict or waits, tried in
+    /// vain, in a parked range.
     ///
     /// # Errors
     /// Only what the journal says; trouble with the destination is waited out and shown on the board.
     pub async fn run(self) -> Result<(), JournalError> {
         let mut appended = self.journal.appended();
-        let mut readings = self.readings().await?;
-        let mut in_flight: InFlight = FuturesOrdered::new();
-        let (mut dead_retry, mut dead_in_flight) = (true, false);
-        let mut turn: u64 = 0;
-        // Spans of which a batch came back without its verdicts: no later batch may move their position past it.
-        let mut broken: Vec<u64> = Vec::new();
         let limits = self.sink.limits();
+        let mut hand = InHand::new(&self).await?;
         // When new pages are taken up: they may wait for company, so that many small ones become one batch.
         let mut fill_at: Option<Instant> = None;
         let mut draining = false;
@@ -115,42 +133,30 @@ impl Deliverer {
                 break;
             }
             if phase == Phase::Drain && !draining {
-                // Whenever the word came, also during a commit: nothing waits for company any more.
+                // Whenever the word came, also during a commit: nothing waits for company any more, and what is parked is
+                // tried once more.
                 (draining, fill_at) = (true, None);
-                for reading in &mut readings {
-                    reading.exhausted = false;
-                }
+                hand.ranges.look_again();
+                hand.ranges.try_all();
             }
-            // One batch at a time, or letters in flight would be sent twice.
-            if dead_retry && !dead_in_flight && in_flight.len() < limits.in_flight.max(1) {
-                dead_retry = false;
-                dead_in_flight = self.send_dead(&mut in_flight).await?;
+            hand.launch(limits.in_flight.max(1)).await?;
+            if hand.tend().await? {
+                continue;
             }
-            while in_flight.len() < limits.in_flight.max(1) {
-                turn += 1;
-                let Some((span, built)) = self.next_batch(&mut readings, turn).await? else { break };
-                self.launch(span, built, &mut in_flight);
+            let idle = hand.sending.is_empty();
+            hand.show(idle);
+            // Pages may have come while we looked; the collector is done before draining begins, so once is enough.
+            if idle && phase == Phase::Drain && hand.ranges.tried_all() {
+                break;
             }
-            if in_flight.is_empty() {
-                self.board.sink(&self.key, |state| state.drained = true);
-                if phase == Phase::Drain {
-                    // Pages may have come while we looked; the collector is done before draining begins, so once is enough.
-                    break;
-                }
-            } else {
-                self.board.sink(&self.key, |state| state.drained = false);
-            }
+            let later = hand.later(limits.in_flight.max(1));
             let mut stop = self.stop.clone();
             let bell = Arc::clone(&self.bell);
             tokio::select! {
                 biased;
                 () = stop.reached(if phase == Phase::Run { Phase::Drain } else { Phase::Stop }) => {}
-                Some((ack, sent)) = in_flight.next(), if !in_flight.is_empty() => {
-                    if !ack.again.is_empty() {
-                        // There may be more than went in one go.
-                        (dead_retry, dead_in_flight) = (true, false);
-                    }
-                    self.acknowledge(&mut readings, &mut broken, vec![(ack, sent)]).await?;
+                Some((ticket, sent)) = hand.sending.next(), if !hand.sending.is_empty() => {
+                    hand.answered(ticket, sent).await?;
                 }
                 changed = appended.changed() => {
                     if changed.is_err() { break; }
@@ -159,31 +165,18 @@ impl Deliverer {
                 }
                 () = tokio::time::sleep_until(fill_at.unwrap_or_else(Instant::now)), if fill_at.is_some() => {
                     fill_at = None;
-                    for reading in &mut readings { reading.exhausted = false; }
+                    hand.ranges.look_again();
                 }
+                () = tokio::time::sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {}
                 () = bell.notified() => {
-                    dead_retry = true;
-                    self.adopt(&mut readings).await?;
+                    hand.again.all();
+                    hand.adopt().await?;
                 }
             }
         }
-        // What is in flight may still be answered; what was answered is acknowledged, so that it is not sent again.
-        let last = async {
-            let mut done = Vec::new();
-            while let Some(next) = in_flight.next().await {
-                done.push(next);
-            }
-            done
-        };
-        if let Ok(done) = tokio::time::timeout(LAST_VERDICTS, last).await {
-            self.acknowledge(&mut readings, &mut broken, done).await?;
-        }
+        hand.last_verdicts().await?;
         self.sink.close().await;
         Ok(())
-    }
-
-    async fn readings(&self) -> Result<Vec<Reading>, JournalError> {
-        Ok(self.claim().await?.into_iter().map(Reading::new).collect())
     }
 
     /// The sink's place in the journal, made if the journal does not know it. To be called before the first page comes.
@@ -192,20 +185,22 @@ impl Deliverer {
     /// What the journal says.
     pub async fn claim(&self) -> Result<Vec<Span>, JournalError> {
         let state = self.journal.load().await?;
-        let mut spans: Vec<Span> = state.spans.iter().filter(|span| span.sink == self.key).cloned().collect();
+        let ours = state.spans.iter().filter(|span| span.sink == self.key).cloned().collect();
+        let (mut spans, gone) = ranges::joined(ours);
+        if !gone.is_empty() {
+            let changed = spans.iter().filter(|span| !state.spans.contains(span)).cloned().map(Change::Span);
+            self.journal.commit(changed.chain(gone.into_iter().map(Change::SpanDone)).collect()).await?;
+        }
         let missing: Vec<Lane> = Lane::ALL
             .into_iter()
-            .filter(|lane| !spans.iter().any(|s| s.lane == *lane && s.to.is_none()))
+            .filter(|lane| !spans.iter().any(|s| s.lane == *lane && s.follows()))
             .collect();
         if !missing.is_empty() {
             let from = self.first_page(&state).await?;
-            for lane in missing {
-                let (sink, mark) = (self.key.clone(), None);
-                let span = Span { id: 0, sink, lane, next_page: from, next_record: 0, to: None, mark };
-                let outcome = self.journal.commit(vec![Change::Span(span.clone())]).await?;
-                let id = outcome.iter().find_map(|o| if let Outcome::Row(id) = o { Some(*id) } else { None });
-                spans.push(Span { id: id.unwrap_or_default(), ..span });
-            }
+            let new: Vec<Span> =
+                missing.into_iter().map(|lane| Span::follow(&self.key, lane, from)).collect();
+            let outcomes = self.journal.commit(new.iter().cloned().map(Change::Span).collect()).await?;
+            spans.extend(new.into_iter().zip(rows(&outcomes)).map(|(span, id)| Span { id, ..span }));
         }
         Ok(spans)
     }
@@ -216,212 +211,260 @@ impl Deliverer {
             Start::Now => Ok(next),
             Start::Kept => Ok(first),
             Start::At(time) => {
-                // Pages of all lanes share one numbering in time of fetching: the first young one of any lane will do.
-                let mut from = next;
-                for lane in Lane::ALL {
-                    let mut at = first;
-                    loop {
-                        let pages = self.journal.read(Range { lane, from: at, to: None }, 1 << 20).await?;
-                        let Some(last) = pages.last() else { break };
-                        at = last.id + 1;
-                        if let Some(page) = pages.iter().find(|page| page.at >= time) {
-                            from = from.min(page.id);
-                            break;
-                        }
-                    }
-                }
-                Ok(from)
+                // Pages of all lanes share one numbering in time of fetching.
+                let end = DateTime::<Utc>::MAX_UTC;
+                let young = self.journal.fetched(time, end, (None, None)).await?;
+                Ok(young.pages.iter().map(|(_, first, _)| *first).min().unwrap_or(next))
             }
         }
     }
+}
 
-    /// Takes up spans that an operator added.
-    async fn adopt(&self, readings: &mut Vec<Reading>) -> Result<(), JournalError> {
-        for span in self.journal.load().await?.spans {
-            if span.sink == self.key && !readings.iter().any(|reading| reading.row.id == span.id) {
-                readings.push(Reading::new(span));
+/// The numbers of rows that changes made.
+fn rows(outcomes: &[Outcome]) -> impl Iterator<Item = u64> {
+    outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Row(id) => Some(*id),
+        _ => None,
+    })
+}
+
+impl<'a> InHand<'a> {
+    async fn new(our: &'a Deliverer) -> Result<Self, JournalError> {
+        let spans = our.claim().await?;
+        let newest = our.journal.load().await?.pages.1.saturating_sub(1);
+        let alarm = Alarm {
+            tenant: Arc::clone(&our.renderer.tenant),
+            sink: our.key.clone(),
+            journal: our.journal.clone(),
+            clock: our.clock.clone(),
+            board: our.board.clone(),
+            said: std::sync::Mutex::default(),
+        };
+        let mut ranges = Ranges::default();
+        ranges.all = spans.into_iter().map(Reading::new).collect();
+        let (mut again, alarm) = (Again::default(), Arc::new(alarm));
+        again.all();
+        let hand = Self { our, ranges, sending: Sending::new(), again, alarm, newest, tickets: 0 };
+        hand.show_parked();
+        Ok(hand)
+    }
+
+    fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    /// `asked`: when an operator wanted it once more.
+    fn sender(&self, asked: Option<DateTime<Utc>>) -> Sender {
+        let our = self.our;
+        Sender {
+            key: our.key.clone(),
+            sink: Arc::clone(&our.sink),
+            clock: our.clock.clone(),
+            board: our.board.clone(),
+            alarm: Arc::clone(&self.alarm),
+            stop: our.stop.clone(),
+            give_up: our.give_up.clone(),
+            asked,
+        }
+    }
+
+    /// Takes up ranges that an operator added.
+    async fn adopt(&mut self) -> Result<(), JournalError> {
+        for span in self.our.journal.load().await?.spans {
+            if span.sink == self.our.key && self.ranges.by_id(span.id).is_none() {
+                self.ranges.all.push(Reading::new(span));
             }
         }
         Ok(())
     }
 
-    /// The next batch to send, by turns: live first, the rest one in eight.
-    async fn next_batch(
-        &self,
-        readings: &mut [Reading],
-        turn: u64,
-    ) -> Result<Option<(u64, Built)>, JournalError> {
-        let rest_first = turn.is_multiple_of(REST);
-        let mut order: Vec<usize> = (0..readings.len()).collect();
-        order.sort_by_key(|index| {
-            let live = readings.get(*index).is_some_and(|r| r.row.lane == Lane::Live && r.row.to.is_none());
-            live == rest_first
-        });
-        for index in order {
-            let Some(reading) = readings.get_mut(index) else { continue };
-            if reading.ready.is_empty() && !reading.exhausted {
-                self.fill(reading).await?;
+    /// Fills the free slots: dead letters that are to be sent again, tries of parked ranges, then batches by turns.
+    async fn launch(&mut self, slots: usize) -> Result<(), JournalError> {
+        if self.sending.len() < slots {
+            self.send_again().await?;
+        }
+        for index in self.ranges.due(Instant::now()) {
+            if self.sending.len() >= slots {
+                return Ok(());
             }
-            if let Some(built) = reading.ready.pop_front() {
-                return Ok(Some((reading.row.id, built)));
+            self.probe(index).await?;
+        }
+        while self.sending.len() < slots {
+            let Some((index, built)) = self.next_batch(slots).await? else { return Ok(()) };
+            self.ranges.served(index, slots);
+            self.send(index, built, false);
+        }
+        Ok(())
+    }
+
+    /// The next batch to send, and whose it is.
+    async fn next_batch(&mut self, slots: usize) -> Result<Option<(usize, Built)>, JournalError> {
+        let mut asked = HashSet::new();
+        // Filling may split a range, so that there are more.
+        while let Some(index) = self.ranges.order(slots).into_iter().find(|index| !asked.contains(index)) {
+            asked.insert(index);
+            let wanted = self.ranges.all.get(index).is_some_and(|r| r.ready.is_empty() && !r.exhausted);
+            if wanted {
+                self.fill(index, None).await?;
+            }
+            if let Some(built) = self.ranges.all.get_mut(index).and_then(|r| r.ready.pop_front()) {
+                return Ok(Some((index, built)));
             }
         }
         Ok(None)
     }
 
-    /// Reads on and makes batches until there is something to send or nothing left.
-    async fn fill(&self, reading: &mut Reading) -> Result<(), JournalError> {
-        while reading.ready.is_empty() {
-            let range = Range { lane: reading.row.lane, from: reading.made.page, to: reading.row.to };
-            let limits = self.sink.limits();
-            let pages = self.journal.read(range, limits.bytes / 2).await?;
-            if pages.is_empty() {
-                reading.exhausted = true;
-                if reading.row.to.is_some() && reading.made == reading.at() {
-                    self.journal.commit(vec![Change::SpanDone(reading.row.id)]).await?;
-                }
-                return Ok(());
+    /// Tries the first record of a parked range.
+    async fn probe(&mut self, index: usize) -> Result<(), JournalError> {
+        self.fill(index, Some(PROBE)).await?;
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
+        match reading.ready.pop_front() {
+            Some(built) => {
+                let built = built.first_record();
+                reading.sent = built.to;
+                reading.unmake();
+                self.send(index, built, true);
             }
-            let (renderer, sink, from) = (Arc::clone(&self.renderer), Arc::clone(&self.sink), reading.made);
-            let (now, mark, key) = (self.clock.now(), reading.row.mark.clone(), self.key.clone());
-            let made = tokio::task::spawn_blocking(move || {
-                renderer.batches(&pages, from, sink.as_ref(), &key, mark.as_deref(), now)
-            })
-            .await;
-            let Ok(batches) = made else {
-                // Every record is guarded on its own; a panic out here is a defect that a retry will not mend.
-                let cause = Fault::new(FaultKind::Answer, "rendering failed; this is a defect of tidegate");
-                self.board.sink(&self.key, |state| state.fault = Some((cause, now)));
-                reading.exhausted = true;
-                return Ok(());
-            };
-            if let Some(last) = batches.last() {
-                reading.made = last.to;
-            }
-            reading.ready.extend(batches);
+            // Nothing is left that could wait.
+            None if reading.exhausted => (reading.waiting, reading.row.reason) = (None, None),
+            None => {}
         }
         Ok(())
     }
 
-    fn launch(&self, span: u64, built: Built, in_flight: &mut InFlight) {
-        let ack = Ack { span, to: built.to, dead: built.dead, again: Vec::new() };
-        if built.batch.documents.is_empty() {
-            let nothing = Some(Sent::default());
-            in_flight.push_back(Box::pin(async move { (ack, nothing) }));
-            return;
-        }
-        let sender = self.sender(built.oldest);
-        let (batch, origins) = (built.batch, built.origins);
-        in_flight.push_back(Box::pin(async move { (ack, sender.send(batch, origins).await) }));
-    }
-
-    fn sender(&self, oldest: Option<DateTime<Utc>>) -> Sender {
-        Sender {
-            key: self.key.clone(),
-            sink: Arc::clone(&self.sink),
-            clock: self.clock.clone(),
-            board: self.board.clone(),
-            stop: self.stop.clone(),
-            give_up: self.give_up.clone(),
-            oldest,
-        }
-    }
-
-    /// Dead letters that an operator wants to be sent again: the next ones that are ours, whoever else's come before. One
-    /// whose stream does not come here (any more) stays a dead letter. Whether there were any.
-    async fn send_dead(&self, in_flight: &mut InFlight) -> Result<bool, JournalError> {
-        let (mut letters, mut after): (Vec<DeadLetter>, u64) = (Vec::new(), 0);
-        while letters.is_empty() {
-            let some = self.journal.dead(after, DEAD_AT_ONCE, true).await?;
-            let Some(last) = some.last() else { return Ok(false) };
-            after = last.id;
-            let ours = |letter: &DeadLetter| letter.sink == self.key && self.renderer.takes(letter);
-            letters.extend(some.into_iter().filter(ours));
-        }
-        let (bytes, mut sum) = (self.sink.limits().bytes, 0);
-        let mut fits = |letter: &DeadLetter| {
-            sum += letter.copy.len();
-            sum <= bytes
+    /// Reads on and makes batches, of `records` records only where that is said, or finds that nothing is left.
+    async fn fill(&mut self, index: usize, records: Option<usize>) -> Result<(), JournalError> {
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
+        let range = Range { lane: reading.row.lane, from: reading.made.page, to: reading.row.to };
+        // One page is read at least.
+        let bytes = if records.is_some() { 1 } else { self.our.sink.limits().bytes / 2 };
+        let mut pages = match reading.row.only.clone() {
+            Some(only) => self.our.journal.read_of(range, only, bytes).await?,
+            None => self.our.journal.read(range, bytes).await?,
         };
-        let count = letters.iter().take_while(|letter| fits(letter)).count();
-        letters.truncate(count.max(1));
-        let (renderer, sink, now) = (Arc::clone(&self.renderer), Arc::clone(&self.sink), self.clock.now());
-        let again = letters.clone();
-        let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
-        let Ok(built) = made else { return Ok(false) };
-        let ack = Ack { span: 0, to: built.to, dead: built.dead, again };
-        let (sender, batch, origins) = (self.sender(None), built.batch, built.origins);
-        in_flight.push_back(Box::pin(async move { (ack, sender.send(batch, origins).await) }));
+        let (Some(first), Some(last)) = (pages.first(), pages.last()) else {
+            reading.exhausted = true;
+            return Ok(());
+        };
+        let mut end = Cursor { page: last.id.saturating_add(1), record: 0 };
+        let behind = self.our.clock.now() - first.at > CATCH_UP_AGE && reading.is_live();
+        if behind && self.split(index, range.from).await? {
+            return Ok(());
+        }
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
+        pages.retain(|page| !reading.row.leaves_out(&page.source, &page.stream, page.id));
+        if let (Some(records), Some(page)) = (records, pages.first_mut()) {
+            let skip = if page.id == reading.made.page { reading.made.record as usize } else { 0 };
+            if skip.saturating_add(records) < page.records.len() {
+                page.records.truncate(skip.saturating_add(records));
+                end = Cursor { page: page.id, record: u32::try_from(page.records.len()).unwrap_or(u32::MAX) };
+            }
+            pages.truncate(1);
+        }
+        let (renderer, sink, from) =
+            (Arc::clone(&self.our.renderer), Arc::clone(&self.our.sink), reading.made);
+        let (now, mark, key) = (self.our.clock.now(), reading.row.mark.clone(), self.our.key.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            renderer.batches(&pages, from, sink.as_ref(), &key, mark.as_deref(), now)
+        });
+        let Ok(mut batches) = made.await else {
+            // Every record is guarded on its own; a panic out here is a defect that a retry will not mend.
+            let cause = Fault::new(FaultKind::Answer, "rendering failed; this is a defect of tidegate");
+            self.our.board.sink(&self.our.key, |state| state.fault = Some((cause, now)));
+            reading.failed = true;
+            return Ok(());
+        };
+        match batches.last_mut() {
+            // Pages that were left out are passed as well.
+            Some(last) => last.to = end,
+            None => {
+                let (batch, origins, dead) = Default::default();
+                batches.push(Built { batch, origins, dead, to: end });
+            }
+        }
+        reading.made = end;
+        reading.ready.extend(batches);
+        Ok(())
+    }
+
+    /// Leaves what had piled up to a range of its own, if live is far behind. Whether it was.
+    async fn split(&mut self, index: usize, from: PageId) -> Result<bool, JournalError> {
+        let newest = self.newest.max(*self.our.journal.appended().borrow());
+        if newest.saturating_sub(from) < CATCH_UP_PAGES {
+            return Ok(false);
+        }
+        let split = self.ranges.split(index, newest.saturating_add(1), self.our.clock.now());
+        let Some(Split { changed, new }) = split else { return Ok(false) };
+        let changes = changed.into_iter().chain(new.clone()).map(Change::Span).collect();
+        let outcomes = self.our.journal.commit(changes).await?;
+        if let (Some(new), Some(id)) = (new, rows(&outcomes).last()) {
+            self.ranges.all.push(Reading::new(Span { id, ..new }));
+        }
+        tracing::info!(tenant = %self.alarm.tenant, sink = %self.our.key, pages = newest.saturating_sub(from),
+            "far behind: live goes first, the backlog follows");
         Ok(true)
     }
 
-    /// Commits what a batch's verdicts allow. A batch without all verdicts (we were told to stop) allows nothing, and
-    /// nothing behind it: its span is `broken` until the end.
-    async fn acknowledge(
-        &self,
-        readings: &mut Vec<Reading>,
-        broken: &mut Vec<u64>,
-        done: Vec<(Ack, Option<Sent>)>,
-    ) -> Result<(), JournalError> {
-        let mut changes = Vec::new();
-        for (ack, sent) in done {
-            let Some(sent) = sent.filter(|_| !broken.contains(&ack.span)) else {
-                broken.push(ack.span);
-                continue;
-            };
-            let now = self.clock.now();
-            if sent.given_up > 0 {
-                let detail = format!(
-                    "sink {} gave up {} documents before page {}",
-                    self.key, sent.given_up, ack.to.page
-                );
-                tracing::error!(sink = %self.key, documents = sent.given_up, "given up");
-                changes.push(Change::Action(Action { at: now, what: "gave_up".to_owned(), detail }));
-            }
-            let dead = ack.dead.len() + sent.dead.len();
-            for letter in &ack.again {
-                changes.push(Change::DeadDone(letter.id));
-            }
-            changes.extend(ack.dead.into_iter().chain(sent.dead).map(Change::Dead));
-            if let Some(reading) = readings.iter_mut().find(|reading| reading.row.id == ack.span) {
-                (reading.row.next_page, reading.row.next_record) = (ack.to.page, ack.to.record);
-                changes.push(Change::Span(reading.row.clone()));
-            }
-            self.board.sink(&self.key, |state| {
-                state.delivered += sent.delivered;
-                state.duplicates += sent.duplicates;
-                state.dead += dead as u64;
-                state.last_delivery = Some(now);
-                state.given_up += sent.given_up;
-                if sent.given_up == 0 {
-                    state.fault = None;
-                }
-            });
-        }
-        if !changes.is_empty() {
-            self.journal.commit(changes).await?;
-        }
-        // A closed span that is acknowledged to its end is over.
-        let over: Vec<u64> = readings
-            .iter()
-            .filter(|r| r.row.to.is_some() && r.exhausted && r.ready.is_empty() && r.made == r.at())
-            .map(|r| r.row.id)
-            .collect();
-        if !over.is_empty() {
-            self.journal.commit(over.iter().map(|id| Change::SpanDone(*id)).collect()).await?;
-            readings.retain(|reading| !over.contains(&reading.row.id));
+    fn send(&mut self, index: usize, built: Built, probe: bool) {
+        let ticket = self.ticket();
+        let row = self.ranges.all.get(index).map(|reading| &reading.row);
+        let asked = row.filter(|row| row.purpose == Purpose::Replay).and_then(|row| row.since);
+        let sender = self.sender(asked);
+        let Some(reading) = self.ranges.all.get_mut(index) else { return };
+        reading.sent = built.to;
+        let (documents, bytes) = (built.batch.documents.len(), built.bytes());
+        let Built { batch, origins, dead, to } = built;
+        reading.outstanding.push_back(Outstanding {
+            ticket,
+            to,
+            dead,
+            probe,
+            documents,
+            bytes,
+            answer: None,
+        });
+        self.sending.push(match documents {
+            0 => Box::pin(std::future::ready((ticket, Some(Sent::default())))),
+            _ => Box::pin(async move { (ticket, sender.send(batch, origins).await) }),
+        });
+    }
+
+    /// A batch came back.
+    async fn answered(&mut self, ticket: u64, sent: Option<Sent>) -> Result<(), JournalError> {
+        self.note(ticket, sent).await?;
+        self.settle().await
+    }
+
+    async fn note(&mut self, ticket: u64, sent: Option<Sent>) -> Result<(), JournalError> {
+        let mut answer = Some(sent);
+        self.again_answered(ticket, &mut answer).await?;
+        for reading in &mut self.ranges.all {
+            reading.answered(ticket, &mut answer);
         }
         Ok(())
     }
-}
 
-impl Reading {
-    fn new(row: Span) -> Self {
-        let made = Cursor { page: row.next_page, record: row.next_record };
-        Self { row, made, ready: VecDeque::new(), exhausted: false }
+    /// When something is to be done although nothing happens. What is due waits for an answer where no slot is free.
+    fn later(&self, slots: usize) -> Option<Instant> {
+        if self.sending.len() >= slots {
+            return None;
+        }
+        [self.ranges.next_try(), self.again.due].into_iter().flatten().min()
     }
 
-    fn at(&self) -> Cursor {
-        Cursor { page: self.row.next_page, record: self.row.next_record }
+    fn show(&self, idle: bool) {
+        let drained = idle && self.ranges.all.iter().all(|reading| reading.waiting.is_none());
+        let held = self.ranges.held();
+        self.our.board.sink(&self.our.key, |state| (state.drained, state.held) = (drained, held));
+    }
+
+    /// What is in flight may still be answered; what was answered is acknowledged, so that it is not sent again.
+    async fn last_verdicts(mut self) -> Result<(), JournalError> {
+        let end = Instant::now() + LAST_VERDICTS;
+        while let Ok(Some((ticket, sent))) = tokio::time::timeout_at(end, self.sending.next()).await {
+            self.note(ticket, sent).await?;
+        }
+        self.settle().await
     }
 }

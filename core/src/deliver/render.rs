@@ -42,11 +42,19 @@ pub struct Origin {
     pub record: u32,
     /// Which of the record's events; `None`: the record as a whole.
     pub event: Option<u32>,
+    /// When its page was fetched.
+    pub at: DateTime<Utc>,
     /// The record as it is kept.
     pub stored: StoredRecord,
 }
 
 impl Origin {
+    /// Its record's place.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { page: self.page, record: self.record }
+    }
+
     /// The dead letter of this document.
     #[must_use]
     pub fn dead(&self, sink: &str, kind: &str, cause: &Fault, at: DateTime<Utc>) -> DeadLetter {
@@ -59,7 +67,7 @@ impl Origin {
             record: self.record,
             event: self.event,
             kind: kind.to_owned(),
-            reason: cause.to_string(),
+            reason: crate::deliver::reason(cause),
             at,
             // A copy of its own: the page's buffer must not stay in memory for one record.
             copy: Bytes::copy_from_slice(&self.stored.bytes),
@@ -81,8 +89,30 @@ pub struct Built {
     pub dead: Vec<DeadLetter>,
     /// Everything before this place is in this batch or an earlier one.
     pub to: Cursor,
-    /// When the oldest of its pages was fetched.
-    pub oldest: Option<DateTime<Utc>>,
+}
+
+impl Built {
+    /// Bytes of documents.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.batch.body.len()
+    }
+
+    /// Of all of it only the first record that became documents.
+    #[must_use]
+    pub fn first_record(self) -> Self {
+        let Some(place) = self.origins.first().map(Origin::cursor) else { return self };
+        let to = Cursor { record: place.record.saturating_add(1), ..place };
+        let count = self.origins.iter().take_while(|origin| origin.cursor() == place).count();
+        let Self { batch, mut origins, mut dead, .. } = self;
+        let mut documents = batch.documents;
+        documents.truncate(count);
+        origins.truncate(count);
+        dead.retain(|letter| Cursor { page: letter.page, record: letter.record } < to);
+        let end = documents.last().map_or(0, |(span, _)| span.end);
+        let body = Bytes::copy_from_slice(batch.body.get(..end).unwrap_or_default());
+        Self { batch: Batch { body, documents }, origins, dead, to }
+    }
 }
 
 /// Whether a sink takes a stream, by its name.
@@ -150,6 +180,7 @@ impl Renderer {
                     page: page.id,
                     record: index,
                     event: None,
+                    at: page.at,
                     stored: record.clone(),
                 };
                 let read = Read { lane: page.lane, at: page.at, again: page.reread };
@@ -188,6 +219,7 @@ impl Renderer {
                 page: letter.page,
                 record: letter.record,
                 event: letter.event,
+                at: letter.at,
                 stored,
             };
             building.add(&origin, Read { lane: Lane::Live, at: letter.at, again: false });
@@ -216,7 +248,6 @@ struct Building<'a> {
     documents: Vec<(Range<usize>, Meta)>,
     origins: Vec<Origin>,
     dead: Vec<DeadLetter>,
-    oldest: Option<DateTime<Utc>>,
 }
 
 impl<'a> Building<'a> {
@@ -240,7 +271,6 @@ impl<'a> Building<'a> {
             documents: Vec::new(),
             origins: Vec::new(),
             dead: Vec::new(),
-            oldest: None,
         }
     }
 
@@ -266,7 +296,6 @@ impl<'a> Building<'a> {
             origins: std::mem::take(&mut self.origins),
             dead: std::mem::take(&mut self.dead),
             to,
-            oldest: self.oldest.take(),
         }
     }
 
@@ -285,7 +314,6 @@ impl<'a> Building<'a> {
             self.unrouted(origin, cause);
             return;
         };
-        self.oldest = Some(self.oldest.map_or(read.at, |oldest| oldest.min(read.at)));
         let (bytes, documents) = (self.body.len(), self.documents.len());
         let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, read)));
         let (kind, cause) = match done {

@@ -1,11 +1,12 @@
-//! One batch on its way to its verdicts: retried, halved, paused, until every document has one.
+//! One batch on its way to its verdicts: retried, halved, paused, until every document has one or is found barred.
 
-use super::render::Origin;
+use super::alarm::Alarm;
+use super::render::{Cursor, Origin};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::http::Backoff;
-use crate::journal::DeadLetter;
+use crate::journal::{DeadLetter, PageId, StreamKey};
 use crate::sink::{Batch, DeliverError, Delivery, Sink};
 use crate::stop::Stop;
 use chrono::{DateTime, Utc};
@@ -14,7 +15,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// How often a destination that only a person can mend is tried again.
-const HALT_RETRY: Duration = Duration::from_secs(30);
+pub(super) const HALT_RETRY: Duration = Duration::from_secs(30);
+
+/// So often in a row the same documents may be answered "later" before their streams are parked. With [`Backoff`] that is
+/// two minutes on average and at most four and a quarter: longer than a node's restart or a shard's move takes.
+pub(super) const PATIENCE: u32 = 8;
 
 /// When a sink gives records up instead of waiting for ever. By default never.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +31,35 @@ pub struct GiveUp {
 }
 
 impl GiveUp {
-    /// Whether records fetched at `at` are given up by `now`.
-    pub(super) fn is_due(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    /// Why records that wait since `at` are given up by `now`, if they are.
+    fn due(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> Option<&'static str> {
         let old = self.after.is_some_and(|after| (now - at).to_std().is_ok_and(|age| age > after));
-        old || self.when_full.as_ref().is_some_and(|full| *full.borrow())
+        let full = self.when_full.as_ref().is_some_and(|full| *full.borrow());
+        old.then_some("give_up_after").or(full.then_some("journal_full"))
+    }
+}
+
+/// Where a document came from, without its bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) of: StreamKey,
+    pub(super) cursor: Cursor,
+    pub(super) event: Option<u32>,
+    pub(super) at: DateTime<Utc>,
+}
+
+impl Place {
+    fn of(origin: &Origin) -> Self {
+        Self {
+            of: StreamKey::new(&*origin.source, &*origin.stream),
+            cursor: origin.cursor(),
+            event: origin.event,
+            at: origin.at,
+        }
+    }
+
+    pub(super) fn page(&self) -> PageId {
+        self.cursor.page
     }
 }
 
@@ -39,7 +69,10 @@ pub(super) struct Sent {
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
     pub(super) dead: Vec<DeadLetter>,
-    pub(super) given_up: u64,
+    /// What was given up, and why.
+    pub(super) given_up: Vec<(Place, &'static str)>,
+    /// What does not go in although the destination answers for others: it has no verdict, and its stream is parked.
+    pub(super) barred: Vec<(Place, Fault)>,
 }
 
 /// Brings one batch to its verdicts.
@@ -48,30 +81,30 @@ pub(super) struct Sender {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) clock: Clock,
     pub(super) board: Board,
+    pub(super) alarm: Arc<Alarm>,
     pub(super) stop: Stop,
     pub(super) give_up: GiveUp,
-    /// When the oldest of the batch's records was fetched.
-    pub(super) oldest: Option<DateTime<Utc>>,
+    /// Nothing waits for longer than since then: what an operator wants once more is old by nature.
+    pub(super) asked: Option<DateTime<Utc>>,
 }
 
 /// A part of the batch that still lacks verdicts.
 struct Part {
     batch: Batch,
     origins: Vec<Origin>,
+    /// How often in a row all of it was answered "later", document by document.
+    stuck: u32,
 }
 
 impl Sender {
-    /// Returns when every document has a verdict, or `None` when told to stop before.
+    /// Returns when every document has a verdict or is barred, or `None` when told to stop before.
     pub(super) async fn send(mut self, batch: Batch, origins: Vec<Origin>) -> Option<Sent> {
         let mut sent = Sent::default();
         let mut backoff = Backoff::new(&self.key);
-        let mut parts = vec![Part { batch, origins }];
+        let mut parts = vec![Part { batch, origins, stuck: 0 }];
         while let Some(part) = parts.pop() {
+            let part = self.give_up(part, &mut sent);
             if part.batch.documents.is_empty() {
-                continue;
-            }
-            if self.oldest.is_some_and(|oldest| self.give_up.is_due(oldest, self.clock.now())) {
-                sent.given_up += part.batch.documents.len() as u64;
                 continue;
             }
             let sink = Arc::clone(&self.sink);
@@ -88,20 +121,17 @@ impl Sender {
             };
             match answer {
                 Ok(delivery) => {
-                    let (rest, wait) = self.verdicts(part, delivery, &mut sent, &mut backoff);
-                    if let Some(rest) = rest {
+                    if let Some(rest) = self.verdicts(part, delivery, &mut sent) {
                         parts.push(rest);
-                        self.pause(wait).await?;
+                        self.pause(backoff.wait()).await?;
                     }
                 }
                 Err(DeliverError::Split { cause }) => {
                     if part.batch.documents.len() == 1 {
                         // The contract forbids it; a document that cannot be halved can never go in.
-                        sent.dead.extend(
-                            part.origins
-                                .into_iter()
-                                .map(|o| o.dead(&self.key, "rejected", &cause, self.clock.now())),
-                        );
+                        let now = self.clock.now();
+                        let dead = part.origins.iter().map(|o| o.dead(&self.key, "rejected", &cause, now));
+                        sent.dead.extend(dead);
                         continue;
                     }
                     let (left, right) = part.halves();
@@ -109,13 +139,13 @@ impl Sender {
                     parts.push(left);
                 }
                 Err(DeliverError::Retry { after, cause }) => {
-                    self.say(&cause);
+                    self.alarm.raise(&cause, false).await;
                     let wait = after.unwrap_or_else(|| backoff.wait());
                     parts.push(part);
                     self.pause(wait).await?;
                 }
                 Err(DeliverError::Halt { cause }) => {
-                    self.say(&cause);
+                    self.alarm.raise(&cause, true).await;
                     parts.push(part);
                     self.pause(HALT_RETRY).await?;
                 }
@@ -124,52 +154,55 @@ impl Sender {
         Some(sent)
     }
 
-    /// Books a delivery's verdicts; what is left of the part, and how long to wait before sending it.
-    fn verdicts(
-        &self,
-        part: Part,
-        delivery: Delivery,
-        sent: &mut Sent,
-        backoff: &mut Backoff,
-    ) -> (Option<Part>, Duration) {
+    /// What is left of a part when what is due was given up.
+    fn give_up(&self, part: Part, sent: &mut Sent) -> Part {
+        let now = self.clock.now();
+        let waits = |at: DateTime<Utc>| self.asked.map_or(at, |asked| at.max(asked));
+        let due = |origin: &Origin| self.give_up.due(waits(origin.at), now);
+        if !part.origins.iter().any(|origin| due(origin).is_some()) {
+            return part;
+        }
+        let mut rest = Vec::new();
+        for (index, origin) in part.origins.iter().enumerate() {
+            match due(origin) {
+                Some(why) => sent.given_up.push((Place::of(origin), why)),
+                None => rest.push(index),
+            }
+        }
+        part.only(&rest)
+    }
+
+    /// Books a delivery's verdicts; what of the part is to be sent again.
+    fn verdicts(&self, part: Part, delivery: Delivery, sent: &mut Sent) -> Option<Part> {
         sent.delivered += delivery.delivered as u64;
         sent.duplicates += delivery.duplicates as u64;
         for warning in &delivery.warnings {
             tracing::warn!(sink = %self.key, "{warning}");
         }
         let now = self.clock.now();
-        for (index, cause) in &delivery.rejected {
-            if let Some(origin) = part.origins.get(*index) {
-                tracing::warn!(sink = %self.key, page = origin.page, record = origin.record, reason = %cause, "dead letter");
-                sent.dead.push(origin.dead(&self.key, "rejected", cause, now));
-            }
-        }
-        let mut again: Vec<usize> =
-            delivery.retry.iter().chain(&delivery.fault).map(|(index, _)| *index).collect();
-        if again.is_empty() {
+        let place = |index: &usize| part.origins.get(*index);
+        let rejected = delivery.rejected.iter().filter_map(|(index, cause)| Some((place(index)?, cause)));
+        sent.dead.extend(rejected.map(|(origin, cause)| origin.dead(&self.key, "rejected", cause, now)));
+        let bar = |(index, cause): &(usize, Fault)| Some((Place::of(place(index)?), cause.clone()));
+        sent.barred.extend(delivery.fault.iter().filter_map(bar));
+        let again = delivery.retry.len();
+        if again == 0 {
             let body = part.batch.body;
             if body.is_unique() {
                 crate::spare::give(body.into());
             }
-            return (None, Duration::ZERO);
+            return None;
         }
-        again.sort_unstable();
-        again.dedup();
-        self.board.sink(&self.key, |state| state.retries += again.len() as u64);
-        if let Some((_, cause)) = delivery.fault.first().or(delivery.retry.first()) {
-            self.say(cause);
+        self.board.sink(&self.key, |state| state.retries += again as u64);
+        let stuck = if again == part.batch.documents.len() { part.stuck + 1 } else { 1 };
+        if stuck >= PATIENCE {
+            sent.barred.extend(delivery.retry.iter().filter_map(bar));
+            return None;
         }
-        let wait = if delivery.fault.is_empty() { backoff.wait() } else { HALT_RETRY };
-        (Some(part.only(&again)), wait)
-    }
-
-    fn say(&self, cause: &Fault) {
-        let now = self.clock.now();
-        tracing::warn!(sink = %self.key, error = %cause, "not delivered yet");
-        self.board.sink(&self.key, |state| {
-            let since = state.fault.take().map_or(now, |(_, since)| since);
-            state.fault = Some((cause.clone(), since));
-        });
+        let mut indices: Vec<usize> = delivery.retry.iter().map(|(index, _)| *index).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        Some(Part { stuck, ..part.only(&indices) })
     }
 
     async fn pause(&mut self, wait: Duration) -> Option<()> {
@@ -181,7 +214,8 @@ impl Part {
     /// The part with only these documents, in order.
     fn only(&self, indices: &[usize]) -> Self {
         let mut body = Vec::new();
-        let mut rest = Self { batch: Batch::default(), origins: Vec::with_capacity(indices.len()) };
+        let origins = Vec::with_capacity(indices.len());
+        let mut rest = Self { batch: Batch::default(), origins, stuck: self.stuck };
         for index in indices {
             let (Some((span, meta)), Some(origin)) =
                 (self.batch.documents.get(*index), self.origins.get(*index))

@@ -4,8 +4,8 @@
 //! test clock. The task does not belong to who asked for it: dropping a waiter neither cancels nor harms a commit.
 
 use super::{
-    Change, DeadLetter, Journal, JournalError, Keep, Outcome, PageId, Range, Request, State, StoredPage,
-    Tally, Trimmed,
+    Change, DeadLetter, Fetched, Journal, JournalError, Keep, Outcome, PageId, Range, Request, Span, State,
+    StoredPage, StreamKey, Tally, Trimmed,
 };
 use chrono::{DateTime, Utc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -139,6 +139,47 @@ impl Handle {
         self.blocking(move |j| j.read(range, bytes)).await
     }
 
+    /// See [`Journal::read_of`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub async fn read_of(
+        &self,
+        range: Range,
+        of: StreamKey,
+        bytes: usize,
+    ) -> Result<Vec<StoredPage>, JournalError> {
+        self.blocking(move |j| j.read_of(range, &of, bytes)).await
+    }
+
+    /// See [`Journal::lacks`]: the records of all streams.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub async fn kept(&self, spans: Vec<Span>) -> Result<u64, JournalError> {
+        self.blocking(move |j| {
+            let mut sum = 0_u64;
+            for span in &spans {
+                sum += j.lacks(span)?.iter().map(|lack| lack.records).sum::<u64>();
+            }
+            Ok(sum)
+        })
+        .await
+    }
+
+    /// See [`Journal::fetched`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub async fn fetched(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        (source, stream): (Option<String>, Option<String>),
+    ) -> Result<Fetched, JournalError> {
+        self.blocking(move |j| j.fetched(from, to, (source.as_deref(), stream.as_deref()))).await
+    }
+
     /// See [`Journal::dead`].
     ///
     /// # Errors
@@ -258,6 +299,7 @@ impl Inner {
         let again = changes.iter().any(|c| match c {
             Change::Span(span) => span.id == 0,
             Change::Dead(dead) => dead.retry,
+            Change::DeadRetry(_) => true,
             _ => false,
         });
         match last.max() {

@@ -12,9 +12,9 @@
 //!   `0x184D2A5D`), which says what follows, and a checksummed zstd-1 frame of its new records, one a line. A segment is
 //!   closed at 64 MiB (less under a small budget) or after a day, and goes as a whole.
 //! - `state.db`: SQLite in WAL mode, `synchronous = FULL`; everything that is small. Times are microseconds since 1970
-//!   (finer parts are cut off), hours are hours since 1970. Its format is version 2; version 1, which had no tally, is
-//!   brought forward by the opening that raises the epoch, in the same transaction. Until then it can be read, its tally
-//!   being empty. A newer one is refused.
+//!   (finer parts are cut off), hours are hours since 1970. Its format is version 3; version 1, which had no tally, and
+//!   version 2, whose spans took all streams of a lane, are brought forward by the opening that raises the epoch, in the
+//!   same transaction. Until then they can be read, their tally being empty. A newer one is refused.
 //!
 //! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
 //!
@@ -272,7 +272,72 @@ pub struct Tally {
     pub revised: u64,
 }
 
-/// A piece of a sink's position.
+/// One of a source's logs, as rows name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StreamKey {
+    /// The source's key.
+    pub source: String,
+    /// The stream's name.
+    pub stream: String,
+}
+
+impl StreamKey {
+    /// The stream of this source.
+    pub fn new(source: impl Into<String>, stream: impl Into<String>) -> Self {
+        Self { source: source.into(), stream: stream.into() }
+    }
+
+    /// Whether a page is of this stream.
+    #[must_use]
+    pub fn is(&self, source: &str, stream: &str) -> bool {
+        self.source == source && self.stream == stream
+    }
+}
+
+impl std::fmt::Display for StreamKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.source, self.stream)
+    }
+}
+
+/// A stream that a span does not deliver, because another span does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Which one.
+    #[serde(flatten)]
+    pub of: StreamKey,
+    /// Up to, without, this page; `None`: to the span's end.
+    pub until: Option<PageId>,
+}
+
+/// What a span is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Delivers a lane as its pages come.
+    Follow,
+    /// Delivers what had piled up, while live documents go first.
+    CatchUp,
+    /// Delivers once more what an operator asked for.
+    Replay,
+    /// Keeps the documents of one stream that the destination does not take, while the others go on.
+    Parked,
+}
+
+impl Purpose {
+    /// As tables and JSON name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Follow => "follow",
+            Self::CatchUp => "catch_up",
+            Self::Replay => "replay",
+            Self::Parked => "parked",
+        }
+    }
+}
+
+/// A piece of a sink's position: a range of a lane's pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The row's number; 0 in a change that adds one.
@@ -289,6 +354,98 @@ pub struct Span {
     pub to: Option<PageId>,
     /// Replay label: documents get an id of their own.
     pub mark: Option<String>,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Only this stream's pages; `None`: all that are not left out.
+    pub only: Option<StreamKey>,
+    /// Streams that other spans deliver.
+    pub except: Vec<LeftOut>,
+    /// When it was made.
+    pub since: Option<DateTime<Utc>>,
+    /// Why nothing of it goes in, and (behind a line feed) the remedy, as long as that is so.
+    pub reason: Option<String>,
+}
+
+impl Span {
+    /// A new one that follows a lane from this page on.
+    #[must_use]
+    pub fn follow(sink: &str, lane: Lane, from: PageId) -> Self {
+        Self {
+            id: 0,
+            sink: sink.to_owned(),
+            lane,
+            next_page: from,
+            next_record: 0,
+            to: None,
+            mark: None,
+            purpose: Purpose::Follow,
+            only: None,
+            except: Vec::new(),
+            since: None,
+            reason: None,
+        }
+    }
+
+    /// Whether it follows its lane for all streams: each sink has one a lane.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.to.is_none() && self.only.is_none()
+    }
+
+    /// Whether another span delivers this page's records.
+    #[must_use]
+    pub fn leaves_out(&self, source: &str, stream: &str, page: PageId) -> bool {
+        self.only.as_ref().is_some_and(|only| !only.is(source, stream))
+            || self
+                .except
+                .iter()
+                .any(|left| left.of.is(source, stream) && left.until.is_none_or(|until| page < until))
+    }
+}
+
+/// What a span still has to deliver of one stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// The stream.
+    pub of: StreamKey,
+    /// Its records that the span has not passed.
+    pub records: u64,
+    /// The first and the last page of them.
+    pub pages: (PageId, PageId),
+    /// When the first and the last of these pages was fetched.
+    pub fetched: (DateTime<Utc>, DateTime<Utc>),
+}
+
+/// Documents of one stream that a sink gave up: its hole. What the pages still hold can be replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The row's number; 0 in a change that adds one.
+    pub id: u64,
+    /// The sink's key.
+    pub sink: String,
+    /// The stream.
+    pub of: StreamKey,
+    /// The first and the last page with documents that were given up.
+    pub pages: (PageId, PageId),
+    /// When the first and the last of these pages was fetched.
+    pub fetched: (DateTime<Utc>, DateTime<Utc>),
+    /// How many documents; records, where they never became documents.
+    pub documents: u64,
+    /// When the first of them was given up.
+    pub at: DateTime<Utc>,
+    /// Why: `give_up_after`, `journal_full`, `forgotten`.
+    pub cause: String,
+}
+
+/// Which pages were fetched in a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// The first and the last page of each lane that has any.
+    pub pages: Vec<(Lane, PageId, PageId)>,
+    /// Some were trimmed already.
+    pub trimmed: bool,
+    /// When the oldest page was fetched that is still kept.
+    pub kept_since: Option<DateTime<Utc>>,
 }
 
 /// Something that can never go in, kept with its reason and a copy of the record.
@@ -310,7 +467,7 @@ pub struct DeadLetter {
     pub event: Option<u32>,
     /// `normalize`, `rejected`, `internal`, `too_large`.
     pub kind: String,
-    /// In words.
+    /// In words; behind a line feed the remedy, where the fault named one.
     pub reason: String,
     /// When.
     pub at: DateTime<Utc>,
@@ -322,6 +479,40 @@ pub struct DeadLetter {
     pub occurrence: u32,
     /// An operator asked to send it again; a sink's loop takes it up.
     pub retry: bool,
+}
+
+impl DeadLetter {
+    /// Why, and what helps: the fault's own words, or what usually does.
+    #[must_use]
+    pub fn told(&self) -> (&str, &str) {
+        let usual = match self.kind.as_str() {
+            "unrouted" => "put the source and its stream back into the configuration",
+            "internal" => "update tidegate",
+            "normalize" => "look at the record",
+            _ => "fix the cause at the destination",
+        };
+        match self.reason.split_once('\n') {
+            Some((cause, remedy)) => (cause, remedy.lines().last().unwrap_or(usual)),
+            None => (&self.reason, usual),
+        }
+    }
+
+    /// One line for people: `dead letter 8812 acme/okta: index says ip, got "x"; fix the template, then tidegate dead-letters
+    /// retry acme 8812`. Where it has no number yet, it says how to find it.
+    #[must_use]
+    pub fn line(&self, tenant: &str) -> String {
+        let (cause, remedy) = self.told();
+        match self.id {
+            0 => format!(
+                "dead letter of {tenant}/{}: {cause}; {remedy}; tidegate dead-letters list {tenant}",
+                self.source
+            ),
+            id => format!(
+                "dead letter {id} {tenant}/{}: {cause}; {remedy}, then tidegate dead-letters retry {tenant} {id}",
+                self.source
+            ),
+        }
+    }
 }
 
 /// An operator's or the program's deed, kept for years.
@@ -342,7 +533,7 @@ pub struct Request {
     pub id: u64,
     /// When.
     pub at: DateTime<Utc>,
-    /// The verb: `backfill`, `dead_letters_retry`, `dead_letters_drop`, `reload`.
+    /// The verb: `backfill`, `replay`, `dead_letters_retry`, `dead_letters_drop`, `reload`.
     pub verb: String,
     /// Its arguments (JSON).
     pub arguments: String,
@@ -391,6 +582,11 @@ pub enum Change {
     Dead(DeadLetter),
     /// A dead letter was delivered or dropped.
     DeadDone(u64),
+    /// A dead letter is to be sent again; one that is gone stays gone.
+    DeadRetry(u64),
+    /// A sink gave documents up (`id` 0). Rows of the same sink, stream and cause without a page of the stream between them
+    /// become one; a sink has at most 200, beyond which the next one is added to its stream's last.
+    GaveUp(GivenUp),
     /// Keep a quota.
     Quota(QuotaRow),
     /// Write to the action log.
@@ -405,8 +601,8 @@ pub enum Change {
     ResetSource(String),
     /// Hand a sink's position and dead letters to another key.
     RenameSink(String, String),
-    /// End a sink's claim: its spans go, its dead letters stay until they are dropped.
-    ForgetSink(String),
+    /// End a sink's claim: what its spans lacked becomes its hole, its dead letters stay until they are dropped.
+    ForgetSink(String, DateTime<Utc>),
 }
 
 /// What became of one change: pages answer, the rest does not.
@@ -429,6 +625,8 @@ pub struct State {
     pub coverage: Vec<Interval>,
     /// Positions of all sinks.
     pub spans: Vec<Span>,
+    /// What sinks gave up.
+    pub given_up: Vec<GivenUp>,
     /// Quotas.
     pub quotas: Vec<QuotaRow>,
     /// What source keys stand for.
@@ -628,6 +826,26 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn read(&self, range: Range, bytes: usize) -> Result<Vec<StoredPage>, JournalError>;
+    /// As [`Journal::read`], pages of one stream only.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn read_of(&self, range: Range, of: &StreamKey, bytes: usize) -> Result<Vec<StoredPage>, JournalError>;
+    /// What a span still has to deliver, by stream. No page is read for it.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn lacks(&self, span: &Span) -> Result<Vec<Lack>, JournalError>;
+    /// Which pages were fetched in `[from, to)`; `of`: of one source, or of one of its streams, only.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn fetched(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        of: (Option<&str>, Option<&str>),
+    ) -> Result<Fetched, JournalError>;
     /// Dead letters by number, from `after` on, `limit` at most; `retry` only those that wait to be sent again.
     ///
     /// # Errors

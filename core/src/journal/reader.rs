@@ -4,7 +4,10 @@
 
 use super::segment::Files;
 use super::state::{CACHE, Db};
-use super::{Action, DeadLetter, JournalError, Range, Request, State, StoredPage, Tally, lock, store};
+use super::{
+    Action, DeadLetter, Fetched, JournalError, Lack, Range, Request, Span, State, StoredPage, Tally, lock,
+    store,
+};
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 
@@ -42,7 +45,36 @@ impl Reader {
     /// # Errors
     /// See [`JournalError`].
     pub fn read(&mut self, range: Range, bytes: usize) -> Result<Vec<StoredPage>, JournalError> {
-        store::read(&self.db, &mut self.files, range, bytes)
+        store::read(&self.db, &mut self.files, range, None, bytes)
+    }
+
+    /// As [`super::Journal::lacks`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub fn lacks(&self, span: &Span) -> Result<Vec<Lack>, JournalError> {
+        self.db.lacks(span)
+    }
+
+    /// As [`super::Journal::fetched`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub fn fetched(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        of: (Option<&str>, Option<&str>),
+    ) -> Result<Fetched, JournalError> {
+        self.db.fetched(from, to, of)
+    }
+
+    /// How many dead letters each sink has that has some.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub fn dead_counts(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        self.db.dead_counts()
     }
 
     /// As [`super::Journal::dead`].

@@ -6,8 +6,8 @@
 use super::keys::{self, Hour};
 use super::segment::{Digest, Place};
 use super::{
-    Action, DeadLetter, Fingerprint, Grade, Interval, JournalError, Keep, Key, Lane, PageId, QuotaRow, Range,
-    Request, Span, State, Tally, Work, coverage, whole,
+    Action, DeadLetter, Fetched, Fingerprint, GivenUp, Grade, Interval, JournalError, Keep, Key, Lack, Lane,
+    PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Work, coverage, whole,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Bytes of the file's pages in memory where nobody says how many: the engine's own default.
 pub(super) const CACHE: usize = 2 << 20;
@@ -88,10 +88,27 @@ INSERT INTO meta VALUES (1, 1, 0);
 "#;
 
 /// Version 2 adds records by the hour of their own time; by the day (at its first hour) where their keys are forgotten.
-const TALLY: &str = "CREATE TABLE tally (
+pub(super) const TALLY: &str = "CREATE TABLE tally (
   stream INTEGER NOT NULL, hour INTEGER NOT NULL, records INTEGER NOT NULL, late INTEGER NOT NULL,
   revised INTEGER NOT NULL, PRIMARY KEY (stream, hour)
 ) STRICT, WITHOUT ROWID;";
+
+/// Version 3: a span may be of one stream, or leave streams out (JSON), and says what it is for; and what sinks gave up.
+const RANGES: &str = "ALTER TABLE delivery ADD COLUMN purpose TEXT NOT NULL DEFAULT 'follow';
+ALTER TABLE delivery ADD COLUMN source TEXT;
+ALTER TABLE delivery ADD COLUMN stream TEXT;
+ALTER TABLE delivery ADD COLUMN except_streams TEXT;
+ALTER TABLE delivery ADD COLUMN since INTEGER;
+ALTER TABLE delivery ADD COLUMN reason TEXT;
+CREATE TABLE given_up (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, source TEXT NOT NULL, stream TEXT NOT NULL,
+  first INTEGER NOT NULL, last INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,
+  documents INTEGER NOT NULL, at INTEGER NOT NULL, cause TEXT NOT NULL
+) STRICT;";
+
+/// Rows that a sink's holes have at most. What gives up for weeks makes one row a stream; a destination that comes and goes
+/// makes one each time.
+const HOLES: i64 = 200;
 
 /// What happens to a row of the tally that is added to.
 const ADD_TALLY: &str =
@@ -291,14 +308,67 @@ impl Db {
         Ok(rows.into_iter().collect())
     }
 
-    /// Rows of a range's pages.
-    pub(super) fn pages(&self, range: Range, limit: u32) -> Result<Vec<PageRow>, JournalError> {
-        self.all(
-            "SELECT p.id, s.source, s.name, p.seg, p.off, p.len, p.digest FROM page p
-             JOIN stream s ON s.id = p.stream WHERE p.lane = ?1 AND p.id >= ?2 AND p.id < ?3 ORDER BY p.id LIMIT ?4",
-            params![range.lane, signed(range.from), range.to.map_or(i64::MAX, signed), limit],
-            page,
-        )
+    /// Rows of a range's pages; `of`: of one stream only.
+    pub(super) fn pages(
+        &self,
+        range: Range,
+        of: Option<&StreamKey>,
+        limit: u32,
+    ) -> Result<Vec<PageRow>, JournalError> {
+        let to = range.to.map_or(i64::MAX, signed);
+        match of {
+            None => self.all(
+                "SELECT p.id, s.source, s.name, p.seg, p.off, p.len, p.digest FROM page p
+                 JOIN stream s ON s.id = p.stream WHERE p.lane = ?1 AND p.id >= ?2 AND p.id < ?3 ORDER BY p.id LIMIT ?4",
+                params![range.lane, signed(range.from), to, limit],
+                page,
+            ),
+            Some(of) => self.all(
+                "SELECT p.id, s.source, s.name, p.seg, p.off, p.len, p.digest FROM page p
+                 JOIN stream s ON s.id = p.stream WHERE p.lane = ?1 AND p.id >= ?2 AND p.id < ?3 AND s.source = ?5
+                 AND s.name = ?6 ORDER BY p.id LIMIT ?4",
+                params![range.lane, signed(range.from), to, limit, of.source, of.stream],
+                page,
+            ),
+        }
+    }
+
+    /// What a span still has to deliver, by stream.
+    pub(super) fn lacks(&self, span: &Span) -> Result<Vec<Lack>, JournalError> {
+        lacks(&self.db, span).map_err(self.fail())
+    }
+
+    /// Which pages were fetched in a time.
+    pub(super) fn fetched(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        (source, stream): (Option<&str>, Option<&str>),
+    ) -> Result<Fetched, JournalError> {
+        let ours = "JOIN stream s ON s.id = p.stream WHERE (?1 IS NULL OR s.source = ?1) AND (?2 IS NULL OR s.name = ?2)";
+        let within = "p.at >= ?3 AND p.at < ?4";
+        let time = params![source, stream, from.timestamp_micros(), to.timestamp_micros()];
+        let pages = self.all(
+            &format!(
+                "SELECT p.lane, min(p.id), max(p.id) FROM page p {ours} AND {within} GROUP BY p.lane ORDER BY 2"
+            ),
+            time,
+            |r| Ok((r.get(0)?, number(r, 1)?, number(r, 2)?)),
+        )?;
+        let gone =
+            self.all(&format!("SELECT 1 FROM gone p {ours} AND {within} LIMIT 1"), time, |_| Ok(()))?;
+        let oldest =
+            self.all(&format!("SELECT min(p.at) FROM page p {ours}"), params![source, stream], |r| {
+                maybe_time(r, 0)
+            })?;
+        Ok(Fetched { pages, trimmed: !gone.is_empty(), kept_since: oldest.into_iter().flatten().next() })
+    }
+
+    /// How many dead letters each sink has.
+    pub(super) fn dead_counts(&self) -> Result<Vec<(String, u64)>, JournalError> {
+        self.all("SELECT sink, count(*) FROM dead GROUP BY sink ORDER BY sink", [], |r| {
+            Ok((r.get(0)?, number(r, 1)?))
+        })
     }
 
     /// Links of the chain after `after`, ascending.
@@ -520,6 +590,11 @@ impl Tx<'_> {
                 let (records, revised) = self.hour(stream, hour)?.counts();
                 self.add_tally(stream, hour, Tally { records, late: 0, revised })?;
             }
+        }
+        if version(&self.tx).map_err(fail)? < 3 {
+            self.tx.execute_batch(RANGES).map_err(fail)?;
+            // Only a person could make closed ones, for a replay.
+            self.run("UPDATE delivery SET purpose = 'replay' WHERE until IS NOT NULL", [])?;
         }
         self.run("UPDATE meta SET version = ?1", [VERSION])?;
         Ok(())
@@ -775,6 +850,8 @@ impl Tx<'_> {
 
     /// Inserts or replaces a span.
     pub(super) fn put_span(&self, span: &Span) -> Result<u64, JournalError> {
+        let except =
+            (!span.except.is_empty()).then(|| serde_json::to_string(&span.except).unwrap_or_default());
         let values = named_params! {
             ":id": (span.id != 0).then_some(signed(span.id)),
             ":sink": span.sink,
@@ -783,20 +860,85 @@ impl Tx<'_> {
             ":record": span.next_record,
             ":until": span.to.map(signed),
             ":mark": span.mark,
+            ":purpose": span.purpose,
+            ":source": span.only.as_ref().map(|only| &only.source),
+            ":stream": span.only.as_ref().map(|only| &only.stream),
+            ":except": except,
+            ":since": micros(span.since),
+            ":reason": span.reason,
         };
         if span.id == 0 {
             self.run(
-                "INSERT INTO delivery VALUES (:id, :sink, :lane, :page, :record, :until, :mark)",
+                "INSERT INTO delivery (id, sink, lane, next_page, next_record, until, mark, purpose, source, stream,
+                 except_streams, since, reason) VALUES (:id, :sink, :lane, :page, :record, :until, :mark, :purpose,
+                 :source, :stream, :except, :since, :reason)",
                 values,
             )?;
             return Ok(self.last_id());
         }
         self.run(
             "UPDATE delivery SET sink = :sink, lane = :lane, next_page = :page, next_record = :record,
-             until = :until, mark = :mark WHERE id = :id",
+             until = :until, mark = :mark, purpose = :purpose, source = :source, stream = :stream,
+             except_streams = :except, since = :since, reason = :reason WHERE id = :id",
             values,
         )?;
         Ok(span.id)
+    }
+
+    /// Adds to what a sink gave up.
+    pub(super) fn put_given_up(&self, new: &GivenUp) -> Result<u64, JournalError> {
+        let ours = self.all(
+            "SELECT * FROM given_up WHERE sink = ?1 AND source = ?2 AND stream = ?3 AND cause = ?4 ORDER BY last DESC",
+            params![new.sink, new.of.source, new.of.stream, new.cause],
+            given_up_row,
+        )?;
+        let many =
+            self.all("SELECT count(*) FROM given_up WHERE sink = ?1", [&new.sink], |r| r.get::<_, i64>(0))?;
+        let full = many.first().is_some_and(|many| *many >= HOLES);
+        let mut row = GivenUp {
+            fetched: (whole(new.fetched.0), whole(new.fetched.1)),
+            at: whole(new.at),
+            ..new.clone()
+        };
+        for (nth, old) in ours.into_iter().enumerate() {
+            if self.apart(&old, &row)? && !(full && nth == 0) {
+                continue;
+            }
+            row.pages = (row.pages.0.min(old.pages.0), row.pages.1.max(old.pages.1));
+            row.fetched = (row.fetched.0.min(old.fetched.0), row.fetched.1.max(old.fetched.1));
+            row.documents = row.documents.saturating_add(old.documents);
+            row.at = row.at.min(old.at);
+            self.run("DELETE FROM given_up WHERE id = ?1", [signed(old.id)])?;
+        }
+        self.run(
+            "INSERT INTO given_up (sink, source, stream, first, last, since, until, documents, at, cause)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![
+                row.sink,
+                row.of.source,
+                row.of.stream,
+                signed(row.pages.0),
+                signed(row.pages.1),
+                row.fetched.0.timestamp_micros(),
+                row.fetched.1.timestamp_micros(),
+                signed(row.documents),
+                row.at.timestamp_micros(),
+                row.cause
+            ],
+        )?;
+        Ok(self.last_id())
+    }
+
+    /// Whether a page of the stream lies between two holes of it.
+    fn apart(&self, one: &GivenUp, other: &GivenUp) -> Result<bool, JournalError> {
+        let (after, before) = (one.pages.1.min(other.pages.1), one.pages.0.max(other.pages.0));
+        let between = self.all(
+            "SELECT 1 FROM page p JOIN stream s ON s.id = p.stream WHERE p.id > ?1 AND p.id < ?2 AND s.source = ?3
+             AND s.name = ?4 LIMIT 1",
+            params![signed(after), signed(before), one.of.source, one.of.stream],
+            |_| Ok(()),
+        )?;
+        Ok(!between.is_empty())
     }
 
     /// A span is done.
@@ -838,6 +980,12 @@ impl Tx<'_> {
             values,
         )?;
         Ok(dead.id)
+    }
+
+    /// A dead letter is to be sent again.
+    pub(super) fn retry_dead(&self, id: u64) -> Result<(), JournalError> {
+        self.run("UPDATE dead SET retry = 1 WHERE id = ?1", [signed(id)])?;
+        Ok(())
     }
 
     /// A dead letter is no more.
@@ -913,6 +1061,15 @@ impl Tx<'_> {
         self.run("UPDATE OR REPLACE quota SET source = ?2 WHERE source = ?1", names)?;
         self.run("UPDATE OR REPLACE fingerprint SET source = ?2 WHERE source = ?1", names)?;
         self.run("UPDATE dead SET source = ?2 WHERE source = ?1", names)?;
+        self.run("UPDATE given_up SET source = ?2 WHERE source = ?1", names)?;
+        self.run("UPDATE delivery SET source = ?2 WHERE source = ?1", names)?;
+        let spans = self.all("SELECT * FROM delivery WHERE except_streams IS NOT NULL", [], span_row)?;
+        for mut span in spans {
+            for left in span.except.iter_mut().filter(|left| left.of.source == from) {
+                left.of.source = to.to_owned();
+            }
+            self.put_span(&span)?;
+        }
         let united = self.all("SELECT 1 FROM coverage WHERE source = ?1 LIMIT 1", [to], |_| Ok(()))?;
         if united.is_empty() {
             self.run("UPDATE coverage SET source = ?2 WHERE source = ?1", names)?;
@@ -935,13 +1092,31 @@ impl Tx<'_> {
 
     /// Hands a sink's rows on.
     pub(super) fn rename_sink(&self, from: &str, to: &str) -> Result<(), JournalError> {
-        self.run("UPDATE delivery SET sink = ?2 WHERE sink = ?1", [from, to])?;
-        self.run("UPDATE dead SET sink = ?2 WHERE sink = ?1", [from, to])?;
+        for table in ["delivery", "dead", "given_up"] {
+            self.run(&format!("UPDATE {table} SET sink = ?2 WHERE sink = ?1"), [from, to])?;
+        }
         Ok(())
     }
 
-    /// Ends a sink's claim.
-    pub(super) fn forget_sink(&self, sink: &str) -> Result<(), JournalError> {
+    /// Ends a sink's claim; what it lacked is its hole.
+    pub(super) fn forget_sink(&self, sink: &str, at: DateTime<Utc>) -> Result<(), JournalError> {
+        let spans = self.all("SELECT * FROM delivery WHERE sink = ?1 ORDER BY id", [sink], span_row)?;
+        for span in spans.iter().filter(|span| span.purpose != Purpose::Replay) {
+            for lack in lacks(&self.tx, span).map_err(|e| failed(self.path, e))? {
+                let Lack { of, records, pages, fetched } = lack;
+                let (sink, cause) = (sink.to_owned(), "forgotten".to_owned());
+                self.put_given_up(&GivenUp {
+                    id: 0,
+                    sink,
+                    of,
+                    pages,
+                    fetched,
+                    documents: records,
+                    at,
+                    cause,
+                })?;
+            }
+        }
         self.run("DELETE FROM delivery WHERE sink = ?1", [sink])?;
         Ok(())
     }
@@ -964,9 +1139,13 @@ impl Tx<'_> {
                     number(r, 4)?,
                 ))
             })?;
-        let spans = self.all("SELECT lane, next_page, until FROM delivery", [], |r| {
-            Ok((r.get::<_, Lane>(0)?, r.get::<_, i64>(1)?, r.get::<_, Option<i64>>(2)?))
-        })?;
+        // A span of one stream waits for that stream's pages only; where it is gone, for nothing.
+        let spans = self.all(
+            "SELECT d.lane, d.next_page, d.until, CASE WHEN d.source IS NULL THEN NULL ELSE coalesce(s.id, -1) END
+             FROM delivery d LEFT JOIN stream s ON s.source = d.source AND s.name = d.stream",
+            [],
+            |r| Ok((r.get::<_, Lane>(0)?, r.get(1)?, r.get(2)?, r.get(3)?)),
+        )?;
         let mut bytes: u64 = segments.iter().map(|s| s.4).fold(0, u64::saturating_add);
         let (mut gone, mut pages) = (Vec::new(), 0u64);
         for (seg, first, last, newest, size) in segments {
@@ -995,22 +1174,21 @@ impl Tx<'_> {
     }
 
     /// Whether a span still has to pass one of these pages.
-    fn awaited(
-        &self,
-        spans: &[(Lane, i64, Option<i64>)],
-        first: i64,
-        last: i64,
-    ) -> Result<bool, JournalError> {
-        for (lane, next, until) in spans {
+    fn awaited(&self, spans: &[Claim], first: i64, last: i64) -> Result<bool, JournalError> {
+        for (lane, next, until, stream) in spans {
             let (from, to) = (first.max(*next), last.min(until.map_or(i64::MAX, |u| u.saturating_sub(1))));
-            let sql = "SELECT 1 FROM page WHERE lane = ?1 AND id BETWEEN ?2 AND ?3 LIMIT 1";
-            if from <= to && !self.all(sql, params![lane, from, to], |_| Ok(()))?.is_empty() {
+            let sql = "SELECT 1 FROM page WHERE lane = ?1 AND id BETWEEN ?2 AND ?3
+                       AND (?4 IS NULL OR stream = ?4) LIMIT 1";
+            if from <= to && !self.all(sql, params![lane, from, to, stream], |_| Ok(()))?.is_empty() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 }
+
+/// What trimming must know of a span: its lane, from which page up to which, and of which stream.
+type Claim = (Lane, i64, Option<i64>, Option<i64>);
 
 fn all<T>(
     db: &Connection,
@@ -1032,6 +1210,7 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
         |r| number(r, 0),
     )?;
     let next = next.saturating_add(1);
+    let ranges = version(db)? >= 3;
     let first: Option<i64> = db.query_row("SELECT min(id) FROM page", [], |r| r.get(0))?;
     Ok(State {
         works: all(db, "SELECT * FROM work", [], |r| {
@@ -1049,17 +1228,19 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
             })
         })?,
         coverage: all(db, "SELECT * FROM coverage ORDER BY source, stream, since", [], interval_row)?,
-        spans: all(db, "SELECT * FROM delivery ORDER BY id", [], |r| {
-            Ok(Span {
-                id: number(r, 0)?,
-                sink: r.get(1)?,
-                lane: r.get(2)?,
-                next_page: number(r, 3)?,
-                next_record: r.get(4)?,
-                to: r.get::<_, Option<i64>>(5)?.map(|to| u64::try_from(to).unwrap_or_default()),
-                mark: r.get(6)?,
-            })
-        })?,
+        spans: match ranges {
+            true => all(db, "SELECT * FROM delivery ORDER BY id", [], span_row)?,
+            false => all(
+                db,
+                "SELECT *, iif(until IS NULL, 'follow', 'replay'), NULL, NULL, NULL, NULL, NULL FROM delivery ORDER BY id",
+                [],
+                span_row,
+            )?,
+        },
+        given_up: match ranges {
+            true => all(db, "SELECT * FROM given_up ORDER BY sink, source, stream, first", [], given_up_row)?,
+            false => Vec::new(),
+        },
         quotas: all(db, "SELECT * FROM quota", [], |r| {
             Ok(QuotaRow { source: r.get(0)?, not_before: maybe_time(r, 1)?, state: r.get(2)? })
         })?,
@@ -1077,6 +1258,81 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
             |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
         )?,
     })
+}
+
+fn span_row(r: &Row<'_>) -> rusqlite::Result<Span> {
+    let only = r.get::<_, Option<String>>(8)?.zip(r.get::<_, Option<String>>(9)?);
+    let except: Option<String> = r.get(10)?;
+    let except = except.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text));
+    Ok(Span {
+        id: number(r, 0)?,
+        sink: r.get(1)?,
+        lane: r.get(2)?,
+        next_page: number(r, 3)?,
+        next_record: r.get(4)?,
+        to: r.get::<_, Option<i64>>(5)?.map(|to| u64::try_from(to).unwrap_or_default()),
+        mark: r.get(6)?,
+        purpose: r.get(7)?,
+        only: only.map(|(source, stream)| StreamKey { source, stream }),
+        // What cannot be read must not become "nothing is left out": that would deliver twice without a word.
+        except: except.map_err(|e| {
+            rusqlite::Error::FromSqlConversionFailure(10, rusqlite::types::Type::Text, Box::new(e))
+        })?,
+        since: maybe_time(r, 11)?,
+        reason: r.get(12)?,
+    })
+}
+
+fn given_up_row(r: &Row<'_>) -> rusqlite::Result<GivenUp> {
+    Ok(GivenUp {
+        id: number(r, 0)?,
+        sink: r.get(1)?,
+        of: StreamKey { source: r.get(2)?, stream: r.get(3)? },
+        pages: (number(r, 4)?, number(r, 5)?),
+        fetched: (time(r, 6)?, time(r, 7)?),
+        documents: number(r, 8)?,
+        at: time(r, 9)?,
+        cause: r.get(10)?,
+    })
+}
+
+fn lacks(db: &Connection, span: &Span) -> rusqlite::Result<Vec<Lack>> {
+    let of = |from: PageId, only: Option<&StreamKey>| {
+        all(
+            db,
+            "SELECT s.source, s.name, sum(p.n), min(p.id), max(p.id), min(p.at), max(p.at) FROM page p
+             JOIN stream s ON s.id = p.stream WHERE p.lane = ?1 AND p.id >= ?2 AND p.id < ?3
+             AND (?4 IS NULL OR s.source = ?4 AND s.name = ?5) GROUP BY s.id ORDER BY s.source, s.name",
+            params![
+                span.lane,
+                signed(from),
+                span.to.map_or(i64::MAX, signed),
+                only.map(|only| &only.source),
+                only.map(|only| &only.stream)
+            ],
+            |r| {
+                Ok(Lack {
+                    of: StreamKey { source: r.get(0)?, stream: r.get(1)? },
+                    records: number(r, 2)?,
+                    pages: (number(r, 3)?, number(r, 4)?),
+                    fetched: (time(r, 5)?, time(r, 6)?),
+                })
+            },
+        )
+    };
+    let mut found = of(span.next_page, span.only.as_ref())?;
+    for left in &span.except {
+        found.retain(|lack| lack.of != left.of);
+        if let Some(until) = left.until {
+            found.extend(of(until.max(span.next_page), Some(&left.of))?);
+        }
+    }
+    // Of the first page a part may be delivered. A page with nothing left is no lack.
+    for lack in found.iter_mut().filter(|lack| lack.pages.0 == span.next_page) {
+        lack.records = lack.records.saturating_sub(span.next_record.into());
+    }
+    found.retain(|lack| lack.records > 0);
+    Ok(found)
 }
 
 fn requests(db: &Connection) -> rusqlite::Result<Vec<Request>> {
@@ -1152,6 +1408,12 @@ fn micros(t: Option<DateTime<Utc>>) -> Option<i64> {
 
 /// Names on disk; they never change.
 const LANES: [(&str, Lane); 3] = [("live", Lane::Live), ("sweep", Lane::Sweep), ("backfill", Lane::Backfill)];
+const PURPOSES: [(&str, Purpose); 4] = [
+    ("follow", Purpose::Follow),
+    ("catch_up", Purpose::CatchUp),
+    ("replay", Purpose::Replay),
+    ("parked", Purpose::Parked),
+];
 const GRADES: [(&str, Grade); 6] = [
     ("chain", Grade::Chain),
     ("settled", Grade::Settled),
@@ -1179,6 +1441,18 @@ impl ToSql for Lane {
 impl FromSql for Lane {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         named(&LANES, value)
+    }
+}
+
+impl ToSql for Purpose {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(name(&PURPOSES, self))
+    }
+}
+
+impl FromSql for Purpose {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        named(&PURPOSES, value)
     }
 }
 

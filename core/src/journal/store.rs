@@ -5,8 +5,8 @@ use super::lock::{self, Lock};
 use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
 use super::state::{CACHE, Db, Tx};
 use super::{
-    Appended, Change, DeadLetter, Journal, JournalError, Keep, Key, Lane, NewPage, Outcome, PageId, Range,
-    Request, State, StoredPage, Tally, Trimmed, whole,
+    Appended, Change, DeadLetter, Fetched, Journal, JournalError, Keep, Key, Lack, Lane, NewPage, Outcome,
+    PageId, Range, Request, Span, State, StoredPage, StreamKey, Tally, Trimmed, whole,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -297,7 +297,12 @@ impl FileJournal {
         Ok((outcomes, pages))
     }
 
-    fn disk(&self, range: Range, bytes: usize) -> Result<Vec<StoredPage>, JournalError> {
+    fn disk(
+        &self,
+        range: Range,
+        of: Option<&StreamKey>,
+        bytes: usize,
+    ) -> Result<Vec<StoredPage>, JournalError> {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let (db, files) = match &mut *reading {
             Some(open) => open,
@@ -306,7 +311,7 @@ impl FileJournal {
                 Files::new(&self.dir).map_err(JournalError::io(&self.dir, "cannot decompress"))?,
             )),
         };
-        read(db, files, range, bytes)
+        read(db, files, range, of, bytes)
     }
 }
 
@@ -315,11 +320,12 @@ pub(super) fn read(
     db: &Db,
     files: &mut Files,
     mut range: Range,
+    of: Option<&StreamKey>,
     bytes: usize,
 ) -> Result<Vec<StoredPage>, JournalError> {
     let (mut found, mut size) = (Vec::new(), 0usize);
     loop {
-        let rows = db.pages(range, ROWS)?;
+        let rows = db.pages(range, of, ROWS)?;
         let more = rows.len() >= ROWS as usize;
         for row in rows {
             range.from = row.place.id.saturating_add(1);
@@ -327,7 +333,10 @@ pub(super) fn read(
                 Some(decoded) => decoded.page,
                 // Trimmed since its row was read; or else the file is lost.
                 None => {
-                    match db.pages(Range { from: row.place.id, to: Some(range.from), ..range }, 1)?.first() {
+                    match db
+                        .pages(Range { from: row.place.id, to: Some(range.from), ..range }, None, 1)?
+                        .first()
+                    {
                         None => continue,
                         Some(_) => return Err(lost(files.dir(), &row.place)),
                     }
@@ -519,6 +528,8 @@ impl Batch<'_, '_> {
             Change::Cover(interval) => tx.cover(interval)?,
             Change::SpanDone(id) => tx.end_span(*id)?,
             Change::DeadDone(id) => tx.end_dead(*id)?,
+            Change::DeadRetry(id) => tx.retry_dead(*id)?,
+            Change::GaveUp(given_up) => return tx.put_given_up(given_up).map(Outcome::Row),
             Change::Quota(quota) => tx.put_quota(quota)?,
             Change::Action(action) => tx.put_action(action)?,
             Change::RequestDone(id) => tx.end_request(*id)?,
@@ -530,7 +541,7 @@ impl Batch<'_, '_> {
             }
             Change::ResetSource(source) => tx.reset_source(source)?,
             Change::RenameSink(from, to) => tx.rename_sink(from, to)?,
-            Change::ForgetSink(sink) => tx.forget_sink(sink)?,
+            Change::ForgetSink(sink, at) => tx.forget_sink(sink, *at)?,
         }
         Ok(Outcome::Done)
     }
@@ -636,7 +647,7 @@ impl Newest {
     }
 
     /// The pages of a range, if all that there can be of them are here.
-    fn read(&self, range: Range, bytes: usize) -> Option<Vec<StoredPage>> {
+    fn read(&self, range: Range, of: Option<&StreamKey>, bytes: usize) -> Option<Vec<StoredPage>> {
         if self.last.get(&range.lane).is_none_or(|last| *last < range.from) {
             return Some(Vec::new());
         }
@@ -649,7 +660,7 @@ impl Newest {
             if size >= bytes && !found.is_empty() || range.to.is_some_and(|to| page.id >= to) {
                 break;
             }
-            if page.lane == range.lane {
+            if page.lane == range.lane && of.is_none_or(|of| of.is(&page.source, &page.stream)) {
                 size = size.saturating_add(*weight);
                 found.push(page.clone());
             }
@@ -711,10 +722,32 @@ impl Journal for FileJournal {
     }
 
     fn read(&self, range: Range, bytes: usize) -> Result<Vec<StoredPage>, JournalError> {
-        if let Some(found) = self.newest().read(range, bytes) {
+        if let Some(found) = self.newest().read(range, None, bytes) {
             return Ok(found);
         }
-        self.disk(range, bytes)
+        self.disk(range, None, bytes)
+    }
+
+    fn read_of(&self, range: Range, of: &StreamKey, bytes: usize) -> Result<Vec<StoredPage>, JournalError> {
+        if let Some(found) = self.newest().read(range, Some(of), bytes) {
+            return Ok(found);
+        }
+        self.disk(range, Some(of), bytes)
+    }
+
+    fn lacks(&self, span: &Span) -> Result<Vec<Lack>, JournalError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.db.lacks(span)
+    }
+
+    fn fetched(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        of: (Option<&str>, Option<&str>),
+    ) -> Result<Fetched, JournalError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.db.fetched(from, to, of)
     }
 
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError> {

@@ -8,9 +8,9 @@
 )]
 
 use crate::journal::{
-    Action, Appended, Change, DeadLetter, Fingerprint, Grade, Interval, Journal, JournalError, Keep, Key,
-    Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, QuotaRow, Range, Span, Steps, StoredPage, Tally,
-    Work, coverage,
+    Action, Appended, Change, DeadLetter, Fingerprint, GivenUp, Grade, Interval, Journal, JournalError, Keep,
+    Key, Lane, LeftOut, NewPage, NewRecord, OpenOptions, Outcome, PageId, Purpose, QuotaRow, Range, Span,
+    Steps, StoredPage, StreamKey, Tally, Work, coverage,
 };
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -92,7 +92,7 @@ pub fn work(cursor: &str) -> Work {
 /// An open or closed span of the sink `elastic`.
 #[must_use]
 pub fn span(lane: Lane, next_page: PageId, to: Option<PageId>) -> Span {
-    Span { id: 0, sink: "elastic".to_owned(), lane, next_page, next_record: 0, to, mark: None }
+    Span { to, ..Span::follow("elastic", lane, next_page) }
 }
 
 /// A dead letter of page 1.
@@ -151,7 +151,9 @@ fn appended(outcome: &Outcome) -> Appended {
     }
 }
 
-fn row(outcome: &Outcome) -> u64 {
+/// The number of the row that a change made or replaced.
+#[must_use]
+pub fn row(outcome: &Outcome) -> u64 {
     match outcome {
         Outcome::Row(id) => *id,
         other => panic!("not a row's outcome: {other:?}"),
@@ -188,6 +190,11 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("the_tally_counts_what_is_new", the_tally_counts_what_is_new),
     ("the_tally_keeps_forgotten_hours_by_the_day", the_tally_keeps_forgotten_hours_by_the_day),
     ("spans_are_inserted_replaced_and_ended", spans_are_inserted_replaced_and_ended),
+    (
+        "a_span_of_one_stream_reads_counts_and_keeps_that_stream_alone",
+        a_span_of_one_stream_reads_counts_and_keeps_that_stream_alone,
+    ),
+    ("what_sinks_give_up_is_few_rows", what_sinks_give_up_is_few_rows),
     ("dead_letters_are_kept_until_done", dead_letters_are_kept_until_done),
     ("a_source_is_renamed_with_all_it_has", a_source_is_renamed_with_all_it_has),
     ("a_source_is_reset_but_keeps_what_it_knows", a_source_is_reset_but_keeps_what_it_knows),
@@ -657,6 +664,108 @@ fn spans_are_inserted_replaced_and_ended(factory: Factory<'_>, dir: &Path) {
     assert!(row(&done[0]) > second, "numbers are not used twice");
 }
 
+fn a_span_of_one_stream_reads_counts_and_keeps_that_stream_alone(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    for n in 0..6 {
+        let stream = if n % 3 == 2 { "other" } else { "system_log" };
+        let day = at(i64::try_from(n).unwrap() * 1441 * 2);
+        append(&*journal, NewPage { stream: stream.into(), at: day, ..numbered(n * 10, 10) });
+    }
+    let other = StreamKey::new("okta", "other");
+    let ids = |pages: Vec<StoredPage>| pages.iter().map(|page| page.id).collect::<Vec<_>>();
+    let range = |from, to| Range { lane: Lane::Live, from, to };
+    assert_eq!(ids(journal.read_of(range(1, None), &other, usize::MAX).unwrap()), [3, 6]);
+    assert_eq!(ids(journal.read_of(range(1, Some(6)), &other, usize::MAX).unwrap()), [3]);
+    let parked = Span { only: Some(other.clone()), next_record: 4, ..span(Lane::Live, 3, None) };
+    let left = LeftOut { of: other.clone(), until: None };
+    let main = Span { except: vec![left], next_record: 4, ..span(Lane::Live, 2, None) };
+    let told = |span: &Span| {
+        let lacks = journal.lacks(span).unwrap();
+        lacks.into_iter().map(|lack| (lack.of.stream, lack.records, lack.pages)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&parked), [("other".to_owned(), 16, (3, 6))]);
+    assert_eq!(told(&main), [("system_log".to_owned(), 26, (2, 5))]);
+    let until = LeftOut { of: other.clone(), until: Some(6) };
+    assert_eq!(told(&Span { except: vec![until], ..main.clone() })[1], ("other".to_owned(), 10, (6, 6)));
+    assert!(told(&span(Lane::Sweep, 1, None)).is_empty());
+    let done =
+        journal.commit(&[Change::Span(Span { next_page: 7, ..main }), Change::Span(parked.clone())]).unwrap();
+    journal.trim(Keep { age: Duration::ZERO, bytes: 0 }, at(1_000_000)).unwrap();
+    assert_eq!(ids(all(&*journal, Lane::Live)), [3, 6], "the others wait for nobody");
+    // Under another name the same pages are kept.
+    journal.commit(&[Change::RenameSource("okta".into(), "okta_eu".into())]).unwrap();
+    let spans = journal.load().unwrap().spans;
+    assert_eq!(
+        spans[1],
+        Span { id: row(&done[1]), only: Some(StreamKey::new("okta_eu", "other")), ..parked }
+    );
+    assert_eq!(spans[0].except[0].of, StreamKey::new("okta_eu", "other"));
+    journal.trim(Keep { age: Duration::ZERO, bytes: 0 }, at(1_000_000)).unwrap();
+    assert_eq!(ids(all(&*journal, Lane::Live)), [3, 6]);
+    let fetched = |from, to, stream| journal.fetched(at(from), at(to), (Some("okta_eu"), stream)).unwrap();
+    let whole = fetched(0, 1_000_000, Some("other"));
+    assert_eq!((whole.pages, whole.trimmed), (vec![(Lane::Live, 3, 6)], false));
+    let trimmed = fetched(0, 1_000_000, None);
+    assert_eq!((trimmed.trimmed, trimmed.kept_since), (true, Some(at(2 * 1441 * 2))));
+    assert!(fetched(-9, 0, None).pages.is_empty());
+}
+
+fn what_sinks_give_up_is_few_rows(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    for n in 0..12 {
+        let stream = if n % 4 == 3 { "other" } else { "system_log" };
+        append(&*journal, NewPage { stream: stream.into(), ..numbered(n * 10, 10) });
+    }
+    let gave_up = |first: PageId, last: PageId, cause: &str| {
+        Change::GaveUp(GivenUp {
+            id: 0,
+            sink: "elastic".into(),
+            of: StreamKey::new("okta", "system_log"),
+            pages: (first, last),
+            fetched: (at(i64::try_from(first).unwrap()), at(i64::try_from(last).unwrap())),
+            documents: 5,
+            at: at(99),
+            cause: cause.into(),
+        })
+    };
+    let told = || {
+        let holes = journal.load().unwrap().given_up;
+        holes.into_iter().map(|hole| (hole.pages, hole.documents, hole.cause)).collect::<Vec<_>>()
+    };
+    // Page 4 is another stream's: what lies on both sides of it adjoins.
+    journal.commit(&[gave_up(2, 3, "give_up_after"), gave_up(5, 5, "give_up_after")]).unwrap();
+    assert_eq!(told(), [((2, 5), 10, "give_up_after".to_owned())]);
+    journal.commit(&[gave_up(7, 7, "give_up_after"), gave_up(5, 6, "journal_full")]).unwrap();
+    assert_eq!(told().len(), 3, "page 6 was delivered; another cause is another hole: {:?}", told());
+    journal.commit(&[gave_up(6, 6, "give_up_after")]).unwrap();
+    assert_eq!(told().len(), 2);
+    assert_eq!(told()[0], ((2, 7), 20, "give_up_after".to_owned()));
+    // What a sink lacked when it was forgotten is its hole too.
+    let forget = Change::ForgetSink("elastic".into(), at(100));
+    let replay = Span { purpose: Purpose::Replay, ..span(Lane::Live, 1, Some(5)) };
+    journal.commit(&[Change::Span(span(Lane::Live, 9, None)), Change::Span(replay), forget]).unwrap();
+    let holes = journal.load().unwrap().given_up;
+    let forgotten: Vec<_> = holes.iter().filter(|hole| hole.cause == "forgotten").collect();
+    assert_eq!(forgotten.iter().map(|hole| hole.documents).sum::<u64>(), 40);
+    assert_eq!(
+        forgotten.iter().map(|hole| hole.of.stream.as_str()).collect::<Vec<_>>(),
+        ["other", "system_log"]
+    );
+    journal.commit(&[Change::RenameSink("elastic".into(), "siem".into())]).unwrap();
+    assert!(journal.load().unwrap().given_up.iter().all(|hole| hole.sink == "siem"));
+    // A thousand holes apart from each other are not a thousand rows.
+    for n in 12..1_012 {
+        append(&*journal, numbered(n * 10, 1));
+        if n % 2 == 0 {
+            journal.commit(&[gave_up(n + 1, n + 1, "give_up_after")]).unwrap();
+        }
+    }
+    let holes = journal.load().unwrap().given_up;
+    let ours: Vec<_> = holes.iter().filter(|hole| hole.sink == "elastic").collect();
+    assert!(ours.len() <= 201, "{}", ours.len());
+    assert_eq!(ours.iter().map(|hole| hole.documents).sum::<u64>(), 500 * 5, "and none is forgotten");
+}
+
 fn dead_letters_are_kept_until_done(factory: Factory<'_>, dir: &Path) {
     let journal = open(factory, dir);
     let letters: Vec<_> = (0..5).map(|i| Change::Dead(dead_letter(&format!("reason {i}")))).collect();
@@ -739,7 +848,7 @@ fn a_sink_is_renamed_and_forgotten(factory: Factory<'_>, dir: &Path) {
         .unwrap();
     assert_eq!(journal.load().unwrap().spans[0].sink, "splunk");
     assert_eq!(journal.dead(0, 9, false).unwrap()[0].sink, "splunk");
-    journal.commit(&[Change::ForgetSink("splunk".into())]).unwrap();
+    journal.commit(&[Change::ForgetSink("splunk".into(), at(0))]).unwrap();
     assert!(journal.load().unwrap().spans.is_empty());
     assert_eq!(journal.dead(0, 9, false).unwrap().len(), 1, "dead letters stay");
 }

@@ -42,32 +42,30 @@ fn a_bit_of_everything(dir: &Path) {
     journal.forget("okta", "other", -3).unwrap();
 }
 
-/// Puts a state of version 1 with the same rows in the place of today's.
-fn back_to_version_1(dir: &Path) {
+/// Puts a state of this older version with the same rows in the place of today's.
+fn back_to(dir: &Path, version: i64) {
     let today = dir.join("today.db");
     std::fs::rename(state(dir), &today).unwrap();
     let mut sql = format!("PRAGMA journal_mode = wal; {VERSION_1}; ATTACH '{}' AS today;", today.display());
-    for table in [
-        "meta",
-        "stream",
-        "segment",
-        "page",
-        "gone",
-        "key",
-        "work",
-        "coverage",
-        "delivery",
-        "dead",
-        "quota",
-        "fingerprint",
-        "action",
-        "request",
-    ] {
+    let mut tables = vec![
+        "meta", "stream", "segment", "page", "gone", "key", "work", "coverage", "delivery", "dead", "quota",
+    ];
+    tables.extend(["fingerprint", "action", "request"]);
+    if version >= 2 {
+        sql.push_str(state::TALLY);
+        tables.push("tally");
+    }
+    for table in tables {
+        // What a later version added to a row stands behind what was there.
+        let columns = match table {
+            "delivery" => "id, sink, lane, next_page, next_record, until, mark",
+            _ => "*",
+        };
         sql.push_str(&format!(
-            "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM today.{table};"
+            "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT {columns} FROM today.{table};"
         ));
     }
-    sql.push_str("UPDATE main.meta SET version = 1;");
+    sql.push_str(&format!("UPDATE main.meta SET version = {version};"));
     state::Db::pretend(&state(dir), &sql);
     std::fs::remove_file(today).unwrap();
 }
@@ -85,10 +83,14 @@ fn told(dir: &Path) -> String {
 }
 
 fn old_journal() -> (tempfile::TempDir, String) {
+    journal_of(1)
+}
+
+fn journal_of(version: i64) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     a_bit_of_everything(dir.path());
     let before = told(dir.path());
-    back_to_version_1(dir.path());
+    back_to(dir.path(), version);
     (dir, before)
 }
 
@@ -119,7 +121,7 @@ fn version_1_is_brought_forward_by_its_holder_and_keeps_everything() {
     let request = reader::request(dir.path(), "reload", "{}", at(5)).unwrap();
     assert_eq!(version(dir.path()), 1);
     let journal = open(dir.path());
-    assert_eq!(version(dir.path()), 2);
+    assert_eq!(version(dir.path()), 3);
     assert_eq!(journal.epoch(), 2);
     assert_eq!(journal.heartbeat(at(6)).unwrap().iter().map(|r| r.id).collect::<Vec<_>>(), [request]);
     journal.commit(&[Change::RequestDone(request)]).unwrap();
@@ -154,13 +156,50 @@ fn an_old_state_that_was_brought_forward_is_like_a_new_one() {
 }
 
 #[test]
+fn version_2_is_read_and_brought_forward_with_its_positions_and_can_then_park_a_stream() {
+    let (dir, before) = journal_of(2);
+    assert_eq!(told(dir.path()), before);
+    assert_eq!(version(dir.path()), 2);
+    let journal = open(dir.path());
+    assert_eq!(version(dir.path()), 3);
+    drop(journal);
+    assert_eq!(told(dir.path()), before);
+    let journal = open(dir.path());
+    let [followed] = &journal.load().unwrap().spans[..] else { panic!("one position") };
+    let key = StreamKey::new("okta", "other");
+    let main = Span { except: vec![LeftOut { of: key.clone(), until: Some(9) }], ..followed.clone() };
+    let parked = Span {
+        purpose: Purpose::Parked,
+        only: Some(key),
+        since: Some(at(3)),
+        reason: Some("no such index\nmake it".into()),
+        ..span(Lane::Live, 4, Some(9))
+    };
+    let done = journal.commit(&[Change::Span(main.clone()), Change::Span(parked.clone())]).unwrap();
+    drop(journal);
+    let spans = open(dir.path()).load().unwrap().spans;
+    assert_eq!(spans, [main, Span { id: kit::row(&done[1]), ..parked }]);
+}
+
+#[test]
+fn a_closed_span_of_version_2_was_a_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).commit(&[Change::Span(span(Lane::Sweep, 3, Some(9)))]).unwrap();
+    back_to(dir.path(), 2);
+    let purpose = || Reader::open(dir.path()).unwrap().load().unwrap().spans[0].purpose;
+    assert_eq!(purpose(), Purpose::Replay);
+    drop(open(dir.path()));
+    assert_eq!(purpose(), Purpose::Replay);
+}
+
+#[test]
 fn a_crash_on_the_way_forward_loses_nothing() {
     let (dir, before) = old_journal();
     let images = CrashImages::of(dir.path());
     FileJournal::open(dir.path(), OpenOptions { steps: Some(images.steps()), ..options() }).unwrap();
     let images = images.take();
     assert!(images.iter().any(|image| version(&image.dir) == 1), "taken before");
-    assert!(images.iter().any(|image| version(&image.dir) == 2), "taken after");
+    assert!(images.iter().any(|image| version(&image.dir) == 3), "taken after");
     for image in images {
         assert_eq!(told(&image.dir), before, "{}", image.step);
         let journal = open(&image.dir);

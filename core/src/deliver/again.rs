@@ -1,0 +1,148 @@
+//! Dead letters that an operator wants to be sent again: one batch at a time, or letters on their way would be sent twice.
+
+use super::InHand;
+use super::acks::{holes, log_dead};
+use super::send::{HALT_RETRY, Place, Sent};
+use crate::journal::{Change, DeadLetter, JournalError, Outcome};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Dead letters read in one go.
+const AT_ONCE: usize = 200;
+
+/// How far sending again has come.
+#[derive(Default)]
+pub(super) struct Again {
+    /// When to look for letters; none: nobody asked.
+    pub(super) due: Option<Instant>,
+    /// Letters up to this number had their turn.
+    after: u64,
+    /// Some did not go in, and are not to be given a verdict either.
+    barred: bool,
+    /// Those on their way, records that became no documents again, and the ticket.
+    sending: Option<(u64, Vec<DeadLetter>, Vec<DeadLetter>)>,
+}
+
+impl Again {
+    /// Looks at all of them, now.
+    pub(super) fn all(&mut self) {
+        (self.due, self.after, self.barred) = (Some(Instant::now()), 0, false);
+    }
+
+    /// Nothing is on its way and nothing is to be looked for by now.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sending.is_none() && self.due.is_none_or(|due| due > Instant::now())
+    }
+}
+
+impl InHand<'_> {
+    /// Sends the next ones that are ours, whoever else's come before. One whose stream does not come here (any more) stays a
+    /// dead letter.
+    pub(super) async fn send_again(&mut self) -> Result<(), JournalError> {
+        if self.again.is_idle() || self.again.sending.is_some() {
+            return Ok(());
+        }
+        let our = self.our;
+        let (limits, mut letters) = (our.sink.limits(), Vec::<DeadLetter>::new());
+        while letters.is_empty() {
+            let some = our.journal.dead(self.again.after, AT_ONCE, true).await?;
+            if some.is_empty() {
+                let later = self.again.barred.then(|| Instant::now() + HALT_RETRY);
+                self.again = Again { due: later, ..Again::default() };
+                return Ok(());
+            }
+            let mut sum = 0;
+            for letter in some {
+                let ours = letter.sink == our.key && our.renderer.takes(&letter);
+                sum += letter.copy.len();
+                if ours && !letters.is_empty() && sum > limits.bytes {
+                    break;
+                }
+                self.again.after = letter.id;
+                letters.extend(ours.then_some(letter));
+            }
+        }
+        let (renderer, sink, now) = (Arc::clone(&our.renderer), Arc::clone(&our.sink), our.clock.now());
+        let again = letters.clone();
+        let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
+        let Ok(built) = made else {
+            self.again.due = Some(Instant::now() + HALT_RETRY);
+            return Ok(());
+        };
+        let ticket = self.ticket();
+        (self.again.sending, self.again.due) = (Some((ticket, again, built.dead)), None);
+        let (sender, batch, origins) = (self.sender(Some(now)), built.batch, built.origins);
+        self.sending.push(Box::pin(async move { (ticket, sender.send(batch, origins).await) }));
+        Ok(())
+    }
+
+    /// An answer came, if it is ours: each letter is delivered, dead once more, or barred and tried later.
+    pub(super) async fn again_answered(
+        &mut self,
+        ticket: u64,
+        answer: &mut Option<Option<Sent>>,
+    ) -> Result<(), JournalError> {
+        let Some((_, letters, dead)) = self.again.sending.take_if(|(ours, ..)| *ours == ticket) else {
+            return Ok(());
+        };
+        let Some(mut sent) = answer.take().flatten() else { return Ok(()) };
+        let now = self.our.clock.now();
+        let mut dead: Vec<DeadLetter> = dead.into_iter().chain(std::mem::take(&mut sent.dead)).collect();
+        let (mut changes, mut logged) = (Vec::new(), Vec::new());
+        for letter in &letters {
+            let is = |place: &Place| {
+                place.of.is(&letter.source, &letter.stream)
+                    && (place.cursor.page, place.cursor.record) == (letter.page, letter.record)
+                    && (letter.event.is_none() || letter.event == place.event)
+            };
+            if sent.barred.iter().any(|(place, _)| is(place)) {
+                self.again.barred = true;
+                continue;
+            }
+            let same = |new: &DeadLetter| {
+                (&new.source, &new.stream, new.page, new.record)
+                    == (&letter.source, &letter.stream, letter.page, letter.record)
+                    && (letter.event.is_none() || letter.event == new.event)
+            };
+            match dead.iter().position(same) {
+                // It keeps its number.
+                Some(at) => {
+                    let new = DeadLetter { id: letter.id, ..dead.swap_remove(at) };
+                    logged.push((changes.len(), new.clone()));
+                    changes.push(Change::Dead(new));
+                }
+                None => changes.push(Change::DeadDone(letter.id)),
+            }
+        }
+        for letter in dead {
+            logged.push((changes.len(), letter.clone()));
+            changes.push(Change::Dead(letter));
+        }
+        let given_up = sent.given_up.len() as u64;
+        changes.extend(holes(&self.our.key, sent.given_up, now).map(Change::GaveUp));
+        self.our.board.sink(&self.our.key, |state| {
+            state.delivered += sent.delivered;
+            state.duplicates += sent.duplicates;
+            state.dead += logged.len() as u64;
+            state.given_up += given_up;
+            if sent.delivered + sent.duplicates > 0 {
+                state.last_delivery = Some(now);
+            }
+        });
+        if sent.delivered + sent.duplicates > 0 {
+            self.alarm.over();
+        }
+        // There may be more than went in one go.
+        self.again.due = Some(Instant::now());
+        if !changes.is_empty() {
+            let outcomes = self.our.journal.commit(changes).await?;
+            let number = |at: usize| match outcomes.get(at) {
+                Some(Outcome::Row(id)) => *id,
+                _ => 0,
+            };
+            let letters = logged.into_iter().map(|(at, letter)| (number(at), letter));
+            log_dead(&self.alarm.tenant, &self.our.key, letters.collect());
+        }
+        Ok(())
+    }
+}

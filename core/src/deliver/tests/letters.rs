@@ -1,0 +1,73 @@
+//! Dead letters that are sent again.
+
+use super::*;
+
+async fn letters(bench: &Bench) -> Vec<(u64, String)> {
+    let letters = bench.journal.dead(0, 1_000, false).await.unwrap();
+    letters.into_iter().map(|letter| (letter.id, letter.reason)).collect()
+}
+
+fn unfit(ids: &[String], reason: &str) -> Result<Delivery, DeliverError> {
+    let bad = Fault::new(FaultKind::Answer, reason).remedy("fix the template");
+    let all = ids.iter().enumerate().filter(|(_, id)| id.ends_with('7'));
+    Ok(Delivery { rejected: all.map(|(n, _)| (n, bad.clone())).collect(), ..Delivery::default() })
+}
+
+async fn retry(bench: &Bench) {
+    let all = letters(bench).await.into_iter().map(|(id, _)| Change::DeadRetry(id));
+    bench.journal.commit(all.collect()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_is_refused_again_keeps_its_number_and_has_the_new_reason() {
+    let bench = Bench::new();
+    bench.append(Lane::Live, "log", 0..30).await;
+    let sink = Arc::new(bench.target(10, 2));
+    sink.say(|ids| unfit(ids, "index says ip, got \"x\""));
+    bench.drain(&sink).await;
+    let first = letters(&bench).await;
+    assert_eq!(first.len(), 3);
+    let letter = &bench.journal.dead(0, 1, false).await.unwrap()[0];
+    assert_eq!(
+        letter.line("northwind"),
+        format!(
+            "dead letter {0} northwind/acme: index says ip, got \"x\"; fix the template, then tidegate dead-letters retry \
+             northwind {0}",
+            letter.id
+        )
+    );
+    sink.say(|ids| unfit(ids, "still no"));
+    retry(&bench).await;
+    bench.drain(&sink).await;
+    let second = letters(&bench).await;
+    let numbers = |letters: &[(u64, String)]| letters.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    assert_eq!(numbers(&second), numbers(&first));
+    assert!(second.iter().all(|(_, reason)| reason == "still no\nfix the template"), "{second:?}");
+    sink.mend();
+    retry(&bench).await;
+    bench.drain(&sink).await;
+    assert_eq!((letters(&bench).await, sink.times().len()), (vec![], 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_is_barred_waits_and_the_others_are_sent() {
+    let bench = Bench::new();
+    bench.append(Lane::Live, "log", 0..30).await;
+    bench.append(Lane::Live, "chat", 0..30).await;
+    let sink = Arc::new(bench.target(10, 2));
+    sink.say(|ids| unfit(ids, "no"));
+    bench.drain(&sink).await;
+    assert_eq!(letters(&bench).await.len(), 6);
+    sink.bar("chat");
+    retry(&bench).await;
+    let running = bench.run("siem", &sink);
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!((sink.count("log"), letters(&bench).await.len()), (30, 3));
+    let asked = sink.asked.lock().unwrap().len();
+    assert!(asked < 6 + 2 + 21, "tried twice a minute, and not {asked} times");
+    sink.mend();
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!((sink.count("chat"), letters(&bench).await.len()), (30, 0));
+    assert!(sink.times().values().all(|times| *times == 1));
+    end(running).await;
+}
