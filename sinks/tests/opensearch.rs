@@ -69,6 +69,7 @@ on_both![
     a_document_that_is_no_json_and_a_long_id,
     a_missing_template_is_told,
     c44_out_of_shards,
+    without_index_state_management_the_templates_are_there_and_the_policy_is_told,
 ];
 
 struct Real {
@@ -283,4 +284,13 @@ async fn c44_out_of_shards(real: Real) {
         Err(error) => assert!(matches!(error, DeliverError::Halt { .. }), "{error:?}"),
     }
     assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 5);
+}
+
+/// The server that is run here has no such plugin; that the policy's body is right is shown on the stand-in.
+async fn without_index_state_management_the_templates_are_there_and_the_policy_is_told(real: Real) {
+    let fault = real.sink().install(true).await.unwrap_err();
+    assert!(fault.message.contains("this OpenSearch has no Index State Management"), "{fault}");
+    assert!(fault.remedy.as_deref().is_some_and(|remedy| remedy.contains("opensearch-index-management")));
+    let templates = real.ask("GET", "_index_template/tidegate-okta").await;
+    assert_eq!(templates["index_templates"][0]["name"], "tidegate-okta", "{templates}");
 }

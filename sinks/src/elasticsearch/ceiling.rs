@@ -22,6 +22,8 @@ pub(super) struct Ceiling {
 #[derive(Clone, Copy, Debug)]
 struct Learned {
     bytes: usize,
+    /// The smallest request that was refused.
+    refused: usize,
     since: Instant,
     /// The largest request that went in since.
     taken: usize,
@@ -34,17 +36,26 @@ impl Ceiling {
 
     /// What may be sent now.
     pub(super) fn now(&self) -> usize {
+        self.learned().map_or(self.configured, |known| known.bytes)
+    }
+
+    /// Whether a request of so many bytes was refused lately: batches that were made before it was learned are as large as
+    /// ever. Once the bound has grown to there, it is tried again.
+    pub(super) fn is_hopeless(&self, bytes: usize) -> bool {
+        self.learned().is_some_and(|known| bytes >= known.refused && known.bytes < known.refused)
+    }
+
+    fn learned(&self) -> Option<Learned> {
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(known) = &mut *learned else { return self.configured };
+        let known = learned.as_mut()?;
         while known.since.elapsed() >= GROWS && known.bytes < self.configured {
             known.bytes += (known.bytes / STEP).max(1);
             known.since += GROWS;
         }
-        if known.bytes < self.configured {
-            return known.bytes;
+        if known.bytes >= self.configured {
+            *learned = None;
         }
-        *learned = None;
-        self.configured
+        *learned
     }
 
     /// A request of so many bytes was too large.
@@ -55,8 +66,12 @@ impl Ceiling {
         let taken = learned.map_or(0, |known| known.taken);
         let taken = if taken < bytes { taken } else { 0 };
         let half = (bytes / 2).max(taken);
+        let refused = match *learned {
+            Some(known) if known.bytes < known.refused => known.refused.min(bytes),
+            _ => bytes,
+        };
         let bytes = learned.map_or(half, |known| known.bytes.min(half)).max(least);
-        *learned = Some(Learned { bytes, since: Instant::now(), taken });
+        *learned = Some(Learned { bytes, refused, since: Instant::now(), taken });
     }
 
     /// A request of so many bytes went in.
@@ -78,13 +93,18 @@ mod tests {
         assert_eq!(ceiling.now(), 4 << 20);
         ceiling.refused(4 << 20);
         assert_eq!(ceiling.now(), 2 << 20);
+        assert!(ceiling.is_hopeless(4 << 20) && !ceiling.is_hopeless((4 << 20) - 1));
         ceiling.refused(2 << 20);
         assert_eq!(ceiling.now(), 1 << 20);
+        assert!(ceiling.is_hopeless(4 << 20) && ceiling.is_hopeless(2 << 20));
+        assert!(!ceiling.is_hopeless((1 << 20) + 1), "a batch has a document more than its bound");
         tokio::time::advance(GROWS - Duration::from_secs(1)).await;
         assert_eq!(ceiling.now(), 1 << 20, "not before its time");
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(ceiling.now(), (1 << 20) * 5 / 4);
-        tokio::time::advance(GROWS * 7).await;
+        tokio::time::advance(GROWS * 3).await;
+        assert!(!ceiling.is_hopeless(2 << 20), "tried again: it may have been raised");
+        tokio::time::advance(GROWS * 4).await;
         assert_eq!(ceiling.now(), 4 << 20, "never more than is configured");
     }
 

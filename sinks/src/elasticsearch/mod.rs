@@ -272,8 +272,8 @@ impl Elasticsearch {
     /// Sends these framed documents and judges the answer.
     async fn bulk(&self, body: Bytes, documents: &[Document]) -> Result<Sent, DeliverError> {
         let (count, bytes) = (documents.len(), body.len());
-        if count > 1 && bytes > self.ceiling.now() {
-            let message = "the request is larger than what the server took lately";
+        if count > 1 && self.ceiling.is_hopeless(bytes) {
+            let message = "the request is as large as one that the server refused lately";
             return Err(DeliverError::Split { cause: Fault::new(FaultKind::TooLarge, message) });
         }
         let (body, gzip) = self.compressed(body).await?;
@@ -420,7 +420,7 @@ impl Elasticsearch {
             Verdict::Rejected | Verdict::Doubtful | Verdict::Alone => {
                 (FaultKind::Configuration, "the document was refused")
             }
-            Verdict::Fault(kind) => (kind, "nothing of this data stream is taken"),
+            Verdict::Fault(kind) => (kind, "nothing is taken"),
         };
         let reason = self.words(&item.reason);
         let message = if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") };
@@ -481,6 +481,12 @@ impl Elasticsearch {
         }
     }
 
+    /// The fault of a whole data stream, with its name in front.
+    fn of_stream(&self, meta: &Meta, mut fault: Fault) -> Fault {
+        fault.message = format!("{}: {}", self.stream(meta), fault.message);
+        fault
+    }
+
     /// Files every document's verdict. Those to be sent alone are returned.
     fn sort(&self, batch: &Batch, items: Vec<Judged>) -> (Delivery, Vec<(usize, Fault)>) {
         let mut delivery = Delivery::default();
@@ -509,12 +515,13 @@ impl Elasticsearch {
                     delivery.rejected.push((index, fault));
                 }
                 Verdict::Doubtful => {
-                    let mut fault = fault;
-                    fault.message = format!("nothing of this data stream went in: {}", fault.message);
-                    delivery.fault.push((index, with_remedy(fault, FaultKind::Configuration)));
+                    let fault = self.of_stream(meta, with_remedy(fault, FaultKind::Configuration));
+                    delivery.fault.push((index, fault));
                 }
                 Verdict::Alone => alone.push((index, fault)),
-                Verdict::Fault(_) | Verdict::Blocked => delivery.fault.push((index, fault)),
+                Verdict::Fault(_) | Verdict::Blocked => {
+                    delivery.fault.push((index, self.of_stream(meta, fault)));
+                }
             }
         }
         for (stream, count) in in_failure_store {
@@ -687,6 +694,10 @@ impl Sink for Elasticsearch {
                 },
                 Err(error) => findings.faults.push(error.cause().clone()),
             }
+        }
+        if flavour.is_serverless() && !matches!(self.auth, Auth::ApiKey(_)) {
+            let fault = Fault::new(FaultKind::Credential, "serverless projects take API keys alone");
+            findings.faults.push(fault.remedy("create an API key in the project and set `api_key` instead"));
         }
         if findings.faults.is_empty() {
             self.check_rights(flavour, &mut findings).await;
