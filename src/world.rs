@@ -1,10 +1,12 @@
 //! What the program is made of: the connectors and sinks that it knows, the clock, the way out. Turns a tenant's
 //! configuration into sources and sinks; knows none of them by name.
 
-use crate::config::{self, Config, EntraShape, GeoIpConfig, Reach, Revisions, SinkStart, SourceConfig};
+use crate::config::{
+    self, Config, EntraShape, GeoIpConfig, Reach, Revisions, SinkConfig, SinkStart, SourceConfig,
+};
 use crate::pipeline::StartError;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -18,7 +20,7 @@ use tidegate_core::journal::{Change, Fingerprint};
 use tidegate_core::quota::{Buckets, Quota, Share};
 use tidegate_core::schema;
 use tidegate_core::secret::SecretRef;
-use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
+use tidegate_core::sink::{Guarantee, Sink, SinkKind, SinkSettings};
 use tidegate_core::source::{Bucket, Connector, Settings, SettingsError, Source};
 use tokio::sync::{Notify, Semaphore};
 
@@ -201,13 +203,8 @@ impl World {
         for (key, sink) in &ours.sinks {
             let wrong =
                 |error: SettingsError| StartError::Config(config.sink_error(tenant, key, &error).to_string());
-            let settings = SinkSettings {
-                tenant: tenant.to_owned(),
-                sink: key.clone(),
-                table: sink.table.clone(),
-                http: self.client(config, &sink.reach, false).map_err(wrong)?,
-            };
-            let open = sink.kind.open(settings).map_err(wrong)?;
+            let open = self.open(config, tenant, key, sink).map_err(wrong)?;
+            sink.suffices(open.as_ref()).map_err(wrong)?;
             let name = sink.schema_for(open.as_ref()).map_err(wrong)?.to_owned();
             let schema = schema::by_name(&name)
                 .ok_or_else(|| wrong(SettingsError::new("schema", format!("{name:?} is not a schema"))))?;
@@ -248,6 +245,33 @@ impl World {
             });
         }
         Ok(out)
+    }
+
+    /// What the way to each of a tenant's sinks promises, by the sink's key, as far as its configuration says it. Nobody
+    /// is asked; a sink that cannot be opened is left out (`check` says why).
+    #[must_use]
+    pub fn promises(&self, config: &Config, tenant: &str) -> BTreeMap<String, Guarantee> {
+        let sinks = config.tenants.get(tenant).into_iter().flat_map(|ours| &ours.sinks);
+        let promise = |(key, sink): (&String, &SinkConfig)| {
+            let open = self.open(config, tenant, key, sink).ok()?;
+            Some((key.clone(), sink.promise(open.as_ref())))
+        };
+        sinks.filter_map(promise).collect()
+    }
+
+    fn open(
+        &self,
+        config: &Config,
+        tenant: &str,
+        key: &str,
+        sink: &SinkConfig,
+    ) -> Result<Arc<dyn Sink>, SettingsError> {
+        sink.kind.open(SinkSettings {
+            tenant: tenant.to_owned(),
+            sink: key.to_owned(),
+            table: sink.table.clone(),
+            http: self.client(config, &sink.reach, false)?,
+        })
     }
 
     /// The vendor's budgets that the source spends from: one a process each, however many sources share it.

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tidegate::cli::config as command;
 use tidegate::config::{Config, ConfigErrors, Revisions, SinkStart, Size, Start, json_schema, load};
 use tidegate_core::collect::StreamPlan;
+use tidegate_core::sink::Level;
 use tidegate_core::source::{Connector as _, SettingsError};
 
 type Env<'e> = &'e [(&'e str, &'e str)];
@@ -254,6 +255,7 @@ fn every_common_key_arrives() {
         streams = ["okta"]
         start = "2026-10-01T12:00:00Z"
         required = false
+        require = "at_least_once"
         give_up_after = "3d"
         original = true
         ca_file = "/etc/es.pem"
@@ -286,6 +288,7 @@ fn every_common_key_arrives() {
     assert_eq!(sink.schema.as_deref(), Some("ecs"));
     assert_eq!(sink.start, SinkStart::At("2026-10-01T12:00:00Z".parse().unwrap()));
     assert!(!sink.required && sink.original);
+    assert_eq!(sink.require, Some(Level::AtLeastOnce));
     assert_eq!(sink.give_up_after, Some(Duration::from_secs(3 * 86_400)));
     assert_eq!(sink.reach.proxy.as_deref(), Some("http://proxy.example.com:3128"));
     assert_eq!(sink.reach.ca_file.as_deref(), Some(Path::new("/etc/es.pem")));
@@ -352,6 +355,73 @@ fn a_tenant_chooses_among_the_sinks_and_adds_to_them() {
     assert_eq!(sinks.keys().collect::<Vec<_>>(), ["elastic", "own"]);
     assert_eq!(sinks["elastic"].table["namespace"], "special");
     assert_eq!(sinks["elastic"].table["api_key"], "file:/run/secrets/es_api_key");
+}
+
+/// Which sinks each of three tenants has, when `[sink.files]` says this of them.
+fn takers(tenants: &str) -> Vec<(String, Vec<String>)> {
+    let mut text = String::from("[sink.own]\nkind = \"file\"\ndir = \"own\"\n");
+    text.push_str(&format!("[sink.files]\nkind = \"file\"\ndir = \"out\"\n{tenants}\n"));
+    for tenant in ["acme", "globex", "northwind"] {
+        text.push_str(&format!(
+            "[tenant.{tenant}.source.okta]\nconnector = \"okta\"\nurl = \"https://{tenant}.okta.com\"\n\
+             auth = {{ token = \"env:T\" }}\n"
+        ));
+    }
+    let config = one(&text).unwrap();
+    let sinks = |(name, tenant): (&String, &tidegate::config::Tenant)| {
+        (name.clone(), tenant.sinks.keys().filter(|sink| *sink == "files").cloned().collect())
+    };
+    config.tenants.iter().map(sinks).collect()
+}
+
+#[test]
+fn a_sink_chooses_its_tenants_and_the_last_pattern_that_fits_decides() {
+    for (tenants, wanted) in [
+        ("", "acme globex northwind"),
+        (r#"tenants = ["*"]"#, "acme globex northwind"),
+        (r#"tenants = ["*", "!northwind"]"#, "acme globex"),
+        (r#"tenants = ["!northwind"]"#, "acme globex"),
+        (r#"tenants = ["acme"]"#, "acme"),
+        (r#"tenants = ["!*", "globex"]"#, "globex"),
+        (r#"tenants = ["!acme", "*"]"#, "acme globex northwind"),
+    ] {
+        let takers = takers(tenants);
+        let names: Vec<&str> =
+            takers.iter().filter(|(_, sinks)| !sinks.is_empty()).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names.join(" "), wanted, "{tenants}");
+    }
+}
+
+#[test]
+fn a_tenant_brings_address_and_token_of_its_own_and_nobody_elses_change() {
+    let tenant = |more: &str| {
+        format!(
+            "[source.okta]\nconnector = \"okta\"\nurl = \"https://a.okta.com\"\nauth = {{ token = \"env:T\" }}\n{more}"
+        )
+    };
+    let own =
+        "[sink.elastic]\nurls = [\"https://es.acme.example.com\"]\napi_key = \"file:/run/secrets/acme\"\n";
+    let both = [
+        ("pipeline.toml", TEMPLATE),
+        ("tenants/acme.toml", &*tenant(own)),
+        ("tenants/globex.toml", &*tenant("")),
+    ];
+    let config = files(&both, &[]).unwrap();
+    let of = |tenant: &str| {
+        let table = &config.tenants[tenant].sinks["elastic"].table;
+        (table["urls"][0].as_str().unwrap().to_owned(), table["api_key"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(of("acme"), ("https://es.acme.example.com".to_owned(), "file:/run/secrets/acme".to_owned()));
+    assert_eq!(
+        of("globex"),
+        ("https://es.example.com:9200".to_owned(), "file:/run/secrets/es_api_key".to_owned())
+    );
+    // A reference that carries the tenant is the tenant's own already, wherever it goes.
+    let each = TEMPLATE.replace("file:/run/secrets/es_api_key", "file:/run/secrets/{tenant}/es_api_key");
+    let address = tenant("[sink.elastic]\nurls = [\"https://es.acme.example.com\"]\n");
+    let config = files(&[("pipeline.toml", &each), ("tenants/acme.toml", &address)], &[]).unwrap();
+    let table = &config.tenants["acme"].sinks["elastic"].table;
+    assert_eq!(table["api_key"], "file:/run/secrets/acme/es_api_key");
 }
 
 #[test]

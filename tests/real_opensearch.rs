@@ -1,4 +1,4 @@
-//! From the Okta stand-in to a real OpenSearch: the binary is killed again and again, the server once, and every event
+//! From the Okta stand-in to a real OpenSearch, 2 and 3: the binary is killed again and again, the server once, and every event
 //! is read back by query, once.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
@@ -127,9 +127,19 @@ fn steps(seed: u64) -> impl Iterator<Item = u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_event_is_in_a_real_opensearch_once_whatever_is_killed() {
-    let test = "every_event_is_in_a_real_opensearch_once_whatever_is_killed";
-    let Some(parts) = real::part("TIDEGATE_REAL_OPENSEARCH", test) else { return };
+async fn every_event_is_in_a_real_opensearch_2_once_whatever_is_killed() {
+    let test = "every_event_is_in_a_real_opensearch_2_once_whatever_is_killed";
+    every_event_is_there_once_whatever_is_killed("TIDEGATE_REAL_OPENSEARCH", test).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_event_is_in_a_real_opensearch_3_once_whatever_is_killed() {
+    let test = "every_event_is_in_a_real_opensearch_3_once_whatever_is_killed";
+    every_event_is_there_once_whatever_is_killed("TIDEGATE_REAL_OPENSEARCH3", test).await;
+}
+
+async fn every_event_is_there_once_whatever_is_killed(parts: &str, test: &str) {
+    let Some(parts) = real::part(parts, test) else { return };
     let mut scene = Scene::new(OpenSearch::start(&parts)).await;
     scene.tidegate(&["assets", "install", "elasticsearch"]).await;
 

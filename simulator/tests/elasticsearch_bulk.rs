@@ -322,8 +322,41 @@ fn the_failure_store_takes_what_does_not_fit_and_says_so() {
     let used = bulk(&cluster, bad());
     assert_eq!(statuses(&used), [201]);
     assert_eq!(body(&used)["items"][0]["create"]["failure_store"], "used");
+    assert_ne!(body(&used)["items"][0]["create"]["_id"], "x", "it is a document of its own");
     assert!(cluster.documents("x")[0].failure_store);
     assert_eq!((cluster.created(), cluster.totals()["failure_stored"].as_u64()), (0, Some(1)));
+}
+
+#[test]
+fn opensearch_has_no_failure_store() {
+    let cluster = of(Flavour::OpenSearch3);
+    let template = json!({"index_patterns": ["logs-*"], "data_stream": {}}).to_string();
+    cluster.handle(&Request::put("/_index_template/logs").body(Bytes::from(template)).unwrap(), now());
+    cluster.set_failure_store(true);
+    let answer = bulk(&cluster, line("x", &json!({"message": "no time"}).to_string()));
+    assert_eq!(statuses(&answer), [400]);
+    assert_eq!(body(&answer)["items"][0]["create"].get("failure_store"), None);
+}
+
+#[test]
+fn each_product_takes_its_own_credentials() {
+    let basic = "Basic dTpw";
+    for (flavour, authorization, status) in [
+        (Flavour::Elasticsearch9, "ApiKey a2V5", 200),
+        (Flavour::Elasticsearch9, basic, 200),
+        (Flavour::Serverless, "ApiKey a2V5", 200),
+        (Flavour::Serverless, basic, 401),
+        (Flavour::OpenSearch2, basic, 200),
+        (Flavour::OpenSearch2, "ApiKey a2V5", 401),
+    ] {
+        let credentials = vec![
+            Credential::ApiKey("a2V5".to_owned()),
+            Credential::Basic { user: "u".to_owned(), password: "p".to_owned() },
+        ];
+        let cluster = Elasticsearch::new(ElasticsearchConfig { flavour, credentials, ..Default::default() });
+        let request = Request::get("/").header("authorization", authorization).body(Bytes::new()).unwrap();
+        assert_eq!(cluster.handle(&request, now()).status, status, "{flavour:?} {authorization}");
+    }
 }
 
 #[test]
@@ -463,7 +496,14 @@ fn templates_and_policies_are_stored_and_listed() {
     assert_eq!(get(&cluster, "/_index_template/none").status, 404);
     assert_eq!(put(&cluster, "/_plugins/_ism/policies/x", json!({"policy": {}})), 400, "not at Elastic");
     let cluster = of(Flavour::OpenSearch2);
-    assert_eq!(put(&cluster, "/_plugins/_ism/policies/x", json!({"policy": {"states": []}})), 200);
+    let policy = json!({"policy": {"description": "d", "default_state": "hot", "states": [{"name": "hot", "actions": []}]}});
+    assert_eq!(put(&cluster, "/_plugins/_ism/policies/x", json!({"policy": {"states": []}})), 400);
+    assert_eq!(put(&cluster, "/_plugins/_ism/policies/x", policy.clone()), 200);
+    assert_eq!(
+        put(&cluster, "/_plugins/_ism/policies/x", policy),
+        409,
+        "nobody said which version it replaces"
+    );
     assert_eq!(put(&cluster, "/_ilm/policy/x", json!({"policy": {}})), 400, "not in OpenSearch");
     assert_eq!(body(&get(&cluster, "/_plugins/_ism/policies"))["total_policies"], 1);
     assert_eq!(

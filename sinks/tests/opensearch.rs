@@ -1,5 +1,5 @@
-//! The sink against a real OpenSearch: the one that `.ci/real-parts` prepares, or a running one whose address is in
-//! `TIDEGATE_TEST_OPENSEARCH`.
+//! The sink against a real OpenSearch 2 and 3: those that `.ci/real-parts` prepares, or running ones whose addresses are in
+//! `TIDEGATE_TEST_OPENSEARCH` and `TIDEGATE_TEST_OPENSEARCH3`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, missing_docs, reason = "tests")]
 
 use bytes::Bytes;
@@ -16,11 +16,64 @@ use tokio::sync::{Mutex, MutexGuard};
 #[path = "../../tests/real/mod.rs"]
 mod real;
 
-/// One for all tests; it ends with this process. One test after the other, since one of them narrows the whole
-/// cluster's shard limit for a moment.
-static SERVER: Mutex<Option<OpenSearch>> = Mutex::const_new(None);
+/// A server for all tests of its version; it ends with this process. One test after the other, since one of them narrows
+/// the whole cluster's shard limit for a moment.
+struct Version {
+    /// As the sink says it.
+    name: &'static str,
+    /// Where the prepared one is.
+    parts: &'static str,
+    /// The address of a running one.
+    running: &'static str,
+    server: Mutex<Option<OpenSearch>>,
+}
+
+static TWO: Version = Version {
+    name: "OpenSearch 2.19",
+    parts: "TIDEGATE_REAL_OPENSEARCH",
+    running: "TIDEGATE_TEST_OPENSEARCH",
+    server: Mutex::const_new(None),
+};
+static THREE: Version = Version {
+    name: "OpenSearch 3.9",
+    parts: "TIDEGATE_REAL_OPENSEARCH3",
+    running: "TIDEGATE_TEST_OPENSEARCH3",
+    server: Mutex::const_new(None),
+};
+
+/// Each of these is a test on both servers.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod opensearch_2 {
+            $(#[tokio::test] async fn $test() {
+                if let Some(real) = super::Real::find(&super::TWO, stringify!($test)).await {
+                    super::$test(real).await;
+                }
+            })*
+        }
+        mod opensearch_3 {
+            $(#[tokio::test] async fn $test() {
+                if let Some(real) = super::Real::find(&super::THREE, stringify!($test)).await {
+                    super::$test(real).await;
+                }
+            })*
+        }
+    };
+}
+
+on_both![
+    templates_are_taken_and_documents_go_in_once,
+    after_a_rollover_an_id_goes_in_again,
+    c46_8192_emoji_sink_no_companion,
+    malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter,
+    a_document_that_is_no_json_and_a_long_id,
+    a_missing_template_is_told,
+    c44_out_of_shards,
+    without_index_state_management_the_templates_are_there_and_the_policy_is_told,
+];
 
 struct Real {
+    version: &'static Version,
     url: String,
     http: Client,
     /// Each test has streams of its own.
@@ -29,19 +82,21 @@ struct Real {
 }
 
 impl Real {
-    async fn find(test: &str) -> Option<Self> {
-        let mut turn = SERVER.lock().await;
-        let url = match std::env::var("TIDEGATE_TEST_OPENSEARCH") {
+    async fn find(version: &'static Version, test: &str) -> Option<Self> {
+        let mut turn = version.server.lock().await;
+        let url = match std::env::var(version.running) {
             Ok(url) => url,
             Err(_) => {
-                let parts = real::part("TIDEGATE_REAL_OPENSEARCH", test)?;
+                let parts = real::part(version.parts, &format!("{test} on {}", version.name))?;
                 turn.get_or_insert_with(|| OpenSearch::start(&parts)).url()
             }
         };
         let transport = Reqwest::new(&TransportSettings::default()).unwrap();
         let http = Client::new(transport, Clock::system(), HttpSettings::default());
         let run = Clock::system().now().timestamp_micros();
-        Some(Self { url, http, namespace: format!("{test}_{run}"), _turn: turn })
+        // A namespace has 100 bytes at most.
+        let namespace = format!("{}_{run}", test.get(..40).unwrap_or(test));
+        Some(Self { version, url, http, namespace, _turn: turn })
     }
 
     fn settings(&self) -> SinkSettings {
@@ -102,16 +157,14 @@ fn okta() -> serde_json::Value {
     })
 }
 
-#[tokio::test]
-async fn templates_are_taken_and_documents_go_in_once() {
-    let Some(real) = Real::find("once").await else { return };
+async fn templates_are_taken_and_documents_go_in_once(real: Real) {
     let sink = real.sink();
     let lines = sink.install(false).await.unwrap();
     assert!(lines.iter().all(|line| line.ends_with(" installed")), "{lines:?}");
     for namespace in ["okta", "azure", "cisco_duo", "google_workspace"] {
         assert!(lines.contains(&format!("_index_template/tidegate-{namespace} installed")), "{lines:?}");
     }
-    assert_eq!(sink.check().await.lines, ["answers: OpenSearch 2.19"]);
+    assert_eq!(sink.check().await.lines, [format!("answers: {}", real.version.name)]);
     let batch = kit::batch(&*sink, &NAMES, &real.documents(50, &okta()));
     let delivery = sink.deliver(&batch).await.unwrap();
     kit::covers_each_once(&delivery, 50);
@@ -130,9 +183,7 @@ async fn templates_are_taken_and_documents_go_in_once() {
     assert_eq!(streams["data_streams"][0]["template"], "tidegate-okta");
 }
 
-#[tokio::test]
-async fn after_a_rollover_an_id_goes_in_again() {
-    let Some(real) = Real::find("rollover").await else { return };
+async fn after_a_rollover_an_id_goes_in_again(real: Real) {
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let batch = kit::batch(&*sink, &NAMES, &real.documents(3, &okta()));
@@ -143,9 +194,7 @@ async fn after_a_rollover_an_id_goes_in_again() {
 }
 
 /// thread: elastic/elasticsearch#82086
-#[tokio::test]
-async fn c46_8192_emoji_sink_no_companion() {
-    let Some(real) = Real::find("emoji").await else { return };
+async fn c46_8192_emoji_sink_no_companion(real: Real) {
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let emoji = "\u{1F600}".repeat(8_192);
@@ -171,9 +220,7 @@ async fn c46_8192_emoji_sink_no_companion() {
     }
 }
 
-#[tokio::test]
-async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter() {
-    let Some(real) = Real::find("shape").await else { return };
+async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter(real: Real) {
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let mut documents = real.documents(3, &okta());
@@ -186,9 +233,7 @@ async fn malformed_values_are_kept_and_a_malformed_time_is_one_dead_letter() {
     assert_eq!(delivery.rejected.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1]);
 }
 
-#[tokio::test]
-async fn a_document_that_is_no_json_and_a_long_id() {
-    let Some(real) = Real::find("strict").await else { return };
+async fn a_document_that_is_no_json_and_a_long_id(real: Real) {
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let mut documents = real.documents(3, &okta());
@@ -209,9 +254,7 @@ async fn a_document_that_is_no_json_and_a_long_id() {
     }
 }
 
-#[tokio::test]
-async fn a_missing_template_is_told() {
-    let Some(real) = Real::find("plain").await else { return };
+async fn a_missing_template_is_told(real: Real) {
     let sink = real.sink();
     // A data set of no vendor: the other tests install the templates of all of them, perhaps before this one.
     static FOREIGN: Names = Names { dataset: "door_badges.entry", ..NAMES };
@@ -221,9 +264,7 @@ async fn a_missing_template_is_told() {
 }
 
 /// thread: syslog-ng/syslog-ng#3672
-#[tokio::test]
-async fn c44_out_of_shards() {
-    let Some(real) = Real::find("shards").await else { return };
+async fn c44_out_of_shards(real: Real) {
     let sink = real.sink();
     sink.install(false).await.unwrap();
     let limit = |shards: &str| {
@@ -243,4 +284,13 @@ async fn c44_out_of_shards() {
         Err(error) => assert!(matches!(error, DeliverError::Halt { .. }), "{error:?}"),
     }
     assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 5);
+}
+
+/// The server that is run here has no such plugin; that the policy's body is right is shown on the stand-in.
+async fn without_index_state_management_the_templates_are_there_and_the_policy_is_told(real: Real) {
+    let fault = real.sink().install(true).await.unwrap_err();
+    assert!(fault.message.contains("this OpenSearch has no Index State Management"), "{fault}");
+    assert!(fault.remedy.as_deref().is_some_and(|remedy| remedy.contains("opensearch-index-management")));
+    let templates = real.ask("GET", "_index_template/tidegate-okta").await;
+    assert_eq!(templates["index_templates"][0]["name"], "tidegate-okta", "{templates}");
 }

@@ -11,6 +11,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod drift;
 pub mod explain;
+pub mod guarantees;
 pub mod init;
 pub mod manage;
 pub mod map;
@@ -87,6 +88,7 @@ enum Verb {
     Demo(demo::Args),
     Status(status::Args),
     Coverage(coverage::Args),
+    Guarantees(guarantees::Args),
     Backfill(backfill::Args),
     Replay(replay::Args),
     DeadLetters(dead_letters::Args),
@@ -170,6 +172,7 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Verb::Check(args) => check::run(&world, &loaded, &args).await,
         Verb::Status(args) => status::run(&world, &loaded, &args),
         Verb::Coverage(args) => coverage::run(&world, &loaded, &args),
+        Verb::Guarantees(args) => guarantees::run(&world, &loaded, &args),
         Verb::Backfill(args) => backfill::run(&world, &loaded, &args).await,
         Verb::Replay(args) => replay::run(&world, &loaded, &args).await,
         Verb::DeadLetters(args) => dead_letters::run(&world, &loaded, &args).await,

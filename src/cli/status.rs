@@ -9,8 +9,10 @@ use crate::requests::lane_name;
 use crate::world::{World, journal_dir};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tidegate_core::journal::{GivenUp, JournalError, Lack, Purpose, Reader, Span, State};
+use tidegate_core::sink::Level;
 
 /// Shows what each tenant's streams and sinks are doing, also beside a running process.
 #[derive(Debug, clap::Args)]
@@ -197,16 +199,26 @@ pub fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
             looked => Some(looked?),
         };
         Ok(match (looked, args.json) {
-            (Some(looked), true) => Shown::Json(looked.json(tenant, now)),
-            (Some(looked), false) => Shown::Lines(looked.text(name, tenant, now)),
+            (Some(looked), true) => Shown::Json(looked.json(tenant, &promises(world, config, name), now)),
+            (Some(looked), false) => {
+                Shown::Lines(looked.text(name, tenant, &promises(world, config, name), now))
+            }
             (None, true) => Shown::Json(json!({ "journal": null })),
             (None, false) => Shown::Lines(vec![format!("{name}  never ran (no journal yet)")]),
         })
     })
 }
 
+/// What the way to each sink promises, in a word; `tidegate guarantees` says why.
+type Promises = BTreeMap<String, Level>;
+
+fn promises(world: &World, config: &Config, tenant: &str) -> Promises {
+    let promises = world.promises(config, tenant).into_iter();
+    promises.map(|(sink, promise)| (sink, promise.level)).collect()
+}
+
 impl Looked {
-    fn text(&self, name: &str, tenant: &Tenant, now: DateTime<Utc>) -> Vec<String> {
+    fn text(&self, name: &str, tenant: &Tenant, promises: &Promises, now: DateTime<Utc>) -> Vec<String> {
         let holder = match &self.state.holder {
             Some(holder) => format!(
                 "`tidegate {}` (pid {}) since {}, sign of life {} ago",
@@ -242,7 +254,9 @@ impl Looked {
             } else {
                 format!("  NOT IN THE CONFIGURATION: tidegate sinks rename|forget {name} {}", lacks.sink)
             };
-            out.push(format!("  → {}  {behind}{dead}{gone}", lacks.sink));
+            let promise =
+                promises.get(&lacks.sink).map_or_else(String::new, |level| format!("  {}", level.name()));
+            out.push(format!("  → {}{promise}  {behind}{dead}{gone}", lacks.sink));
             for range in beside {
                 out.push(range.text(now));
                 out.extend(
@@ -258,7 +272,7 @@ impl Looked {
         out
     }
 
-    fn json(&self, tenant: &Tenant, now: DateTime<Utc>) -> Value {
+    fn json(&self, tenant: &Tenant, promises: &Promises, now: DateTime<Utc>) -> Value {
         let state = &self.state;
         let covered =
             |source: &str, stream: &str| standing::covered_to(&standing::ledger(state, source, stream));
@@ -284,6 +298,7 @@ impl Looked {
                 json!({
                     "sink": lacks.sink, "backlog": lacks.records, "oldest_undelivered_s": lacks.oldest_s,
                     "dead": dead, "ranges": ranges, "holes": holes.map(hole_json).collect::<Vec<_>>(),
+                    "guarantee": promises.get(&lacks.sink).map(|level| level.name()),
                 })
             })
             .collect();

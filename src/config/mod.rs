@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidegate_core::collect::StreamPlan;
-use tidegate_core::sink::{Sink, SinkKind};
+use tidegate_core::sink::{Guarantee, Level, Sink, SinkKind};
 use tidegate_core::source::{Connector, SettingsError};
 
 /// Where configuration is looked for when the command line names no file.
@@ -201,6 +201,8 @@ pub struct SinkConfig {
     pub start: SinkStart,
     /// Whether undelivered records wait for it.
     pub required: bool,
+    /// What the way to it must promise at least; `None`: whatever it does.
+    pub require: Option<Level>,
     /// How long they wait; `None`: for ever.
     pub give_up_after: Option<Duration>,
     /// Whether each document carries the vendor's record.
@@ -249,6 +251,57 @@ impl SinkConfig {
     }
 }
 
+impl SinkConfig {
+    /// What the way to this sink promises: the sink's own word, and what these keys take from it.
+    #[must_use]
+    pub fn promise(&self, sink: &dyn Sink) -> Guarantee {
+        let mut promise = sink.guarantee();
+        promise.except.extend(self.gives_up());
+        promise
+    }
+
+    /// Whether it promises as much as `require` asks for.
+    ///
+    /// # Errors
+    /// About the key `require`: it does not, and why.
+    pub fn suffices(&self, sink: &dyn Sink) -> Result<(), SettingsError> {
+        let Some(asked) = self.require else { return Ok(()) };
+        let Guarantee { level, because, except } = sink.guarantee();
+        if let Some(given_up) = self.gives_up() {
+            let key = if self.required { "`give_up_after`" } else { "`required = false`" };
+            let message = format!("{:?} is asked, but {given_up}; take this key or {key} away", asked.name());
+            return Err(SettingsError::new("require", message));
+        }
+        if level >= asked {
+            return Ok(());
+        }
+        let why: Vec<String> = std::iter::once(because).chain(except).collect();
+        let accepted = match level {
+            Level::BestEffort => "no such key".to_owned(),
+            level => format!("{:?}, or no such key", level.name()),
+        };
+        let message = format!(
+            "{:?} is asked, and this sink, as it is configured, promises {}: {}; accepted: {accepted}",
+            asked.name(),
+            level.name(),
+            why.join("; ")
+        );
+        Err(SettingsError::new("require", message))
+    }
+
+    fn gives_up(&self) -> Option<String> {
+        match (self.required, self.give_up_after) {
+            (false, _) => {
+                Some("what it lacks when the journal is full is given up, as a named hole".to_owned())
+            }
+            (true, Some(after)) => {
+                Some(format!("what waits longer than {} is given up, as a named hole", show::duration(after)))
+            }
+            (true, None) => None,
+        }
+    }
+}
+
 /// As for [`SourceConfig`].
 impl PartialEq for SinkConfig {
     fn eq(&self, other: &Self) -> bool {
@@ -258,6 +311,7 @@ impl PartialEq for SinkConfig {
             streams,
             start,
             required,
+            require,
             give_up_after,
             original,
             entra_shape,
@@ -269,6 +323,7 @@ impl PartialEq for SinkConfig {
             && *streams == other.streams
             && *start == other.start
             && *required == other.required
+            && *require == other.require
             && *give_up_after == other.give_up_after
             && *original == other.original
             && *entra_shape == other.entra_shape

@@ -129,7 +129,7 @@ fn origin(origin: &Origin) -> Option<String> {
     Some(origin.to_string())
 }
 
-fn is_secret_name(key: &str) -> bool {
+pub(super) fn is_secret_name(key: &str) -> bool {
     SECRET_NAMES
         .iter()
         .any(|name| key.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('_')))

@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tidegate_core::sink::Level;
 
 /// A table of this module. A key of a wrong type does not keep the others from being read.
 pub(super) trait Keys: serde::de::DeserializeOwned + Default + JsonSchema {}
@@ -186,6 +187,11 @@ pub(super) struct SinkKeys {
     /// What it takes: `"*"`, `"connector"` or `"connector/stream"`; with `!` in front: not that. The last that fits
     /// decides.
     pub(super) streams: Given<Vec<String>>,
+    /// Of a sink outside tenants: who delivers to it: `"*"` or names of tenants; with `!` in front: not that one. The last
+    /// that fits decides. Default: all.
+    pub(super) tenants: Given<Vec<String>>,
+    /// What the way to it must promise at least (`tidegate guarantees` shows what it does). A sink that cannot is refused.
+    pub(super) require: Given<Level>,
     /// Where it begins at a tenant that has a journal already.
     pub(super) start: Given<SinkStart>,
     /// Whether undelivered records wait for it. `false`: they may be trimmed, and its hole is named.

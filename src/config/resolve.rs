@@ -6,9 +6,9 @@ use super::raw::{
     TenantKeys,
 };
 use super::tree::{self, Kind, Node, Origin};
-use super::values::{Given, Size, is_name};
+use super::values::{self, Given, Size, is_name};
 use super::{Config, Filter, GeoIpConfig, HttpConfig, JournalConfig, Reach, SCHEMAS, SinkConfig, Tenant};
-use super::{files, own, placeholders};
+use super::{files, own, placeholders, streams};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,9 @@ use tidegate_core::source::Connector;
 /// The keys of a source that `[defaults.source]` takes.
 pub(super) const SOURCE_DEFAULTS: &[&str] =
     &["forget_after", "poll", "quota", "revisions", "settle", "start"];
+
+/// How kinds call the address that credentials go to.
+const ADDRESSES: &[&str] = &["address", "addresses", "url", "urls"];
 
 /// Less than this holds no page of any vendor.
 const SMALLEST_BUDGET: Size = Size(64 << 10);
@@ -41,7 +44,8 @@ pub(super) fn load(
         Some(read) => read,
         None => return Err(ConfigErrors(errors)),
     };
-    let mut resolver = Resolver { connectors, sinks, built_in: built_in(), errors };
+    let tenants = root.child("tenant").children().map(|(name, _)| name.to_owned()).collect();
+    let mut resolver = Resolver { connectors, sinks, built_in: built_in(), tenants, errors };
     let config = resolver.root(&root, files);
     let mut errors = resolver.errors;
     // What a template, a shared sink or [http] has wrong is found again with every tenant.
@@ -83,6 +87,8 @@ pub(super) struct Resolver<'r> {
     pub(super) connectors: &'r [&'static dyn Connector],
     sinks: &'r [&'static dyn SinkKind],
     pub(super) built_in: Node,
+    /// The names of all.
+    tenants: Vec<String>,
     pub(super) errors: Vec<ConfigError>,
 }
 
@@ -436,13 +442,20 @@ impl Resolver<'_> {
                 self.errors.push(at.error("sinks", unknown("sink", name, &known)));
             }
         }
+        let before = self.errors.len();
+        let left_out = self.left_out(at, &common, &own, chosen.as_deref().unwrap_or_default());
         let wanted = |name: &str| match &chosen {
+            _ if left_out.iter().any(|out| out == name) => false,
             Some(chosen) => chosen.iter().any(|one| one == name) || own.get(name).is_some(),
             None => true,
         };
         if known.is_empty() && chosen.is_none() {
             let message = "there is no sink; define [sink.NAME], or write sinks = [] to keep records in the journal \
                            alone";
+            self.errors.push(at.error("sinks", message));
+        } else if chosen.is_none() && before == self.errors.len() && !known.iter().any(|name| wanted(name)) {
+            let message = "every sink leaves this tenant out (their `tenants`); define [sink.NAME] for it, or write sinks \
+                           = [] to keep records in the journal alone";
             self.errors.push(at.error("sinks", message));
         }
         let mut sinks = BTreeMap::new();
@@ -466,6 +479,10 @@ impl Resolver<'_> {
                 continue;
             }
             let before = self.errors.len();
+            if let (Some(common), Some(own)) = (common.get(name), own.get(name)) {
+                let path = ["tenant", tenant, "sink", name];
+                self.shared_secrets(At { path: &path, node: own }, name, common);
+            }
             self.fill(&["tenant", tenant, "sink", name], &mut node, fill);
             let filled = self.errors.len() == before;
             let path =
@@ -478,6 +495,69 @@ impl Resolver<'_> {
             effective.insert(name, node);
         }
         Some((sinks, effective))
+    }
+
+    /// The sinks outside tenants whose `tenants` leave this one out. That it asks for one of them is an error.
+    fn left_out(&mut self, at: At<'_>, common: &Node, own: &Node, chosen: &[String]) -> Vec<String> {
+        for (name, node) in own.children().filter(|(_, node)| node.get("tenants").is_some()) {
+            let path: Vec<&str> = at.path.iter().copied().chain(["sink", name]).collect();
+            let message = "a sink of a tenant is that tenant's alone; accepted: this key at the [sink.NAME] outside tenants";
+            self.errors.push(At { path: &path, node }.error("tenants", message));
+        }
+        let tenant = at.path.last().copied().unwrap_or_default();
+        let mut out = Vec::new();
+        for (name, node) in common.children() {
+            let path = ["sink", name];
+            let shared = At { path: &path, node };
+            let Some(patterns) = node.get("tenants").and_then(|_| self.keys::<SinkKeys>(shared)) else {
+                continue;
+            };
+            let Some(patterns) = self.take(shared, "tenants", patterns.tenants) else { continue };
+            match streams::Tenants::parse(&patterns, &self.tenants) {
+                Ok(tenants) if tenants.takes(tenant) => {}
+                Ok(_) => {
+                    let asked = match own.get(name) {
+                        Some(_) => Some(format!("sink.{name}")),
+                        None => chosen.iter().any(|one| one == name).then(|| "sinks".to_owned()),
+                    };
+                    if let Some(key) = asked {
+                        let message = format!(
+                            "the `tenants` of [sink.{name}] leave this tenant out; let it in there, or define a sink of \
+                             another name"
+                        );
+                        self.errors.push(at.error(&key, message));
+                    }
+                    out.push(name.to_owned());
+                }
+                Err(message) => self.errors.push(shared.error("tenants", message)),
+            }
+        }
+        out
+    }
+
+    /// A tenant that turns a shared sink to an address of its own must bring its own credential: the one that all share
+    /// would go there. One whose reference carries the tenant is its own already, and a private key is never sent.
+    fn shared_secrets(&mut self, at: At<'_>, name: &str, common: &Node) {
+        let Some(address) =
+            ADDRESSES.iter().find(|key| at.node.get(key).is_some() && common.get(key).is_some())
+        else {
+            return;
+        };
+        common.leaves(&mut Vec::new(), &mut |path, node| {
+            let key = path.join(".");
+            let shared = |text: &str| values::is_reference(text) && !placeholders::has_any(text);
+            let secret = path
+                .last()
+                .is_some_and(|last| own::is_secret_name(last) && !last.ends_with("private_key"));
+            let replaced = path.iter().try_fold(at.node, |node, key| node.get(key)).is_some();
+            if secret && !replaced && matches!(&node.kind, Kind::Leaf(Json::String(text)) if shared(text)) {
+                let message = format!(
+                    "the `{key}` of [sink.{name}], which other tenants share, would go to this address; set `{key}` here \
+                     too, or let the shared one carry {{tenant}}"
+                );
+                self.errors.push(at.error(address, message));
+            }
+        });
     }
 
     /// What every sink has below its own keys.
@@ -519,6 +599,7 @@ impl Resolver<'_> {
         let patterns = self.take(at, "streams", keys.streams);
         let start = self.take(at, "start", keys.start);
         let required = self.take(at, "required", keys.required);
+        let require = self.take(at, "require", keys.require);
         let give_up_after = self.take(at, "give_up_after", keys.give_up_after);
         let original = self.take(at, "original", keys.original);
         let entra_shape = self.take(at, "entra_shape", keys.entra_shape);
@@ -546,6 +627,7 @@ impl Resolver<'_> {
             streams: streams?,
             start: start?,
             required: required?,
+            require,
             give_up_after,
             original: original?,
             entra_shape: entra_shape?,

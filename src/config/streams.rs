@@ -62,6 +62,38 @@ fn rule(pattern: &str, connectors: &[&'static dyn Connector]) -> Result<Rule, St
     Ok(Rule { take, connector: Some(name.to_owned()), stream: stream.map(str::to_owned) })
 }
 
+/// Which tenants deliver to a sink. The last rule that fits decides.
+pub(super) struct Tenants(Vec<(bool, Option<String>)>);
+
+impl Tenants {
+    /// Whether this one does.
+    pub(super) fn takes(&self, tenant: &str) -> bool {
+        let fits = |(_, name): &&(bool, Option<String>)| name.as_deref().is_none_or(|name| name == tenant);
+        // A list of exceptions alone is exceptions from everybody.
+        let without = self.0.first().is_some_and(|(take, _)| !take);
+        self.0.iter().rev().find(fits).map_or(without, |(take, _)| *take)
+    }
+
+    /// `known`: all tenants. A name that is none of them is refused: `"!nortwind"` would let northwind in.
+    pub(super) fn parse(patterns: &[String], known: &[String]) -> Result<Self, String> {
+        if patterns.is_empty() {
+            return Err("an empty list takes nobody; accepted: \"*\", names of tenants, \"!name\"".to_owned());
+        }
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let rule = |pattern: &String| match pattern
+            .strip_prefix('!')
+            .map_or((true, &**pattern), |what| (false, what))
+        {
+            (take, "*") => Ok((take, None)),
+            (take, name) if known.contains(&name) => Ok((take, Some(name.to_owned()))),
+            (_, name) => {
+                Err(format!("in {pattern:?}: {}, or \"*\" for all", unknown("tenant", name, &known)))
+            }
+        };
+        patterns.iter().map(rule).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// A stream by its name, also one that the connector does not list but takes.
 pub(super) fn by_name(connector: &dyn Connector, name: &str) -> Option<&'static Stream> {
     is_name(name).then(|| connector.stream(name)).flatten()

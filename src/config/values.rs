@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_core::collect::window::LAST_HORIZON;
+use tidegate_core::sink::Level;
 use tidegate_core::units::{DURATION, SIZE, duration, size, split};
 
 /// A number of bytes.
@@ -260,6 +261,27 @@ impl Leaf for EntraShape {
 
     fn schema() -> Schema {
         json_schema!({"enum": ["diagnostic", "graph"], "x-value": "`\"diagnostic\"` or `\"graph\"`"})
+    }
+}
+
+impl Leaf for Level {
+    fn read(value: &Json) -> Result<Self, String> {
+        const ACCEPTED: &str = "\"at_least_once\", \"exactly_once\"";
+        match value {
+            Json::String(text) => match text.as_str() {
+                "at_least_once" => Ok(Self::AtLeastOnce),
+                "exactly_once" => Ok(Self::ExactlyOnce),
+                text => none_of(text, ACCEPTED),
+            },
+            other => wanted(ACCEPTED, other),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({
+            "enum": ["at_least_once", "exactly_once"],
+            "x-value": "`\"at_least_once\"` or `\"exactly_once\"`",
+        })
     }
 }
 

@@ -55,7 +55,7 @@ impl std::str::FromStr for Flavour {
 pub struct ElasticsearchConfig {
     /// Which product answers.
     pub flavour: Flavour,
-    /// Accepted credentials; anybody may write where empty.
+    /// Accepted credentials; anybody may write where empty. Serverless accepts API keys alone, OpenSearch none.
     pub credentials: Vec<Credential>,
     /// The server's clock minus the true one.
     pub clock_offset: TimeDelta,
@@ -63,7 +63,7 @@ pub struct ElasticsearchConfig {
     pub max_bytes: usize,
     /// Where strings over 32,766 bytes are refused.
     pub immense_terms: ImmenseTerms,
-    /// A mapping trouble goes into the failure store and is answered as a success.
+    /// A mapping trouble goes into the failure store and is answered as a success. Elasticsearch alone has one.
     pub failure_store: bool,
     /// A document that is no strict JSON fails alone instead of sinking the request.
     pub invalid_json_fails_alone: bool,
@@ -178,6 +178,9 @@ pub struct ItemRule {
     /// `error.reason`.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The item's `failure_store`, such as `failed`; Elasticsearch alone has it.
+    #[serde(default)]
+    pub failure_store: Option<String>,
 }
 
 fn each() -> u64 {
@@ -195,6 +198,7 @@ impl ItemRule {
             status,
             error_type: None,
             reason: None,
+            failure_store: None,
         }
     }
 

@@ -3,6 +3,7 @@
 //! A bulk request is judged as a whole first (form, size, strict JSON), then item by item in order. Ids are unique in a
 //! backing index only, so a rollover lets the same id in again, as in life.
 
+mod assets;
 mod bulk;
 mod config;
 mod filter_path;
@@ -354,6 +355,10 @@ impl Elasticsearch {
         let (scheme, value) = header.and_then(|header| header.split_once(' ')).unwrap_or_default();
         let value = value.trim();
         let accepted = config.credentials.iter().any(|credential| match credential {
+            Credential::ApiKey(_) if config.flavour.is_opensearch() => false,
+            Credential::Bearer(_) | Credential::Basic { .. } if config.flavour == Flavour::Serverless => {
+                false
+            }
             Credential::ApiKey(key) => scheme.eq_ignore_ascii_case("apikey") && key == value,
             Credential::Bearer(token) => scheme.eq_ignore_ascii_case("bearer") && token == value,
             Credential::Basic { user, password } => {
@@ -413,6 +418,24 @@ impl Elasticsearch {
         match (method, rest) {
             (&Method::PUT | &Method::POST, [name]) => match serde_json::from_slice::<Value>(request.body()) {
                 Ok(body) if body.is_object() => {
+                    let key = (kind.to_owned(), (*name).to_owned());
+                    // A policy is only replaced by whoever says which version of it was read.
+                    let versioned = request.uri().query().is_some_and(|query| query.contains("if_seq_no="));
+                    if kind == "_plugins/_ism/policies" && inner.assets.contains_key(&key) && !versioned {
+                        let reason = format!(
+                            "[{name}]: version conflict, document already exists (current version [1])"
+                        );
+                        return failure(StatusCode::CONFLICT, "version_conflict_engine_exception", &reason);
+                    }
+                    let has = |part: &str| {
+                        inner.assets.contains_key(&("_component_template".to_owned(), part.to_owned()))
+                    };
+                    if let Err((status, kind, reason)) =
+                        assets::judge(self.shared.config.flavour, kind, name, &body, has)
+                    {
+                        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+                        return failure(status, kind, &reason);
+                    }
                     inner.assets.insert((kind.to_owned(), (*name).to_owned()), body);
                     Answer::json(StatusCode::OK, &json!({"acknowledged": true}))
                 }
@@ -588,7 +611,9 @@ impl Elasticsearch {
         tally.index.clone_from(&action.index);
         let verdict = match self.judge(inner, &action, &id, document, require_data_stream) {
             Verdict::Create => self.store(inner, &action, &id, false),
-            Verdict::Unmapped(_) if inner.failure_store => self.store(inner, &action, &id, true),
+            Verdict::Unmapped(_) if inner.failure_store && self.has_failure_store() => {
+                self.store(inner, &action, &id, true)
+            }
             Verdict::Unmapped((status, kind, reason)) => {
                 inner.rejected += 1;
                 let mut verdict = refusal(&action.index, &id, status, &kind, &reason);
@@ -614,6 +639,14 @@ impl Elasticsearch {
                 inner.rejected += 1;
                 refusal(&action.index, &id, status, &kind, &reason)
             }
+            Verdict::Scripted((status, kind, reason), failure_store) => {
+                inner.rejected += 1;
+                let mut verdict = refusal(&action.index, &id, status, &kind, &reason);
+                if let Some(value) = failure_store.filter(|_| self.has_failure_store()) {
+                    mark(&mut verdict, &value);
+                }
+                verdict
+            }
         };
         json!({ action.operation: verdict })
     }
@@ -630,8 +663,8 @@ impl Elasticsearch {
         document: Result<Value, String>,
         require_data_stream: bool,
     ) -> Verdict {
-        if let Some(refused) = struck(&mut inner.rules, id, &action.index) {
-            return Verdict::Refused(refused);
+        if let Some((refused, failure_store)) = struck(&mut inner.rules, id, &action.index) {
+            return Verdict::Scripted(refused, failure_store);
         }
         let index = &action.index;
         if !legal_name(index) {
@@ -782,6 +815,11 @@ impl Elasticsearch {
         });
         if failure_store {
             mark(&mut verdict, "used");
+            // What lies there is another document, about the failure, with an id of its own.
+            if let Some(members) = verdict.as_object_mut() {
+                let id = format!("failure{:013x}", crate::rng::mix(2, inner.failure_stored));
+                members.insert("_id".to_owned(), json!(id));
+            }
         }
         verdict
     }
@@ -890,6 +928,8 @@ enum Verdict {
     Create,
     Conflict,
     Refused(Refusal),
+    /// By a rule, with its `failure_store`.
+    Scripted(Refusal, Option<String>),
     /// Trouble that the failure store would take.
     Unmapped(Refusal),
 }
@@ -921,7 +961,7 @@ fn failure(status: StatusCode, kind: &str, reason: &str) -> Answer {
 }
 
 /// The verdict of the first item rule that strikes.
-fn struck(rules: &mut Vec<(ItemRule, u64)>, id: &str, index: &str) -> Option<Refusal> {
+fn struck(rules: &mut Vec<(ItemRule, u64)>, id: &str, index: &str) -> Option<(Refusal, Option<String>)> {
     let mut spent = None;
     let mut verdict = None;
     for (at, (rule, seen)) in rules.iter_mut().enumerate() {
@@ -935,11 +975,12 @@ fn struck(rules: &mut Vec<(ItemRule, u64)>, id: &str, index: &str) -> Option<Ref
             continue;
         }
         let (kind, reason) = usual_error(rule.status);
-        verdict = Some((
+        let refusal = (
             rule.status,
             rule.error_type.clone().unwrap_or_else(|| kind.to_owned()),
             rule.reason.clone().unwrap_or_else(|| reason.to_owned()),
-        ));
+        );
+        verdict = Some((refusal, rule.failure_store.clone()));
         if rule.times == 1 {
             spent = Some(at);
         }

@@ -3,6 +3,8 @@
 //! An asset's name is `<flavour>/<API path>`: an operator may `PUT` its text there by hand. Elasticsearch brings
 //! `logs@mappings`, `logs@settings` and `ecs@mappings` itself; OpenSearch brings nothing, so its variant carries all
 //! (`flattened` is `flat_object` there, and what its older versions lack is the nearest type that they have).
+//! Retention is a policy of its own (ILM or ISM), or on serverless a lifecycle of the data stream; the component
+//! `tidegate@lifecycle`, which every index template asks for and which may be missing, puts it into force.
 //! Templates have priority 150: above Elastic's own `logs` (100), below an installed integration (200).
 
 use serde_json::{Map, Value, json};
@@ -16,6 +18,8 @@ const PRIORITY: u32 = 150;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
     Elasticsearch,
+    /// Elastic's serverless offer: as Elasticsearch, but for retention.
+    Serverless,
     OpenSearch,
 }
 
@@ -23,6 +27,7 @@ impl For {
     fn folder(self) -> &'static str {
         match self {
             Self::Elasticsearch => "elasticsearch",
+            Self::Serverless => "serverless",
             Self::OpenSearch => "opensearch",
         }
     }
@@ -32,7 +37,7 @@ impl For {
 pub(super) struct Asset {
     pub(super) path: String,
     pub(super) body: Value,
-    /// A retention policy: only installed when it is asked for.
+    /// Decides about retention: only installed when it is asked for, and never over one that is there.
     pub(super) policy: bool,
 }
 
@@ -111,11 +116,11 @@ const ECS: &str = include_str!("fields/ecs.txt");
 /// What a document of OCSF keeps of its record is of any shape, and one record must not contradict another.
 const OCSF: &str = "unmapped flattened\n";
 
-/// All assets of both products: `(name, text)`.
+/// All assets of all products: `(name, text)`. Of serverless only what differs from Elasticsearch.
 pub(super) fn all() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for product in [For::Elasticsearch, For::OpenSearch] {
-        for asset in assets(product) {
+    for product in [For::Elasticsearch, For::Serverless, For::OpenSearch] {
+        for asset in assets(product).into_iter().filter(|asset| product != For::Serverless || asset.policy) {
             all.push((format!("{}/{}", product.folder(), asset.path), format!("{:#}\n", asset.body)));
         }
     }
@@ -148,7 +153,7 @@ pub(super) fn assets(product: For) -> Vec<Asset> {
             index_template(product, vendor),
         ));
     }
-    assets.push(policy(product));
+    assets.extend(retention(product));
     assets
 }
 
@@ -176,10 +181,11 @@ fn index_template(product: For, vendor: &Vendor) -> Value {
     let fields = format!("tidegate-{}@mappings", vendor.name);
     // What Elasticsearch brings itself, and what an operator may add; any of it may be missing.
     let (theirs, dynamic, custom) = match product {
-        For::Elasticsearch => (
+        For::Elasticsearch | For::Serverless => (
             &["logs@mappings", "logs@settings"][..],
             &["ecs@mappings"][..],
-            &["logs@custom", "tidegate@custom"][..],
+            // The later one wins: the operator's own.
+            &[LIFECYCLE, "logs@custom", "tidegate@custom"][..],
         ),
         For::OpenSearch => (&[][..], &[][..], &[][..]),
     };
@@ -191,7 +197,7 @@ fn index_template(product: For, vendor: &Vendor) -> Value {
         "composed_of": parts,
         "_meta": { "managed_by": "tidegate", "description": "documents as tidegate renders them (schema ecs)" },
     });
-    if product == For::Elasticsearch {
+    if product != For::OpenSearch {
         set(&mut body, "ignore_missing_component_templates", [theirs, dynamic, custom].concat().into());
     }
     body
@@ -203,40 +209,60 @@ fn set(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// 30 days or 50 GB a backing index, a year in all: the numbers are for the operator to change.
-fn policy(product: For) -> Asset {
+/// The component that puts the retention into force on Elasticsearch.
+const LIFECYCLE: &str = "tidegate@lifecycle";
+
+/// 30 days or 50 GB a backing index, as Elastic's own policy for logs has it, a year in all: the numbers are for the operator
+/// to change. Rollovers by age stay far longer than retries last, since an id is known within a backing index alone.
+fn retention(product: For) -> Vec<Asset> {
+    const AGE: &str = "30d";
+    const SIZE: &str = "50gb";
+    const KEEP: &str = "365d";
     let description = "rolls over at 30 days or 50 GB, deletes after a year";
+    let policy = |path: &str, body: Value| Asset { path: path.to_owned(), body, policy: true };
+    let component = |template: Value| {
+        let body = json!({
+            "template": template,
+            "_meta": { "managed_by": "tidegate", "description": description },
+        });
+        policy(&format!("_component_template/{LIFECYCLE}"), body)
+    };
     match product {
-        For::Elasticsearch => Asset {
-            path: "_ilm/policy/tidegate-logs".to_owned(),
-            body: json!({ "policy": {
-                "_meta": { "managed_by": "tidegate", "description": description },
-                "phases": {
-                    "hot": { "actions": { "rollover": { "max_age": "30d", "max_primary_shard_size": "50gb" } } },
-                    "delete": { "min_age": "365d", "actions": { "delete": {} } },
-                },
-            } }),
-            policy: true,
-        },
+        For::Elasticsearch => vec![
+            policy(
+                "_ilm/policy/tidegate-logs",
+                json!({ "policy": {
+                    "_meta": { "managed_by": "tidegate", "description": description },
+                    "phases": {
+                        "hot": { "actions": { "rollover": { "max_age": AGE, "max_primary_shard_size": SIZE } } },
+                        "delete": { "min_age": KEEP, "actions": { "delete": {} } },
+                    },
+                } }),
+            ),
+            component(json!({ "settings": { "index": { "lifecycle": { "name": "tidegate-logs" } } } })),
+        ],
+        // There are no policies; when it rolls over is the service's own affair.
+        For::Serverless => {
+            vec![component(json!({ "lifecycle": { "enabled": true, "data_retention": KEEP } }))]
+        }
         For::OpenSearch => {
             let patterns: Vec<_> = VENDORS.iter().flat_map(|vendor| vendor.patterns).collect();
-            Asset {
-                path: "_plugins/_ism/policies/tidegate-logs".to_owned(),
-                body: json!({ "policy": {
+            vec![policy(
+                "_plugins/_ism/policies/tidegate-logs",
+                json!({ "policy": {
                     "description": description,
                     "default_state": "hot",
                     "states": [
                         {
                             "name": "hot",
-                            "actions": [{ "rollover": { "min_index_age": "30d", "min_primary_shard_size": "50gb" } }],
-                            "transitions": [{ "state_name": "delete", "conditions": { "min_index_age": "365d" } }],
+                            "actions": [{ "rollover": { "min_index_age": AGE, "min_primary_shard_size": SIZE } }],
+                            "transitions": [{ "state_name": "delete", "conditions": { "min_index_age": KEEP } }],
                         },
                         { "name": "delete", "actions": [{ "delete": {} }], "transitions": [] },
                     ],
                     "ism_template": [{ "index_patterns": patterns, "priority": PRIORITY }],
                 } }),
-                policy: true,
-            }
+            )]
         }
     }
 }
@@ -306,7 +332,7 @@ fn numbered(name: &str) -> Vec<String> {
 
 fn text_type(product: For) -> &'static str {
     match product {
-        For::Elasticsearch => "match_only_text",
+        For::Elasticsearch | For::Serverless => "match_only_text",
         For::OpenSearch => "text",
     }
 }
@@ -321,7 +347,9 @@ fn field(product: For, name: &str, kind: &str, ignore_above: Option<u64>) -> Val
         ("wildcard", For::OpenSearch) => keyword(Some(MOST_IGNORE_ABOVE)),
         ("match_only_text", _) => json!({ "type": text_type(product) }),
         ("unindexed", _) => json!({ "type": "keyword", "index": false, "doc_values": false }),
-        ("flattened", For::Elasticsearch) => json!({ "type": "flattened", "ignore_above": 1_024 }),
+        ("flattened", For::Elasticsearch | For::Serverless) => {
+            json!({ "type": "flattened", "ignore_above": 1_024 })
+        }
         ("flattened", For::OpenSearch) => json!({ "type": "flat_object" }),
         // OpenSearch wants the value in the mapping; one template serves all namespaces.
         ("constant_keyword", For::OpenSearch) => keyword(None),
@@ -531,8 +559,42 @@ mod tests {
     }
 
     #[test]
+    fn retention_is_in_force_once_it_is_installed_and_serverless_has_no_policy() {
+        for (product, policies) in [
+            (For::Elasticsearch, vec!["_ilm/policy/tidegate-logs", "_component_template/tidegate@lifecycle"]),
+            (For::Serverless, vec!["_component_template/tidegate@lifecycle"]),
+            (For::OpenSearch, vec!["_plugins/_ism/policies/tidegate-logs"]),
+        ] {
+            let assets = assets(product);
+            let paths: Vec<_> = assets.iter().filter(|a| a.policy).map(|a| a.path.as_str()).collect();
+            assert_eq!(paths, policies);
+            for index in assets.iter().filter(|asset| asset.path.starts_with("_index_template/")) {
+                let parts = index.body["composed_of"].as_array().unwrap();
+                let place = |name: &str| parts.iter().position(|part| part == name);
+                if product == For::OpenSearch {
+                    let patterns =
+                        &assets.last().unwrap().body["policy"]["ism_template"][0]["index_patterns"];
+                    let ours = index.body["index_patterns"].as_array().unwrap();
+                    let all = patterns.as_array().unwrap();
+                    assert!(ours.iter().all(|pattern| all.contains(pattern)), "{}", index.path);
+                } else {
+                    let order = [place("logs@settings"), place(LIFECYCLE), place("logs@custom")];
+                    assert!(order.is_sorted() && order[0].is_some(), "over Elastic's, below the operator's");
+                }
+            }
+        }
+        let printed: Vec<String> = all().into_iter().map(|(name, _)| name).collect();
+        let serverless: Vec<_> = printed.iter().filter(|name| name.starts_with("serverless/")).collect();
+        assert_eq!(
+            serverless,
+            ["serverless/_component_template/tidegate@lifecycle"],
+            "the rest is elasticsearch/"
+        );
+    }
+
+    #[test]
     fn components_come_before_the_templates_that_need_them() {
-        for product in [For::Elasticsearch, For::OpenSearch] {
+        for product in [For::Elasticsearch, For::Serverless, For::OpenSearch] {
             let mut there = Vec::new();
             for asset in assets(product) {
                 let missing = asset.body["ignore_missing_component_templates"].clone();

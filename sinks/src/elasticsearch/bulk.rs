@@ -14,7 +14,8 @@ const LONGEST_ID: usize = 512;
 
 /// Only what we look at: a bulk answer would else repeat every id, shard and sequence number.
 pub(super) const FILTER: &str = "errors,items.*.status,items.*.error.type,items.*.error.reason,\
-                                 items.*.error.caused_by.reason,items.*.failure_store,items.*._index";
+                                 items.*.error.caused_by.reason,items.*.failure_store,items.*._index,\
+                                 items.*._id";
 
 /// Appends the action line and the document's line.
 pub(super) fn frame(
@@ -84,6 +85,10 @@ pub(super) struct Item<'a> {
     pub(super) reason: Cow<'a, str>,
     pub(super) failure_store: Cow<'a, str>,
     pub(super) index: Cow<'a, str>,
+    /// The id that the document has there; empty where the answer does not say it.
+    pub(super) id: Cow<'a, str>,
+    /// It has an `error`, whatever its status says.
+    pub(super) failed: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -95,6 +100,8 @@ struct Inner<'a> {
     failure_store: Option<Cow<'a, str>>,
     #[serde(default, borrow, rename = "_index")]
     index: Option<Cow<'a, str>>,
+    #[serde(default, borrow, rename = "_id")]
+    id: Option<Cow<'a, str>>,
 }
 
 /// `error` of an item or of a request: an object, or (from proxies and old versions) just a text.
@@ -121,6 +128,7 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Item<'a> {
                 if map.next_key::<IgnoredAny>()?.is_some() {
                     return Err(serde::de::Error::custom("an item with two outcomes"));
                 }
+                let failed = inner.error.is_some();
                 let error = inner.error.unwrap_or_default();
                 Ok(Item {
                     status: inner.status,
@@ -128,6 +136,8 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Item<'a> {
                     reason: error.reason,
                     failure_store: inner.failure_store.unwrap_or_default(),
                     index: inner.index.unwrap_or_default(),
+                    id: inner.id.unwrap_or_default(),
+                    failed,
                 })
             }
         }
@@ -182,6 +192,20 @@ pub(super) fn receipt(body: &[u8], sent: usize) -> Result<Vec<Item<'_>>, String>
         return Err(format!("{} documents sent, verdicts on {}", sent, answer.items.len()));
     }
     Ok(answer.items)
+}
+
+/// Whether the items are about the documents that were sent, each in its place. What an answer does not name cannot be
+/// compared, and the failure store gives ids of its own.
+///
+/// # Errors
+/// The first item that is about another document.
+pub(super) fn in_order<'i>(items: &[Item<'_>], sent: impl Iterator<Item = &'i str>) -> Result<(), String> {
+    for (place, (item, id)) in items.iter().zip(sent).enumerate() {
+        if !item.id.is_empty() && item.failure_store != "used" && item.id != shorten(id) {
+            return Err(format!("verdict {} of {} is about another document", place + 1, items.len()));
+        }
+    }
+    Ok(())
 }
 
 /// `error` of an answer without items, as far as there is one.
@@ -280,6 +304,26 @@ mod tests {
             assert!(receipt(&whole.as_bytes()[..cut], 1).is_err(), "cut at {cut}");
         }
         assert_eq!(receipt(whole.as_bytes(), 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn verdicts_about_other_documents_are_no_receipt() {
+        let answer = |ids: [&str; 2]| {
+            let item = |id| serde_json::json!({ "create": { "status": 201, "_id": id } });
+            serde_json::json!({ "items": ids.map(item) }).to_string()
+        };
+        let order =
+            |body: &str, sent: [&str; 2]| in_order(&receipt(body.as_bytes(), 2).unwrap(), sent.into_iter());
+        let long = "x".repeat(600);
+        assert!(order(&answer(["a", "b"]), ["a", "b"]).is_ok());
+        assert!(order(&answer(["", "b"]), ["a", "b"]).is_ok(), "what is not named cannot be compared");
+        assert!(order(&answer(["a", &shorten(&long)]), ["a", &long]).is_ok());
+        for sent in [["b", "a"], ["a", "a"], ["c", "d"]] {
+            let error = order(&answer(["a", "b"]), sent).unwrap_err();
+            assert!(error.contains(" of 2 is about another document"), "{error}");
+        }
+        let stored = answer(["a", "b"]).replacen("201", "201,\"failure_store\":\"used\"", 1);
+        assert!(order(&stored, ["c", "b"]).is_ok(), "the failure store gives ids of its own: {stored}");
     }
 
     #[test]

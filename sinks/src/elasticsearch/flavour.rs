@@ -51,6 +51,11 @@ impl Flavour {
         self.product == Product::OpenSearch
     }
 
+    /// Elastic's serverless offer: API keys only, no policies, lifecycles of data streams.
+    pub(super) fn is_serverless(self) -> bool {
+        self.product == Product::Serverless
+    }
+
     pub(super) fn is_elasticsearch(self) -> bool {
         matches!(self.product, Product::Elasticsearch | Product::Serverless)
     }

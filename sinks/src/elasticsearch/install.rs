@@ -6,11 +6,12 @@ use http::{Method, StatusCode};
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::Response;
 
-/// Installs the index and component templates for the product that answers; with `policies` the retention policy too.
-/// Templates of the same name are replaced; a policy that is there already is left. What was put before an error stays.
+/// Installs the index and component templates for the product that answers; with `policies` the retention too. Templates of the same name are replaced; a policy that is there already is left. What was put before an error stays.
 pub(super) async fn install(sink: &Elasticsearch, policies: bool) -> Result<Vec<String>, Fault> {
     let flavour = sink.flavour().await.map_err(|error| error.cause().clone())?;
-    let product = if flavour.is_elasticsearch() {
+    let product = if flavour.is_serverless() {
+        For::Serverless
+    } else if flavour.is_elasticsearch() {
         For::Elasticsearch
     } else if flavour.is_opensearch() {
         For::OpenSearch
@@ -52,6 +53,14 @@ async fn there(sink: &Elasticsearch, path: &str) -> Result<bool, Fault> {
 
 fn refused(sink: &Elasticsearch, response: &Response, path: &str) -> Fault {
     let refusal = super::bulk::refusal(&response.body);
+    if path.starts_with("_plugins/") && refusal.reason.contains("no handler found") {
+        let message =
+            format!("{path}: this OpenSearch has no Index State Management; the templates are installed");
+        let fault = Fault::new(FaultKind::Configuration, message);
+        return fault.remedy(
+            "install its plugin opensearch-index-management, or delete old backing indices yourself",
+        );
+    }
     let whole = verdict::whole(response.status, &refusal.kind, &refusal.reason, is_page(response));
     let mut fault = sink.whole_error(response, whole).cause().clone();
     fault.message = format!("{path}: {}", fault.message);

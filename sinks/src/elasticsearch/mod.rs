@@ -6,6 +6,7 @@
 
 mod assets;
 mod bulk;
+mod ceiling;
 mod config;
 mod doubts;
 mod flavour;
@@ -13,6 +14,7 @@ mod install;
 mod nodes;
 mod verdict;
 
+use self::ceiling::Ceiling;
 use self::config::{Auth, Config, Mode, Options, RequireDataStream};
 use self::doubts::Doubts;
 use self::flavour::Flavour;
@@ -22,6 +24,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -69,6 +73,7 @@ struct Elasticsearch {
     http: Client,
     nodes: Nodes,
     gate: Gate,
+    ceiling: Ceiling,
     flavour: Mutex<Option<(Flavour, Instant)>>,
     doubts: Mutex<Doubts>,
     /// The server turned out not to know the parameter.
@@ -98,12 +103,15 @@ impl Ask {
     }
 }
 
+/// A document as a batch has it.
+type Document = (Range<usize>, Meta);
+
 /// What came of a bulk request that was judged.
 enum Sent {
     /// A verdict on each document.
     Items(Vec<Judged>),
-    /// The request of a single document was refused because of it.
-    Refused(Fault),
+    /// The request of a single document was refused as a whole.
+    Refused(Verdict, Fault),
 }
 
 /// One document's outcome.
@@ -120,6 +128,7 @@ impl Elasticsearch {
         let Options { urls, auth, config } = options;
         Self {
             gate: Gate::new(config.in_flight),
+            ceiling: Ceiling::new(config.batch_bytes.0),
             nodes: Nodes::new(urls),
             config,
             auth,
@@ -255,8 +264,18 @@ impl Elasticsearch {
         path
     }
 
-    /// Sends `count` framed documents and judges the answer.
-    async fn bulk(&self, body: Bytes, count: usize) -> Result<Sent, DeliverError> {
+    /// Whether an item must name the id that we gave: where no pipeline of somebody's may give another.
+    fn names_ids(&self) -> bool {
+        self.config.ids && self.config.mode == Mode::Normalized && self.config.pipeline.is_none()
+    }
+
+    /// Sends these framed documents and judges the answer.
+    async fn bulk(&self, body: Bytes, documents: &[Document]) -> Result<Sent, DeliverError> {
+        let (count, bytes) = (documents.len(), body.len());
+        if count > 1 && self.ceiling.is_hopeless(bytes) {
+            let message = "the request is as large as one that the server refused lately";
+            return Err(DeliverError::Split { cause: Fault::new(FaultKind::TooLarge, message) });
+        }
         let (body, gzip) = self.compressed(body).await?;
         let mut require_data_stream = self.requires_data_stream().await?;
         loop {
@@ -272,7 +291,15 @@ impl Elasticsearch {
             let refusal = bulk::refusal(if response.status.is_success() { b"" } else { &response.body });
             match verdict::whole(response.status, &refusal.kind, &refusal.reason, is_page(&response)) {
                 Whole::Items => {
-                    return match bulk::receipt(&response.body, count) {
+                    let receipt = bulk::receipt(&response.body, count).and_then(|items| {
+                        let ids = documents.iter().map(|(_, meta)| meta.id.as_str());
+                        let ids = ids.take(if self.names_ids() { count } else { 0 });
+                        bulk::in_order(&items, ids).map(|()| items)
+                    });
+                    if receipt.is_ok() {
+                        self.ceiling.taken(bytes);
+                    }
+                    return match receipt {
                         Ok(items) => Ok(Sent::Items(items.iter().map(|item| self.judged(item)).collect())),
                         Err(why) => Err(DeliverError::Retry {
                             after: None,
@@ -290,8 +317,14 @@ impl Elasticsearch {
                     require_data_stream = false;
                 }
                 whole => {
+                    if whole == Whole::Split(FaultKind::TooLarge) {
+                        self.ceiling.refused(bytes);
+                    }
                     return match self.whole_error(&response, whole) {
-                        DeliverError::Split { cause } if count == 1 => Ok(Sent::Refused(cause)),
+                        DeliverError::Split { cause } if count == 1 => {
+                            let alone = verdict::alone(whole, &refusal.kind, &refusal.reason);
+                            Ok(Sent::Refused(alone, cause))
+                        }
                         error => Err(error),
                     };
                 }
@@ -333,10 +366,13 @@ impl Elasticsearch {
             Whole::Split(kind) => {
                 DeliverError::Split { cause: fault(kind, "the request was refused as a whole") }
             }
-            Whole::Retry(kind) => DeliverError::Retry {
-                after: retry_after(&response.headers, response.date),
-                cause: fault(kind, "the cluster could not take the request"),
-            },
+            Whole::Retry(kind) => {
+                let mut cause = fault(kind, "the cluster could not take the request");
+                if verdict::is_block(&refusal.kind) && kind == FaultKind::Server {
+                    cause = cause.remedy(verdict::unblock(&refusal.reason));
+                }
+                DeliverError::Retry { after: retry_after(&response.headers, response.date), cause }
+            }
             Whole::Halt(FaultKind::ForeignLink) => {
                 let to = response.redirect_origin().unwrap_or_else(|| "elsewhere".to_owned());
                 let cause = response.fault(
@@ -361,7 +397,11 @@ impl Elasticsearch {
     }
 
     fn judged(&self, item: &bulk::Item<'_>) -> Judged {
-        let verdict = verdict::verdict(item.status, &item.kind, &item.reason);
+        let verdict = match verdict::verdict(item.status, &item.kind, &item.reason) {
+            // It went in and it failed: that is no verdict.
+            Verdict::Delivered if item.failed => Verdict::Retry(FaultKind::Answer),
+            verdict => verdict,
+        };
         let delivered = verdict == Verdict::Delivered;
         Judged {
             fault: self.item_fault(verdict, item),
@@ -380,15 +420,18 @@ impl Elasticsearch {
             Verdict::Rejected | Verdict::Doubtful | Verdict::Alone => {
                 (FaultKind::Configuration, "the document was refused")
             }
-            Verdict::Fault(kind) => (kind, "nothing of this data stream is taken"),
+            Verdict::Fault(kind) => (kind, "nothing is taken"),
         };
         let reason = self.words(&item.reason);
         let message = if reason.is_empty() { what.to_owned() } else { format!("{what}: {reason}") };
         let mut fault = Fault::new(kind, message);
+        if item.failure_store == "failed" {
+            fault.message.push_str(" (its failure store could not take it either)");
+        }
         fault.status = Some(item.status);
         fault.code = Some(quotable(&item.kind)).filter(|code| !code.is_empty());
         Some(match verdict {
-            Verdict::Blocked => fault.remedy("free disk space, or take the write block off the index"),
+            Verdict::Blocked => fault.remedy(verdict::unblock(&item.reason)),
             Verdict::Fault(kind) => with_remedy(fault, kind),
             _ => fault,
         })
@@ -401,8 +444,9 @@ impl Elasticsearch {
             delivery.retry.push((index, cause));
             return;
         };
-        match self.bulk(Bytes::copy_from_slice(frame), 1).await {
-            Ok(Sent::Refused(cause)) => delivery.rejected.push((index, cause)),
+        let document = batch.documents.get(index..=index).unwrap_or_default();
+        match self.bulk(Bytes::copy_from_slice(frame), document).await {
+            Ok(Sent::Refused(verdict, cause)) => self.refused(document, (index, verdict, cause), delivery),
             Ok(Sent::Items(items)) => match items.into_iter().next() {
                 Some(Judged { verdict: Verdict::Delivered, .. }) => delivery.delivered += 1,
                 Some(Judged { verdict: Verdict::Duplicate, .. }) => delivery.duplicates += 1,
@@ -419,20 +463,46 @@ impl Elasticsearch {
         }
     }
 
+    /// Files the verdict on a document whose request, of it alone, was refused as a whole.
+    fn refused(
+        &self,
+        document: &[Document],
+        (index, verdict, cause): (usize, Verdict, Fault),
+        delivery: &mut Delivery,
+    ) {
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        doubts.next_answer();
+        let condemned = verdict == Verdict::Rejected
+            || document.iter().any(|(_, meta)| doubts.condemns(meta.names.dataset, &meta.id));
+        if condemned {
+            delivery.rejected.push((index, cause));
+        } else {
+            delivery.fault.push((index, with_remedy(cause, FaultKind::Configuration)));
+        }
+    }
+
+    /// The fault of a whole data stream, with its name in front.
+    fn of_stream(&self, meta: &Meta, mut fault: Fault) -> Fault {
+        fault.message = format!("{}: {}", self.stream(meta), fault.message);
+        fault
+    }
+
     /// Files every document's verdict. Those to be sent alone are returned.
     fn sort(&self, batch: &Batch, items: Vec<Judged>) -> (Delivery, Vec<(usize, Fault)>) {
         let mut delivery = Delivery::default();
         let mut alone = Vec::new();
         let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
         doubts.next_answer();
-        let (mut in_failure_store, mut in_plain_index, mut blocked) = (0_usize, false, None);
+        let (mut in_failure_store, mut in_plain_index) = (BTreeMap::<String, usize>::new(), false);
         for (item, (_, meta)) in items.iter().zip(&batch.documents) {
             if matches!(item.verdict, Verdict::Delivered | Verdict::Duplicate) {
                 doubts.taken(meta.names.dataset, &meta.id);
             }
         }
         for (index, (item, (_, meta))) in items.into_iter().zip(&batch.documents).enumerate() {
-            in_failure_store += usize::from(item.in_failure_store);
+            if item.in_failure_store {
+                *in_failure_store.entry(self.stream(meta)).or_default() += 1;
+            }
             in_plain_index |= item.in_plain_index;
             let fault =
                 item.fault.unwrap_or_else(|| Fault::new(FaultKind::Answer, "refused without a reason"));
@@ -440,27 +510,24 @@ impl Elasticsearch {
                 Verdict::Delivered => delivery.delivered += 1,
                 Verdict::Duplicate => delivery.duplicates += 1,
                 Verdict::Retry(_) => delivery.retry.push((index, fault)),
-                Verdict::Blocked => {
-                    blocked.get_or_insert_with(|| format!("{}: {fault}", self.stream(meta)));
-                    delivery.retry.push((index, fault));
-                }
                 Verdict::Rejected => delivery.rejected.push((index, fault)),
                 Verdict::Doubtful if doubts.condemns(meta.names.dataset, &meta.id) => {
                     delivery.rejected.push((index, fault));
                 }
                 Verdict::Doubtful => {
-                    let mut fault = fault;
-                    fault.message = format!("nothing of this data stream went in: {}", fault.message);
-                    delivery.fault.push((index, with_remedy(fault, FaultKind::Configuration)));
+                    let fault = self.of_stream(meta, with_remedy(fault, FaultKind::Configuration));
+                    delivery.fault.push((index, fault));
                 }
                 Verdict::Alone => alone.push((index, fault)),
-                Verdict::Fault(_) => delivery.fault.push((index, fault)),
+                Verdict::Fault(_) | Verdict::Blocked => {
+                    delivery.fault.push((index, self.of_stream(meta, fault)));
+                }
             }
         }
-        delivery.warnings.extend(blocked);
-        if in_failure_store > 0 {
+        for (stream, count) in in_failure_store {
             delivery.warnings.push(format!(
-                "{in_failure_store} documents went into the failure store: the mapping or a pipeline does not fit them"
+                "{stream}: {count} documents went into the failure store, since the mapping or a pipeline does not fit \
+                 them; read {stream}::failures"
             ));
         }
         if in_plain_index && !self.said_plain_index.swap(true, Ordering::Relaxed) {
@@ -555,7 +622,7 @@ impl Sink for Elasticsearch {
 
     fn limits(&self) -> Limits {
         Limits {
-            bytes: self.config.batch_bytes.0,
+            bytes: self.ceiling.now(),
             count: self.config.batch_count,
             age: self.config.batch_age.0,
             in_flight: self.config.in_flight,
@@ -578,10 +645,12 @@ impl Sink for Elasticsearch {
             return Ok(Delivery::default());
         }
         let permit = self.gate.enter().await;
-        let items = match self.bulk(crate::payload(batch), count).await {
+        let items = match self.bulk(crate::payload(batch), &batch.documents).await {
             Ok(Sent::Items(items)) => items,
-            Ok(Sent::Refused(cause)) => {
-                return Ok(Delivery { rejected: vec![(0, cause)], ..Delivery::default() });
+            Ok(Sent::Refused(verdict, cause)) => {
+                let mut delivery = Delivery::default();
+                self.refused(&batch.documents, (0, verdict, cause), &mut delivery);
+                return Ok(delivery);
             }
             Err(error) => {
                 if error.cause().kind == FaultKind::RateLimit {
@@ -625,6 +694,10 @@ impl Sink for Elasticsearch {
                 },
                 Err(error) => findings.faults.push(error.cause().clone()),
             }
+        }
+        if flavour.is_serverless() && !matches!(self.auth, Auth::ApiKey(_)) {
+            let fault = Fault::new(FaultKind::Credential, "serverless projects take API keys alone");
+            findings.faults.push(fault.remedy("create an API key in the project and set `api_key` instead"));
         }
         if findings.faults.is_empty() {
             self.check_rights(flavour, &mut findings).await;

@@ -399,8 +399,256 @@ async fn a_full_disk_is_waited_for_and_named() {
         });
         let sink = sink(&far, "");
         let delivery = sink.deliver(&kit::batch(&sink, &NAMES, &kit::invented(5))).await.unwrap();
-        assert_eq!((delivery.retry.len(), delivery.warnings.len()), (5, 1));
-        assert!(delivery.warnings[0].contains("flood-stage"), "{:?}", delivery.warnings);
+        assert_eq!((delivery.fault.len(), delivery.rejected.len()), (5, 0));
+        let fault = &delivery.fault[0].1;
+        assert!(fault.message.contains("flood-stage"), "{fault}");
+        assert_eq!(fault.remedy.as_deref(), Some("free disk space: the block goes by itself then"));
+    }
+}
+
+/// thread: opensearch-project/OpenSearch#3498: a write index that moved to a warm tier answers 429 for ever. The stream
+/// waits with an alarm, and other streams go on.
+#[tokio::test]
+async fn a_read_only_warm_index_stops_its_own_stream_alone() {
+    let far = judging(|action, _| {
+        if action["create"]["_index"] == "logs-okta.system-acme" {
+            item(
+                429,
+                "cluster_block_exception",
+                "index [x] blocked by: [TOO_MANY_REQUESTS/5/index read-only (api)];",
+            )
+        } else {
+            item(201, "", "")
+        }
+    });
+    let sink = sink(&far, "");
+    for _ in 0..3 {
+        let delivery = sink.deliver(&two_streams(&sink)).await.unwrap();
+        assert_eq!((delivery.delivered, delivery.fault.len(), delivery.retry.len()), (2, 3, 0));
+        let remedy = delivery.fault[0].1.remedy.as_deref().unwrap_or_default();
+        assert!(remedy.starts_with("roll the data stream over"), "{remedy}");
+    }
+    assert_eq!(sink.gate.width(), 2, "a block is no sign of a busy cluster");
+}
+
+/// Three documents of one stream and two of another.
+fn two_streams(sink: &Elasticsearch) -> Batch {
+    let mut batch = kit::batch(sink, &NAMES, &kit::invented(3));
+    let more = kit::batch(sink, &OTHER_NAMES, &kit::invented(2));
+    let at = batch.body.len();
+    batch.body = [&batch.body[..], &more.body[..]].concat().into();
+    batch
+        .documents
+        .extend(more.documents.into_iter().map(|(span, meta)| (at + span.start..at + span.end, meta)));
+    batch
+}
+
+/// thread: logstash-plugins/logstash-output-elasticsearch#785
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_was_met_once_is_kept_away_from() {
+    let far = Script::start();
+    far.answer(|request, _| {
+        if !is_bulk(request) {
+            return Ok(version("9.1.0"));
+        }
+        if plain(request).len() > 200_000 {
+            return Ok(Reply::json(413, "<html>").replace("content-type", "text/html"));
+        }
+        Ok(answer(&vec![item(201, "", ""); actions(request).len()]))
+    });
+    let sink = sink(&far, r#","batch_bytes":"1MiB""#);
+    let mut documents = kit::invented(100);
+    for (_, text) in &mut documents {
+        *text = format!(r#"{{"@timestamp":"2026-01-15T10:00:00Z","message":"{}"}}"#, "x".repeat(8_000));
+    }
+    let asked = |far: &Script| {
+        let bulks = far.requests().into_iter().filter(is_bulk);
+        let (refused, taken): (Vec<_>, Vec<_>) = bulks.partition(|request| plain(request).len() > 200_000);
+        (refused.len(), taken.len())
+    };
+    assert_eq!(sink.limits().bytes, 1 << 20);
+    let (delivered, rejected, kept) = drain(&sink, &documents, 50).await;
+    assert_eq!((delivered, rejected.len(), kept.len()), (100, 0, 0));
+    let (refused, _) = asked(&far);
+    assert!((1..=3).contains(&refused), "halved {refused} times to learn it");
+    let learned = sink.limits().bytes;
+    assert!((100_000..=410_000).contains(&learned), "{learned}");
+    // From now on nothing is sent to be refused, although the batches are as large as before.
+    for _ in 0..5 {
+        assert_eq!(drain(&sink, &documents, 50).await.0, 100);
+    }
+    let (refused, taken) = asked(&far);
+    assert!(refused == 0 && taken >= 20, "{refused} {taken}");
+    // The limit is raised: what is configured is reached again, slowly.
+    far.answer(|request, _| {
+        Ok(if is_bulk(request) {
+            answer(&vec![item(201, "", ""); actions(request).len()])
+        } else {
+            version("9.1.0")
+        })
+    });
+    tokio::time::advance(Duration::from_secs(3 * 3_600)).await;
+    assert_eq!(sink.limits().bytes, 1 << 20);
+    let batch = kit::batch(&sink, &NAMES, &documents);
+    assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 100, "in one request");
+}
+
+/// A proxy that refuses everything makes no dead letters: only where others of the stream go in is a document to blame.
+#[tokio::test]
+async fn what_refuses_everything_condemns_nothing() {
+    let refusal = || Reply::json(400, r#"{"error":"blocked by policy"}"#);
+    let far = Script::start();
+    far.answer(move |request, _| Ok(if is_bulk(request) { refusal() } else { version("9.1.0") }));
+    let sink = sink(&far, "");
+    let documents = kit::invented(8);
+    let (delivered, rejected, kept) = drain(&sink, &documents, 60).await;
+    assert_eq!((delivered, rejected.len(), kept.len()), (0, 0, 8));
+    // One of them, beside others that go in: that one is to blame.
+    far.answer(move |request, _| {
+        if !is_bulk(request) {
+            return Ok(version("9.1.0"));
+        }
+        let actions = actions(request);
+        Ok(if actions.iter().any(|(_, text)| text.contains("5a1f-3\"")) {
+            refusal()
+        } else {
+            answer(&vec![item(201, "", ""); actions.len()])
+        })
+    });
+    let (delivered, rejected, kept) = drain(&sink, &documents, 60).await;
+    assert_eq!((delivered, kept.len()), (7, 0));
+    assert_eq!(rejected.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["5a1f-3"]);
+}
+
+#[tokio::test]
+async fn verdicts_that_contradict_themselves_or_speak_of_other_documents_are_no_receipt() {
+    let named = |id: &str| serde_json::json!({ "create": { "status": 201, "_id": id } });
+    // The verdict of another document, in a right number: two answers were mixed up on the way.
+    let far = judging(move |_, _| named("somebody-elses"));
+    let sink = sink(&far, "");
+    let batch = kit::batch(&sink, &NAMES, &kit::invented(2));
+    let error = sink.deliver(&batch).await.unwrap_err();
+    assert!(
+        matches!(&error, DeliverError::Retry { cause, .. } if cause.kind == FaultKind::Answer),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("verdict 1 of 2 is about another document"), "{error}");
+    // Where a pipeline of somebody's may give ids, or we give none, there is nothing to compare.
+    for more in [r#","mode":"raw_for_integration""#, r#","pipeline":"tidy""#, r#","ids":false"#] {
+        let sink = self::sink(&far, more);
+        let batch = kit::batch(&sink, &NAMES, &kit::invented(2));
+        assert_eq!(sink.deliver(&batch).await.unwrap().delivered, 2, "{more}");
+    }
+    // Created, and an error.
+    let far = judging(move |action, _| {
+        let id = action["create"]["_id"].as_str().unwrap();
+        let mut item = named(id);
+        if id == "5a1f-1" {
+            item["create"]["error"] = serde_json::json!({ "type": "x", "reason": "y" });
+        }
+        item
+    });
+    let sink = self::sink(&far, "");
+    let delivery = sink.deliver(&batch).await.unwrap();
+    assert_eq!((delivery.delivered, delivery.rejected.len()), (1, 0));
+    assert_eq!(
+        delivery.retry.iter().map(|(n, fault)| (*n, fault.kind)).collect::<Vec<_>>(),
+        [(1, FaultKind::Answer)]
+    );
+    // `errors` is not looked at: the items say what happened.
+    for errors in [true, false] {
+        let far = Script::start();
+        far.answer(move |request, _| {
+            if !is_bulk(request) {
+                return Ok(version("9.1.0"));
+            }
+            let items = [item(201, "", ""), item(429, "es_rejected_execution_exception", "busy")];
+            Ok(Reply::json(200, serde_json::json!({ "errors": errors, "items": items }).to_string()))
+        });
+        let sink = self::sink(&far, "");
+        let delivery = sink.deliver(&batch).await.unwrap();
+        assert_eq!((delivery.delivered, delivery.retry.len()), (1, 1), "errors: {errors}");
+    }
+}
+
+/// What an answer says of each document, read in another way than the sink reads it: the status of each item, if it is
+/// a whole receipt.
+fn said(body: &[u8], sent: usize) -> Option<Vec<u64>> {
+    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let items = value.get("items")?.as_array().filter(|items| items.len() == sent)?;
+    let status = |item: &serde_json::Value| {
+        let outcome = item.as_object().filter(|outcome| outcome.len() == 1)?.values().next()?;
+        let failed = outcome.get("error").is_some_and(|error| !error.is_null());
+        outcome.get("status")?.as_u64().map(|status| if failed && status < 300 { 0 } else { status })
+    };
+    items.iter().map(status).collect()
+}
+
+/// An answer that is nearly right: any statuses, a few members of wrong types or names, then cut or lengthened.
+fn nearly_right() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    let status = prop_oneof![
+        4 => (100_u16..600).prop_map(|status| status.to_string()),
+        2 => Just("201".to_owned()),
+        1 => prop::sample::select(vec!["\"201\"", "201.0", "-201", "null", "[201]", "2e2", "99999", "true"])
+            .prop_map(str::to_owned),
+    ];
+    let more = prop::sample::select(vec![
+        "",
+        r#","error":{"type":"t","reason":"r"}"#,
+        r#","error":null"#,
+        r#","error":"text""#,
+        r#","error":7"#,
+        r#","status":201"#,
+        r#","failure_store":"used""#,
+        r#","_id":"5a1f-0""#,
+        r#","_id":"5a1f-1""#,
+        r#","_index":".ds-x""#,
+    ]);
+    let name = prop::sample::select(vec!["create", "index", "", "items"]);
+    let item = (name, status, more)
+        .prop_map(|(name, status, more)| format!(r#"{{"{name}":{{"status":{status}{more}}}}}"#));
+    let whole = (prop::collection::vec(item, 0..4), any::<bool>())
+        .prop_map(|(items, errors)| format!(r#"{{"errors":{errors},"items":[{}]}}"#, items.join(",")));
+    (whole, 0_usize..40, prop::option::of(prop::collection::vec(any::<u8>(), 1..4))).prop_map(
+        |(whole, cut, more)| {
+            let mut body = whole.into_bytes();
+            match more {
+                Some(more) => body.extend(more),
+                None => body.truncate(body.len() - cut.min(body.len()).saturating_sub(25)),
+            }
+            body
+        },
+    )
+}
+
+proptest::proptest! {
+    /// Whatever comes back with 200: what counts as delivered has a whole receipt that says so.
+    #[test]
+    fn no_bytes_are_a_false_receipt(
+        nearly in nearly_right(),
+        noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        right in proptest::prelude::any::<bool>(),
+    ) {
+        let body = if right { nearly } else { noise };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let far = Script::start();
+        let mut reply = Reply::json(200, "");
+        reply.chunks = vec![(Duration::ZERO, Bytes::from(body.clone()))];
+        far.answer(move |request, _| Ok(if is_bulk(request) { reply.clone() } else { version("9.1.0") }));
+        let sink = sink(&far, "");
+        let outcome = runtime.block_on(sink.deliver(&kit::batch(&sink, &NAMES, &kit::invented(2))));
+        match (outcome, said(&body, 2)) {
+            (Ok(delivery), Some(statuses)) => {
+                kit::covers_each_once(&delivery, 2);
+                let count = |wanted: &[u64]| statuses.iter().filter(|status| wanted.contains(status)).count();
+                proptest::prop_assert!(delivery.delivered <= count(&[200, 201]), "{delivery:?} {statuses:?}");
+                proptest::prop_assert!(delivery.duplicates <= count(&[409]), "{delivery:?} {statuses:?}");
+            }
+            (Ok(delivery), None) => proptest::prop_assert!(false, "no receipt, and yet {delivery:?}"),
+            (Err(DeliverError::Retry { .. }), _) => {}
+            (Err(error), _) => proptest::prop_assert!(false, "{error:?}"),
+        }
     }
 }
 
@@ -416,7 +664,13 @@ async fn the_failure_store_and_a_plain_index_are_told() {
     let sink = sink(&far, "");
     let delivery = sink.deliver(&kit::batch(&sink, &NAMES, &kit::invented(3))).await.unwrap();
     assert_eq!(delivery.delivered, 3);
-    assert!(delivery.warnings[0].starts_with("1 documents went into the failure store"));
+    assert_eq!(
+        delivery.warnings,
+        [
+            "logs-okta.system-acme: 1 documents went into the failure store, since the mapping or a pipeline does not fit \
+          them; read logs-okta.system-acme::failures"
+        ]
+    );
     let far = judging(
         |action, _| serde_json::json!({ "create": { "status": 201, "_index": action["create"]["_index"] } }),
     );

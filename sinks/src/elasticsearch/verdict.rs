@@ -17,7 +17,8 @@ pub(super) enum Verdict {
     Duplicate,
     /// Again, later.
     Retry(FaultKind),
-    /// Again, later; and an operator has to hear of it: the index takes no writes (full disk, write block).
+    /// Nothing of this stream goes in until the block goes away, by itself (a disk has room again) or by an operator: the
+    /// index takes no writes. A read-only index of a warm tier answers so for ever.
     Blocked,
     /// It can never go in.
     Rejected,
@@ -72,6 +73,32 @@ fn speaks(of: &[&str], reason: &str) -> bool {
     of.iter().any(|words| reason.contains(words))
 }
 
+/// Whether it says that the cluster or the index takes no writes.
+pub(super) fn is_block(kind: &str) -> bool {
+    kind.ends_with("_block_exception")
+}
+
+/// What takes a block away, by its reason: a full disk frees it by itself, others stay for ever.
+pub(super) fn unblock(reason: &str) -> &'static str {
+    let reason = reason.to_ascii_lowercase();
+    if speaks(&["flood", "disk usage", "read-only-allow-delete", "read-only / allow delete"], &reason) {
+        "free disk space: the block goes by itself then"
+    } else if speaks(&["read-only", "index write"], &reason) {
+        "roll the data stream over, so that it has an index that takes writes, or take the block off the index"
+    } else {
+        "free disk space, or take the block off the cluster or the index"
+    }
+}
+
+/// The verdict on a document whose request, of it alone, was refused as a whole: a 400 condemns it at once only with a
+/// reason that speaks of it. A proxy that refuses everything would else make a dead letter of everything.
+pub(super) fn alone(whole: Whole, kind: &str, reason: &str) -> Verdict {
+    match whole {
+        Whole::Split(FaultKind::TooLarge) => Verdict::Rejected,
+        _ => bad_request(kind, &reason.to_ascii_lowercase()),
+    }
+}
+
 /// What an item's status, `error.type` and `error.reason` mean for its document.
 pub(super) fn verdict(status: u16, kind: &str, reason: &str) -> Verdict {
     match status {
@@ -79,7 +106,7 @@ pub(super) fn verdict(status: u16, kind: &str, reason: &str) -> Verdict {
         409 if kind.is_empty() || kind == "version_conflict_engine_exception" => Verdict::Duplicate,
         400 => bad_request(kind, &reason.to_ascii_lowercase()),
         // Formerly 403 for a full disk, now 429; both pass when somebody frees space.
-        403 | 429 if kind.ends_with("_block_exception") => Verdict::Blocked,
+        403 | 429 if is_block(kind) => Verdict::Blocked,
         401 => Verdict::Fault(FaultKind::Credential),
         403 => Verdict::Fault(FaultKind::Permission),
         404 => Verdict::Fault(FaultKind::Configuration),
@@ -106,6 +133,8 @@ fn bad_request(kind: &str, reason: &str) -> Verdict {
     match kind {
         "strict_dynamic_mapping_exception"
         | "x_content_e_o_f_exception"
+        | "json_e_o_f_exception"
+        | "not_x_content_exception"
         | "action_request_validation_exception" => Verdict::Rejected,
         // document_parsing, mapper_parsing, x_content_parse, json_parse …: they quote the document, so their reason is
         // not looked at.
@@ -147,7 +176,7 @@ pub(super) fn whole(status: StatusCode, kind: &str, reason: &str, page: bool) ->
                 Whole::Split(FaultKind::Configuration)
             }
         }
-        403 | 429 if kind.ends_with("_block_exception") => Whole::Retry(FaultKind::Server),
+        403 | 429 if is_block(kind) => Whole::Retry(FaultKind::Server),
         401 => Whole::Halt(FaultKind::Credential),
         403 => Whole::Halt(FaultKind::Permission),
         413 => Whole::Split(FaultKind::TooLarge),
@@ -281,6 +310,32 @@ mod tests {
             (302, "", "", Verdict::Retry(FaultKind::Answer)),
         ] {
             assert_eq!(verdict(status, kind, reason), want, "{status} {kind} {reason}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_named_with_what_takes_it_away() {
+        let full = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];";
+        let warm = "index [x] blocked by: [FORBIDDEN/5/index read-only (api)];";
+        let write = "index [x] blocked by: [FORBIDDEN/8/index write (api)];";
+        assert!(unblock(full).starts_with("free disk space: the block goes by itself"));
+        assert!(unblock(warm).starts_with("roll the data stream over"));
+        assert!(unblock(write).starts_with("roll the data stream over"));
+        assert!(unblock("SERVICE_UNAVAILABLE/1/state not recovered").starts_with("free disk space, or"));
+    }
+
+    #[test]
+    fn a_document_refused_alone_is_condemned_at_once_only_by_a_reason_that_speaks_of_it() {
+        let (bad, large) = (Whole::Split(FaultKind::Configuration), Whole::Split(FaultKind::TooLarge));
+        for (whole, kind, reason, want) in [
+            (bad, "x_content_parse_exception", "Duplicate field 'a'", Verdict::Rejected),
+            (bad, "not_x_content_exception", "Compressor detection", Verdict::Rejected),
+            (bad, "illegal_argument_exception", "Malformed action/metadata line [3]", Verdict::Rejected),
+            (bad, "", "blocked by policy", Verdict::Doubtful),
+            (bad, "", "", Verdict::Doubtful),
+            (large, "", "", Verdict::Rejected),
+        ] {
+            assert_eq!(alone(whole, kind, reason), want, "{kind} {reason}");
         }
     }
 
