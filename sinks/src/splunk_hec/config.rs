@@ -198,7 +198,7 @@ fn index(key: &str, name: &str) -> Result<(), SettingsError> {
 }
 
 fn bounds(config: &Config) -> Result<(), SettingsError> {
-    // More is refused by Splunk Cloud's front (some 5 MiB), with an answer that looks like a bad document.
+    // Receivers take 800 MiB and more, but `in_flight` of these are in memory.
     if !(1..=100 << 20).contains(&config.batch_bytes.0) {
         return Err(SettingsError::new("batch_bytes", "must be from 1B to 100MiB"));
     }
