@@ -104,7 +104,7 @@ impl Simulated {
     fn start(dir: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.arg("simulate");
-        for server in ["--okta", "--elasticsearch", "--entra", "--duo", "--google"] {
+        for server in ["--okta", "--elasticsearch", "--entra", "--duo", "--google", "--splunk"] {
             command.args([server, "127.0.0.1:0"]);
         }
         command.current_dir(dir).env_remove("TIDEGATE_DEMO_TOKEN");

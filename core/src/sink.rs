@@ -59,6 +59,8 @@ pub struct Meta {
     pub host: Arc<str>,
     /// What schemas know of the stream.
     pub names: &'static Names,
+    /// The sourcetype of the document, by its schema and shape ([`crate::schema::Schema::sourcetype`]).
+    pub sourcetype: &'static str,
     /// The event's time.
     pub time: DateTime<Utc>,
 }

@@ -241,7 +241,7 @@ impl Desk {
 /// The first word only: `SSWS token` → `SSWS`; a scheme glued to its token does not leak it.
 fn auth_scheme(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(http::header::AUTHORIZATION)?.to_str().ok()?;
-    let known = ["SSWS", "Bearer", "DPoP", "ApiKey", "Basic"];
+    let known = ["SSWS", "Bearer", "DPoP", "ApiKey", "Basic", "Splunk"];
     let scheme = known
         .iter()
         .find(|known| value.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known)));

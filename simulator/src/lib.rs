@@ -1,5 +1,6 @@
 //! Faithful local stand-ins for the services that Tidegate talks to: an Okta organisation, an Entra ID directory, a Duo
-//! account, a Google Workspace customer and an Elasticsearch (or OpenSearch) cluster, with seeded faults.
+//! account, a Google Workspace customer, an Elasticsearch (or OpenSearch) cluster and Splunk's HTTP Event Collector, with
+//! seeded faults.
 //!
 //! The stand-ins are written from the vendors' contracts and share no code with the connectors and sinks: they are the
 //! other side. They know what existed and when it became visible, and what arrived and how often, so a test can compare
@@ -21,6 +22,7 @@ pub mod okta;
 mod rng;
 mod run;
 mod server;
+pub mod splunk_hec;
 
 pub use answer::{Answer, BodyFault, Handler, InFlight};
 pub use control::{Notices, RequestEntry};

@@ -16,6 +16,7 @@ use crate::google::{self, Google, GoogleConfig, ServiceAccount};
 use crate::known::{Known, Lateness, Version};
 use crate::okta::{self, Client, Okta, OktaConfig, Token};
 use crate::server::{ServerHandle, SimulatorError, Tls, serve};
+use crate::splunk_hec::{self, SplunkHec, SplunkHecConfig};
 
 /// The streams that Tidegate reads unless told otherwise.
 const ENTRA: [&str; 4] = ["sign_ins", "sign_ins_non_interactive", "directory_audits", "risk_detections"];
@@ -42,6 +43,8 @@ pub struct SimulateOptions {
     pub duo: Option<SocketAddr>,
     /// Where the Google Workspace customer listens; not played by default.
     pub google: Option<SocketAddr>,
+    /// Where Splunk's HTTP Event Collector listens; not played by default.
+    pub splunk: Option<SocketAddr>,
     /// Seed of events, cursors and ids.
     pub seed: u64,
     /// Events of each vendor, spread evenly over the streams that Tidegate reads by default; 1,000 by default.
@@ -81,6 +84,7 @@ impl Default for SimulateOptions {
             entra: None,
             duo: None,
             google: None,
+            splunk: None,
             seed: 1,
             events: 1_000,
             late: 10,
@@ -112,6 +116,8 @@ pub struct Simulation {
     pub duo_url: Option<String>,
     /// Base URL of both APIs and of the token endpoint of Google Workspace, where they are played.
     pub google_url: Option<String>,
+    /// Base URL of the collector, where it is played.
+    pub splunk_url: Option<String>,
     /// Events the Okta organisation holds (of a file: lines that are not blank).
     pub events: usize,
     /// How many of them are late.
@@ -128,6 +134,8 @@ pub struct Simulation {
     pub duo: Duo,
     /// The Google Workspace customer, to look into; empty where it is not played.
     pub google: Google,
+    /// The collector, to look into; empty where it is not played.
+    pub splunk: SplunkHec,
     servers: Vec<ServerHandle>,
 }
 
@@ -176,7 +184,7 @@ impl Simulation {
     }
 
     /// Writes what sources of the vendors played need beside Okta's token into a directory (made if missing):
-    /// `entra_client_secret`, `duo_secret_key`, and `google.json`, the key file of the service account. They open nothing but
+    /// `entra_client_secret`, `duo_secret_key`, `google.json`, the key file of the service account, and `splunk_token` for a sink. They open nothing but
     /// the stand-ins. The paths written.
     pub fn write_keys(&self, directory: &Path) -> Result<Vec<PathBuf>, SimulatorError> {
         let google = self.google_url.as_ref().map(|url| {
@@ -195,6 +203,7 @@ impl Simulation {
             ("entra_client_secret", self.entra_url.as_ref().map(|_| DEFAULT_SECRET.to_owned())),
             ("duo_secret_key", self.duo_url.as_ref().map(|_| Integration::simulated().skey)),
             ("google.json", google),
+            ("splunk_token", self.splunk_url.as_ref().map(|_| splunk_hec::DEFAULT_TOKEN.to_owned())),
         ];
         let mut written = Vec::new();
         for (name, text) in files {
@@ -259,6 +268,8 @@ pub async fn run(options: SimulateOptions) -> Result<Simulation, SimulatorError>
         random_faults: faults(&options),
         ..ElasticsearchConfig::default()
     });
+    let splunk =
+        SplunkHec::new(SplunkHecConfig { random_faults: faults(&options), ..SplunkHecConfig::default() });
     let tls = options.tls.as_ref().map(|_| Tls::self_made()).transpose()?;
     let ca_file = match (&tls, &options.tls) {
         (Some(tls), Some(directory)) => Some(tls.write_ca(directory)?),
@@ -270,6 +281,7 @@ pub async fn run(options: SimulateOptions) -> Result<Simulation, SimulatorError>
     let entra_url = servers.start_if(&entra, options.entra).await?;
     let duo_url = servers.start_if(&duo, options.duo).await?;
     let google_url = servers.start_if(&google, options.google).await?;
+    let splunk_url = servers.start_if(&splunk, options.splunk).await?;
     let known = okta.events();
     Ok(Simulation {
         okta_url,
@@ -277,6 +289,7 @@ pub async fn run(options: SimulateOptions) -> Result<Simulation, SimulatorError>
         entra_url,
         duo_url,
         google_url,
+        splunk_url,
         events: known.len(),
         late: known.iter().filter(|event| event.late).count(),
         ca_file,
@@ -285,6 +298,7 @@ pub async fn run(options: SimulateOptions) -> Result<Simulation, SimulatorError>
         entra,
         duo,
         google,
+        splunk,
         servers: servers.running,
     })
 }

@@ -7,14 +7,17 @@
 
 pub mod elasticsearch;
 pub mod file;
+mod nodes;
 mod settings;
+pub mod splunk_hec;
 
 use bytes::Bytes;
-use tidegate_core::sink::{Batch, Render, SinkKind};
+use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::sink::{Batch, DeliverError, Render, SinkKind};
 use tidegate_core::source::NormalizeError;
 
 /// All kinds of sinks, by `kind = "…"`.
-pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind];
+pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind, &splunk_hec::Kind];
 
 /// The bytes of a batch's documents, in order.
 fn payload(batch: &Batch) -> Bytes {
@@ -27,6 +30,26 @@ fn payload(batch: &Batch) -> Bytes {
         body.extend_from_slice(batch.body.get(span.clone()).unwrap_or_default());
     }
     body.into()
+}
+
+/// A request's body, compressed at this level, and whether it is.
+async fn compressed(body: Bytes, level: Option<u32>) -> Result<(Bytes, bool), DeliverError> {
+    let Some(level) = level else { return Ok((body, false)) };
+    let packed = tokio::task::spawn_blocking(move || {
+        use std::io::Write as _;
+        let room = Vec::with_capacity(body.len() / 4);
+        let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::new(level));
+        encoder.write_all(&body)?;
+        encoder.finish()
+    })
+    .await;
+    match packed {
+        Ok(Ok(packed)) => Ok((packed.into(), true)),
+        _ => Err(DeliverError::Retry {
+            after: None,
+            cause: Fault::new(FaultKind::Server, "the request could not be compressed"),
+        }),
+    }
 }
 
 /// Renders a document on one line. Line breaks can only stand between JSON tokens (a raw record may be pretty-printed),

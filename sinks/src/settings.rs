@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 use tidegate_core::source::SettingsError;
 use tidegate_core::units;
+use url::Url;
 
 /// Reads a table whose keys all have defaults. Each key is read alone first, so that the error can name it.
 pub(crate) fn read<T: DeserializeOwned>(
@@ -88,6 +89,78 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[0-9]+ ?(ms|s|m|h|d)$" })
     }
+}
+
+/// Compression of requests: a level, or `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gzip(pub(crate) Option<u32>);
+
+impl<'de> serde::Deserialize<'de> for Gzip {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+        impl Visitor<'_> for Words {
+            type Value = Gzip;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a level from 0 to 9, or false")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, level: u64) -> Result<Gzip, E> {
+                match u32::try_from(level) {
+                    Ok(level @ 0..=9) => Ok(Gzip(Some(level))),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Unsigned(level), &self)),
+                }
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, level: i64) -> Result<Gzip, E> {
+                match u64::try_from(level) {
+                    Ok(level) => self.visit_u64(level),
+                    Err(_) => Err(E::invalid_value(serde::de::Unexpected::Signed(level), &self)),
+                }
+            }
+
+            fn visit_bool<E>(self, on: bool) -> Result<Gzip, E> {
+                Ok(Gzip(on.then_some(1)))
+            }
+        }
+        deserializer.deserialize_any(Words)
+    }
+}
+
+impl JsonSchema for Gzip {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Gzip".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 9 }, { "type": "boolean" }] })
+    }
+}
+
+/// An address, which ends in `/`. `secrets` are the keys that credentials belong into.
+pub(crate) fn address(key: &str, text: &str, secrets: &str) -> Result<Url, SettingsError> {
+    // The text is not repeated: it may hold a password.
+    let wrong = |what: &str| {
+        SettingsError::new(
+            key,
+            format!("{what}; write \"https://HOST:PORT\", with a path where a proxy wants one"),
+        )
+    };
+    let mut url = Url::parse(text).map_err(|error| wrong(&format!("holds what is no URL ({error})")))?;
+    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+        return Err(wrong("holds what is neither https:// nor http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong(&format!("holds a user or password: use {secrets}")));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("holds a query or a fragment"));
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
 }
 
 /// Checks the option table of a README against the struct: `| key | default | meaning |`, the meaning word for word

@@ -33,6 +33,9 @@ pub struct Args {
     /// Where the Google Workspace customer listens: both APIs and the token endpoint
     #[arg(long, default_value = "127.0.0.1:4805")]
     google: SocketAddr,
+    /// Where Splunk's HTTP Event Collector listens
+    #[arg(long, default_value = "127.0.0.1:4806")]
+    splunk: SocketAddr,
     /// Where the simulated credentials are written that a source reads from files
     #[arg(long, value_name = "DIR", default_value = "var/simulated")]
     keys: PathBuf,
@@ -105,6 +108,7 @@ pub async fn run(args: &Args) -> u8 {
         entra: Some(args.entra),
         duo: Some(args.duo),
         google: Some(args.google),
+        splunk: Some(args.splunk),
         seed: args.seed,
         events: args.events,
         late: args.late.min(args.events),
@@ -142,6 +146,9 @@ pub async fn run(args: &Args) -> u8 {
         ));
     }
     super::print(&format!("{:16}  {}", "Elasticsearch", simulation.elasticsearch_url));
+    if let Some(url) = &simulation.splunk_url {
+        super::print(&format!("{:16}  {url}", "Splunk HEC"));
+    }
     super::print(&format!("\nThese lines of a pipeline read them:\n{}", sources(&simulation, &args.keys)));
     super::print("Next: tidegate sync    (Ctrl-C ends the stand-ins)");
     super::interrupted().await;

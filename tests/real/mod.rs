@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 pub mod clients;
+pub mod hec_receiver;
 pub mod ocsf;
 pub mod opensearch;
 pub mod tenzir;

@@ -103,7 +103,7 @@ fn raw(event: &Event<'_>, as_sent: bool, text: &str) {
     let ours = tape.cut(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
     let (ours, theirs) = match (event.table.raw, event.part) {
         (RawShape::Parted { label, .. }, Some(part)) => (ours.get(label.trim_matches([',', ':', '"'])), part),
-        (RawShape::Enveloped(_), _) if !as_sent => return,
+        (RawShape::Enveloped { .. }, _) if !as_sent => return,
         _ => (Some(ours), record),
     };
     let said = ours.map(|ours| meaning(ours, &[]));

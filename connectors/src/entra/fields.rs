@@ -47,7 +47,7 @@ const USER_AGENT: TextOf = |event| &event.agent.original;
 /// searches. Graph's time stands in a member of this key; the parts say what the rest is.
 macro_rules! diagnostic {
     ($category:literal, $time:literal, $operation:expr $(, $part:expr)* $(,)?) => {
-        RawShape::Enveloped(&[
+        RawShape::Enveloped { sourcetype: "azure:monitor:aad", parts: &[
             Part::Member(field!($time => "time", Shape::Keyword)),
             Part::Organisation {
                 key: "tenantId",
@@ -62,7 +62,7 @@ macro_rules! diagnostic {
             Part::Member(field!("correlationId", Shape::Keyword)),
             $($part,)*
             Part::Object(label!("properties"), &[Part::Record]),
-        ])
+        ] }
     };
 }
 

@@ -373,6 +373,7 @@ impl<'a> Building<'a> {
                 stream: Arc::clone(&origin.stream),
                 host: Arc::clone(&route.host),
                 names: stream.names,
+                sourcetype: renderer.schema.sourcetype(event, stream.names, renderer.as_sent),
                 time: identity.time.unwrap_or(read.at),
             };
             let context = Context {

@@ -53,7 +53,12 @@ pub enum RawShape {
         label: &'static str,
     },
     /// In the envelope in which another way out of the vendor's sends them; fields stand in it as they are.
-    Enveloped(&'static [Part]),
+    Enveloped {
+        /// What stands in the envelope.
+        parts: &'static [Part],
+        /// The sourcetype that add-ons know the envelope by, instead of that of [`Names`](crate::source::Names).
+        sourcetype: &'static str,
+    },
 }
 
 impl Table {

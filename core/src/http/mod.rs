@@ -16,7 +16,9 @@ pub mod transport;
 
 pub use backoff::Backoff;
 pub use judge::{RateHeaders, Verdict};
-pub use transport::{Body, Reqwest, Transport, TransportError, TransportSettings};
+pub use transport::{
+    Body, ClientCertificate, Reqwest, Transport, TransportError, TransportSettings, TransportSettingsError,
+};
 
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
@@ -209,6 +211,15 @@ impl Client {
     #[must_use]
     pub fn with_clock(&self, clock: Clock) -> Self {
         Self { clock, skew: Arc::default(), ..self.clone() }
+    }
+
+    /// The same, showing a certificate to servers that ask for one.
+    ///
+    /// # Errors
+    /// The certificate or its key cannot be used.
+    pub fn with_certificate(&self, certificate: &ClientCertificate) -> Result<Self, TransportSettingsError> {
+        let transport = self.transport.with_certificate(certificate)?;
+        Ok(Self { transport: transport.unwrap_or_else(|| Arc::clone(&self.transport)), ..self.clone() })
     }
 
     /// How long the quota asks to wait before the next request; `None`: go. Takes the slot when it says go.

@@ -1,5 +1,6 @@
 //! How bytes get out and back. The one file that names reqwest; tests put their own [`Transport`] in its place.
 
+use crate::secret::Secret;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
+use zeroize::Zeroizing;
 
 /// A body on its way, decoded.
 pub type Body = BoxStream<'static, Result<Bytes, TransportError>>;
@@ -23,6 +25,27 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// No headers came.
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Body>, TransportError>;
+
+    /// The same, showing a certificate to servers that ask for one. `None`: this transport has no use for one (a played
+    /// other side).
+    ///
+    /// # Errors
+    /// The certificate or its key cannot be used.
+    fn with_certificate(
+        &self,
+        _certificate: &ClientCertificate,
+    ) -> Result<Option<Arc<dyn Transport>>, TransportSettingsError> {
+        Ok(None)
+    }
+}
+
+/// Who we are, for servers that ask for a certificate (mutual TLS).
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// The certificate and those between it and its authority, in PEM.
+    pub certificate: Secret,
+    /// Its private key, in PEM (PKCS #8, PKCS #1 or SEC 1).
+    pub private_key: Secret,
 }
 
 /// No answer, or only a part of one. Messages hold no path, no query and no header.
@@ -81,7 +104,7 @@ impl Default for TransportSettings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {message}")]
 pub struct TransportSettingsError {
-    /// `proxy` or `ca_file`.
+    /// `proxy`, `ca_file` or `client`.
     pub key: &'static str,
     /// What is wrong and what is accepted.
     pub message: String,
@@ -96,6 +119,7 @@ const POOL_IDLE: Duration = Duration::from_secs(150);
 
 /// Real connections: rustls with ring, HTTP/1.1, gzip.
 pub struct Reqwest {
+    settings: TransportSettings,
     outside: reqwest::Client,
     /// This machine's own addresses: no proxy from the environment, no certificates from the system.
     inside: reqwest::Client,
@@ -108,6 +132,13 @@ impl Reqwest {
     /// # Errors
     /// The proxy or the CA file cannot be used.
     pub fn new(settings: &TransportSettings) -> Result<Arc<Self>, TransportSettingsError> {
+        Self::with(settings, None).map(Arc::new)
+    }
+
+    fn with(
+        settings: &TransportSettings,
+        identity: Option<reqwest::Identity>,
+    ) -> Result<Self, TransportSettingsError> {
         // Already installed by an embedding program or by an earlier call: both are fine.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let authorities = authorities(settings)?;
@@ -121,6 +152,10 @@ impl Reqwest {
                 .gzip(true)
                 .dns_resolver(Resolver)
                 .pool_idle_timeout(POOL_IDLE);
+            let builder = match &identity {
+                Some(identity) => builder.identity(identity.clone()),
+                None => builder,
+            };
             match proxy {
                 Some(proxy) => builder.proxy(proxy.clone()),
                 None => builder,
@@ -137,7 +172,7 @@ impl Reqwest {
             Some(_) => outside.clone(),
             None => base(None).no_proxy().tls_certs_only(authorities).build().map_err(wrong("ca_file"))?,
         };
-        Ok(Arc::new(Self { outside, inside }))
+        Ok(Self { settings: settings.clone(), outside, inside })
     }
 }
 
@@ -192,6 +227,24 @@ impl Transport for Reqwest {
         *out.headers_mut() = response.headers().clone();
         let body: Body = response.bytes_stream().map(|chunk| chunk.map_err(classify)).boxed();
         Ok(out.map(|()| body))
+    }
+
+    fn with_certificate(
+        &self,
+        certificate: &ClientCertificate,
+    ) -> Result<Option<Arc<dyn Transport>>, TransportSettingsError> {
+        let ClientCertificate { certificate, private_key } = certificate;
+        let identity = private_key.for_signing(|key| {
+            certificate.for_signing(|certificate| {
+                let pem = Zeroizing::new([key, b"\n", certificate].concat());
+                reqwest::Identity::from_pem(&pem)
+            })
+        });
+        let identity = identity.map_err(|error| TransportSettingsError {
+            key: "client",
+            message: format!("{}; a certificate and its private key in PEM are expected", chain(error)),
+        })?;
+        Ok(Some(Arc::new(Self::with(&self.settings, Some(identity))?)))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::event::{
     Session, Table, Target, TargetKind, Transaction, write_time,
 };
 use crate::json::{Text, write_string};
-use crate::source::NormalizeError;
+use crate::source::{Names, NormalizeError};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,6 +19,10 @@ pub(super) struct Ecs;
 impl Schema for Ecs {
     fn name(&self) -> &'static str {
         "ecs"
+    }
+
+    fn sourcetype(&self, _: &Event<'_>, _: &'static Names, _: bool) -> &'static str {
+        "tidegate:ecs"
     }
 
     fn write(

@@ -3,13 +3,17 @@
 use super::{Context, Marks, Rendered, Schema, Writer, ecs};
 use crate::event::{Event, write_time};
 use crate::json::write_string;
-use crate::source::NormalizeError;
+use crate::source::{Names, NormalizeError};
 
 pub(super) struct RawForIntegration;
 
 impl Schema for RawForIntegration {
     fn name(&self) -> &'static str {
         "raw_for_integration"
+    }
+
+    fn sourcetype(&self, _: &Event<'_>, names: &'static Names, _: bool) -> &'static str {
+        names.sourcetype
     }
 
     fn write(

@@ -13,7 +13,7 @@ use crate::event::{
     Outcome, Risk, RiskLevel, Session, Target, TargetKind, Transaction,
 };
 use crate::json::Text;
-use crate::source::NormalizeError;
+use crate::source::{Names, NormalizeError};
 use std::ops::Range;
 
 /// Of our mapping: what a release changes in the keys below counts it up.
@@ -30,6 +30,10 @@ pub(super) struct Leef;
 impl Schema for Leef {
     fn name(&self) -> &'static str {
         "leef"
+    }
+
+    fn sourcetype(&self, _: &Event<'_>, _: &'static Names, _: bool) -> &'static str {
+        "tidegate:leef"
     }
 
     fn is_text(&self) -> bool {

@@ -30,6 +30,9 @@ pub trait Schema: Sync {
     fn is_text(&self) -> bool {
         false
     }
+    /// The Splunk sourcetype that the documents have: that of the well-known add-on where they are as it expects them,
+    /// else one of our own. `as_sent` as in [`Context`].
+    fn sourcetype(&self, event: &Event<'_>, names: &'static Names, as_sent: bool) -> &'static str;
     /// Appends one document. On an error the caller cuts `out` back to where it was.
     ///
     /// # Errors

@@ -3,13 +3,20 @@
 use super::{Context, Rendered, Schema, Writer};
 use crate::event::{Event, RawShape};
 use crate::json::{Kind, write_string};
-use crate::source::NormalizeError;
+use crate::source::{Names, NormalizeError};
 
 pub(super) struct Raw;
 
 impl Schema for Raw {
     fn name(&self) -> &'static str {
         "raw"
+    }
+
+    fn sourcetype(&self, event: &Event<'_>, names: &'static Names, as_sent: bool) -> &'static str {
+        match event.table.raw {
+            RawShape::Enveloped { sourcetype, .. } if !as_sent => sourcetype,
+            _ => names.sourcetype,
+        }
     }
 
     fn write(
@@ -21,7 +28,7 @@ impl Schema for Raw {
         let record = event.record.ok_or_else(|| NormalizeError("the event has no record".to_owned()))?;
         out.begin(record.record());
         match (event.table.raw, event.part) {
-            (RawShape::Enveloped(parts), _) if !context.as_sent && record.kind() == Kind::Object => {
+            (RawShape::Enveloped { parts, .. }, _) if !context.as_sent && record.kind() == Kind::Object => {
                 let document = out.open("");
                 out.parts(parts, event, context, &mut None, None, 1);
                 out.close(document);

@@ -33,7 +33,10 @@ const FIELDS: &[Field] = &[
 const PLAIN: Table = Table { fields: FIELDS, ..Table::EMPTY };
 const KEPT: Table = Table { unmapped: label!("rest"), ..PLAIN };
 const ENVELOPED: Table = Table {
-    raw: RawShape::Enveloped(&[Part::Object(label!("properties"), &[Part::Record])]),
+    raw: RawShape::Enveloped {
+        parts: &[Part::Object(label!("properties"), &[Part::Record])],
+        sourcetype: "vendor:diagnostic",
+    },
     ..Table::EMPTY
 };
 const PARTED: Table =
@@ -369,5 +372,25 @@ fn an_envelope_is_no_level_too_much() {
         let document: Json = serde_json::from_str(&enveloped).unwrap();
         assert_eq!(enveloped.contains("\"[]\""), depth == 126, "the innermost is text");
         assert!(document["properties"]["a"].is_array());
+    }
+}
+
+#[test]
+fn sourcetypes_are_those_of_the_add_on_where_its_shape_is_written_and_ours_elsewhere() {
+    let of = |schema: &str, table: &'static Table, as_sent: bool| {
+        let event = Event { table, ..Event::default() };
+        by_name(schema).unwrap().sourcetype(&event, &NAMES, as_sent)
+    };
+    assert_eq!(of("raw", &PLAIN, false), "vendor");
+    assert_eq!(of("raw", &ENVELOPED, false), "vendor:diagnostic");
+    assert_eq!(of("raw", &ENVELOPED, true), "vendor", "the record as the API sends it");
+    assert_eq!(of("raw_for_integration", &ENVELOPED, false), "vendor");
+    for (schema, sourcetype) in [
+        ("ecs", "tidegate:ecs"),
+        ("ocsf", "tidegate:ocsf"),
+        ("ocsf_1_9", "tidegate:ocsf"),
+        ("leef", "tidegate:leef"),
+    ] {
+        assert_eq!(of(schema, &ENVELOPED, false), sourcetype);
     }
 }

@@ -53,6 +53,11 @@ pub trait Destination: Send + Sync {
     fn other(&self, request: &Request<Bytes>) -> Reply;
     /// The answer that means these fates; `None` where the destination cannot say so.
     fn answer(&self, fates: &[Fate]) -> Option<Reply>;
+    /// Whether it takes what stands before the first unfit document and looks at nothing behind it, so that its answer
+    /// names one document and the rest is sent again in the same delivery. By default every document has its verdict.
+    fn stops_at_the_first_unfit(&self) -> bool {
+        false
+    }
     /// The text of every secret that the sink was configured with.
     fn secrets(&self) -> Vec<String>;
 }
@@ -92,6 +97,7 @@ pub fn batch(sink: &dyn Sink, names: &'static Names, documents: &[Invented]) -> 
             stream: "system_log".into(),
             host: "acme.okta.example.com".into(),
             names,
+            sourcetype: names.sourcetype,
             time: DateTime::<Utc>::UNIX_EPOCH,
         };
         let from = body.len();
@@ -348,12 +354,14 @@ impl Suite {
     }
 }
 
-/// Answers the first request with these fates, later ones (single documents sent once more) with the fate that the
-/// document had: a single `Unfit` stays unfit.
+/// Answers the first request with these fates, later ones (single documents sent once more, or those behind the first unfit
+/// one) with the fates that the documents had: a single `Unfit` stays unfit.
 fn fates(wanted: Vec<Fate>) -> impl FnMut(&dyn Destination, usize) -> Answered + Send + 'static {
     move |destination, count| {
         let answer = if count == wanted.len() {
             destination.answer(&wanted)
+        } else if destination.stops_at_the_first_unfit() {
+            destination.answer(wanted.get(wanted.len().saturating_sub(count)..).unwrap_or_default())
         } else {
             destination.answer(&vec![Fate::Unfit; count])
         };

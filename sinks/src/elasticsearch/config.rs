@@ -1,6 +1,6 @@
 //! The keys of an elasticsearch sink, and what they may be.
 
-use crate::settings::{self, Size, Span};
+use crate::settings::{self, Gzip, Size, Span};
 use http::HeaderValue;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Visitor};
@@ -62,52 +62,6 @@ impl JsonSchema for RequireDataStream {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "enum": ["auto", true, false] })
-    }
-}
-
-/// Compression of requests: a level, or `None`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gzip(pub(super) Option<u32>);
-
-impl<'de> serde::Deserialize<'de> for Gzip {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl Visitor<'_> for Words {
-            type Value = Gzip;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a level from 0 to 9, or false")
-            }
-
-            fn visit_u64<E: serde::de::Error>(self, level: u64) -> Result<Gzip, E> {
-                match u32::try_from(level) {
-                    Ok(level @ 0..=9) => Ok(Gzip(Some(level))),
-                    _ => Err(E::invalid_value(serde::de::Unexpected::Unsigned(level), &self)),
-                }
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, level: i64) -> Result<Gzip, E> {
-                match u64::try_from(level) {
-                    Ok(level) => self.visit_u64(level),
-                    Err(_) => Err(E::invalid_value(serde::de::Unexpected::Signed(level), &self)),
-                }
-            }
-
-            fn visit_bool<E>(self, on: bool) -> Result<Gzip, E> {
-                Ok(Gzip(on.then_some(1)))
-            }
-        }
-        deserializer.deserialize_any(Words)
-    }
-}
-
-impl JsonSchema for Gzip {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Gzip".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 9 }, { "type": "boolean" }] })
     }
 }
 
@@ -215,37 +169,16 @@ impl Options {
                 "is missing: the cluster's addresses, such as [\"https://es.example.com:9200\"]",
             ));
         }
-        let urls = config.urls.iter().map(|text| address(text)).collect::<Result<_, _>>()?;
+        let urls = config
+            .urls
+            .iter()
+            .map(|text| settings::address("urls", text, "`username` and `password`"))
+            .collect::<Result<_, _>>()?;
         let auth = auth(&config)?;
         namespace(&config.namespace)?;
         bounds(&config)?;
         Ok(Self { urls, auth, config })
     }
-}
-
-fn address(text: &str) -> Result<Url, SettingsError> {
-    // The text is not repeated: it may hold a password.
-    let wrong = |what: &str| {
-        SettingsError::new(
-            "urls",
-            format!("{what}; write \"https://HOST:PORT\", with a path where a proxy wants one"),
-        )
-    };
-    let mut url = Url::parse(text).map_err(|error| wrong(&format!("holds what is no URL ({error})")))?;
-    if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
-        return Err(wrong("holds what is neither https:// nor http://"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds a user or password: use `username` and `password`"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("holds a query or a fragment"));
-    }
-    if !url.path().ends_with('/') {
-        let path = format!("{}/", url.path());
-        url.set_path(&path);
-    }
-    Ok(url)
 }
 
 fn auth(config: &Config) -> Result<Auth, SettingsError> {

@@ -11,15 +11,14 @@ mod config;
 mod doubts;
 mod flavour;
 mod install;
-mod nodes;
 mod verdict;
 
 use self::ceiling::Ceiling;
 use self::config::{Auth, Config, Mode, Options, RequireDataStream};
 use self::doubts::Doubts;
 use self::flavour::Flavour;
-use self::nodes::{Gate, Nodes};
 use self::verdict::{Verdict, Whole};
+use crate::nodes::{Gate, Nodes};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -276,7 +275,7 @@ impl Elasticsearch {
             let message = "the request is as large as one that the server refused lately";
             return Err(DeliverError::Split { cause: Fault::new(FaultKind::TooLarge, message) });
         }
-        let (body, gzip) = self.compressed(body).await?;
+        let (body, gzip) = crate::compressed(body, self.config.gzip.0).await?;
         let mut require_data_stream = self.requires_data_stream().await?;
         loop {
             let response = self
@@ -329,25 +328,6 @@ impl Elasticsearch {
                     };
                 }
             }
-        }
-    }
-
-    async fn compressed(&self, body: Bytes) -> Result<(Bytes, bool), DeliverError> {
-        let Some(level) = self.config.gzip.0 else { return Ok((body, false)) };
-        let packed = tokio::task::spawn_blocking(move || {
-            use std::io::Write as _;
-            let room = Vec::with_capacity(body.len() / 4);
-            let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::new(level));
-            encoder.write_all(&body)?;
-            encoder.finish()
-        })
-        .await;
-        match packed {
-            Ok(Ok(packed)) => Ok((packed.into(), true)),
-            _ => Err(DeliverError::Retry {
-                after: None,
-                cause: Fault::new(FaultKind::Server, "the request could not be compressed"),
-            }),
         }
     }
 

@@ -15,7 +15,7 @@ use super::writer::Copied;
 use super::{Context, Marks, Rendered, Schema, Writer};
 use crate::event::{Activity, Event, Kind, Mfa, Outcome, Risk, Session, Span, TargetKind, Transaction};
 use crate::json::{Text, write_string};
-use crate::source::NormalizeError;
+use crate::source::{Names, NormalizeError};
 use form::Subject;
 use observables::Observables;
 use std::cell::Cell;
@@ -38,6 +38,10 @@ impl Schema for Ocsf {
             Version::V1_8 => "ocsf",
             Version::V1_9 => "ocsf_1_9",
         }
+    }
+
+    fn sourcetype(&self, _: &Event<'_>, _: &'static Names, _: bool) -> &'static str {
+        "tidegate:ocsf"
     }
 
     fn write(

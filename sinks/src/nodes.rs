@@ -9,9 +9,9 @@ use url::Url;
 /// How long an address that failed is left alone while others are well.
 const REST: Duration = Duration::from_secs(30);
 
-/// The cluster's addresses, in turn; those that failed lately come last.
+/// A destination's addresses, in turn; those that failed lately come last.
 #[derive(Debug)]
-pub(super) struct Nodes {
+pub(crate) struct Nodes {
     urls: Vec<Url>,
     state: Mutex<State>,
 }
@@ -24,17 +24,17 @@ struct State {
 }
 
 impl Nodes {
-    pub(super) fn new(urls: Vec<Url>) -> Self {
+    pub(crate) fn new(urls: Vec<Url>) -> Self {
         let rests = vec![None; urls.len()];
         Self { urls, state: Mutex::new(State { next: 0, rests }) }
     }
 
-    pub(super) fn all(&self) -> &[Url] {
+    pub(crate) fn all(&self) -> &[Url] {
         &self.urls
     }
 
     /// The next address in turn that is well; where none is, the one that failed first.
-    pub(super) fn pick(&self) -> (usize, &Url) {
+    pub(crate) fn pick(&self) -> (usize, &Url) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, count) = (Instant::now(), self.urls.len().max(1));
         let rest = |n: usize| state.rests.get(n).copied().flatten().filter(|until| *until > now);
@@ -46,11 +46,22 @@ impl Nodes {
         (node, url)
     }
 
-    pub(super) fn failed(&self, node: usize) {
+    /// This address.
+    pub(crate) fn at(&self, node: usize) -> Option<&Url> {
+        self.urls.get(node)
+    }
+
+    /// Whether this address failed lately.
+    pub(crate) fn rests(&self, node: usize) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.rests.get(node).copied().flatten().is_some_and(|until| until > Instant::now())
+    }
+
+    pub(crate) fn failed(&self, node: usize) {
         self.set(node, Some(Instant::now() + REST));
     }
 
-    pub(super) fn well(&self, node: usize) {
+    pub(crate) fn well(&self, node: usize) {
         self.set(node, None);
     }
 
@@ -62,9 +73,9 @@ impl Nodes {
     }
 }
 
-/// Requests at the same time: halved when the cluster is busy, one more after as many successes.
+/// Requests at the same time: halved when the destination is busy, one more after as many successes.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     semaphore: Semaphore,
     widest: usize,
     width: Mutex<Width>,
@@ -77,7 +88,7 @@ struct Width {
 }
 
 impl Gate {
-    pub(super) fn new(widest: usize) -> Self {
+    pub(crate) fn new(widest: usize) -> Self {
         Self {
             semaphore: Semaphore::new(widest),
             widest,
@@ -85,12 +96,12 @@ impl Gate {
         }
     }
 
-    pub(super) async fn enter(&self) -> SemaphorePermit<'_> {
+    pub(crate) async fn enter(&self) -> SemaphorePermit<'_> {
         self.semaphore.acquire().await.expect("the semaphore is never closed")
     }
 
-    /// The cluster was busy.
-    pub(super) fn narrow(&self, permit: SemaphorePermit<'_>) {
+    /// The destination was busy.
+    pub(crate) fn narrow(&self, permit: SemaphorePermit<'_>) {
         let mut width = self.width.lock().unwrap_or_else(PoisonError::into_inner);
         width.successes = 0;
         let surplus = width.now - (width.now / 2).max(1);
@@ -101,7 +112,7 @@ impl Gate {
     }
 
     /// A request went well.
-    pub(super) fn widen(&self) {
+    pub(crate) fn widen(&self) {
         let mut width = self.width.lock().unwrap_or_else(PoisonError::into_inner);
         width.successes += 1;
         if width.now < self.widest && width.successes >= width.now {
@@ -112,7 +123,7 @@ impl Gate {
     }
 
     #[cfg(test)]
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.width.lock().unwrap_or_else(PoisonError::into_inner).now
     }
 }
@@ -131,6 +142,7 @@ mod tests {
         let turn = |count: usize| (0..count).map(|_| nodes.pick().0).collect::<Vec<_>>();
         assert_eq!(turn(4), [0, 1, 2, 0]);
         nodes.failed(1);
+        assert_eq!([0, 1, 2].map(|node| nodes.rests(node)), [false, true, false]);
         assert_eq!(turn(4), [2, 0, 2, 0]);
         tokio::time::advance(Duration::from_secs(1)).await;
         nodes.failed(0);
