@@ -21,6 +21,7 @@ pub mod okta;
 mod rng;
 mod run;
 mod server;
+pub mod syslog;
 
 pub use answer::{Answer, BodyFault, Handler, InFlight};
 pub use control::{Notices, RequestEntry};
