@@ -204,6 +204,7 @@ impl World {
             let settings = SinkSettings {
                 tenant: tenant.to_owned(),
                 sink: key.clone(),
+                sources: ours.sources.keys().cloned().collect(),
                 table: sink.table.clone(),
                 http: self.client(config, &sink.reach, false).map_err(wrong)?,
             };

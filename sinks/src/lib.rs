@@ -7,6 +7,8 @@
 
 pub mod elasticsearch;
 pub mod file;
+mod nodes;
+pub mod qradar;
 mod settings;
 
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use tidegate_core::sink::{Batch, Render, SinkKind};
 use tidegate_core::source::NormalizeError;
 
 /// All kinds of sinks, by `kind = "…"`.
-pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind];
+pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind, &qradar::Kind];
 
 /// The bytes of a batch's documents, in order.
 fn payload(batch: &Batch) -> Bytes {

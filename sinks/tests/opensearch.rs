@@ -49,6 +49,7 @@ impl Real {
         SinkSettings {
             tenant: "acme".to_owned(),
             sink: "elastic".to_owned(),
+            sources: vec!["okta".to_owned()],
             table: table.as_object().unwrap().clone(),
             http: self.http.clone(),
         }
