@@ -7,6 +7,7 @@
 pub mod clients;
 pub mod ocsf;
 pub mod opensearch;
+pub mod syslog;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

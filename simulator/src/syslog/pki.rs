@@ -17,6 +17,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
 pub struct Pki {
     authority: CertifiedIssuer<'static, KeyPair>,
     server: (CertificateDer<'static>, Vec<u8>),
+    server_pem: (String, String),
     client: (String, String),
 }
 
@@ -59,9 +60,10 @@ impl Pki {
         let client_names = vec!["tidegate-client".to_owned()];
         let (client, client_key) =
             issue("tidegate-client", client_names, ExtendedKeyUsagePurpose::ClientAuth).map_err(failed)?;
+        let server_pem = (server.pem(), server_key.serialize_pem());
         let server = (server.der().clone(), server_key.serialize_der());
         let client = (client.pem(), client_key.serialize_pem());
-        Ok(Self { authority, server, client })
+        Ok(Self { authority, server, server_pem, client })
     }
 
     /// The authority's certificate.
@@ -72,6 +74,11 @@ impl Pki {
     /// The client's certificate and private key.
     pub fn client_pem(&self) -> (&str, &str) {
         (&self.client.0, &self.client.1)
+    }
+
+    /// The server's certificate and private key, for a receiver that is not ours.
+    pub fn server_pem(&self) -> (&str, &str) {
+        (&self.server_pem.0, &self.server_pem.1)
     }
 
     /// The server's side; it may insist on a certificate of this authority.

@@ -84,9 +84,9 @@ pub(super) struct Config {
     pub(super) tail_bytes: Size,
     /// A batch has left the replay tail when its connection has stayed well for this long.
     pub(super) tail_time: Span,
-    /// A silent connection is probed after this long, and given up after three probes without an answer.
+    /// A silent connection is probed after this long.
     pub(super) keepalive: Span,
-    /// A connection is given up when the receiver leaves what was sent unread for this long.
+    /// A connection is given up when probes, or what was sent, stay without an answer or unread for this long.
     pub(super) stall: Span,
 }
 
@@ -113,7 +113,8 @@ impl Default for Config {
             tail_bytes: Size(8 << 20),
             tail_time: Span(Duration::from_secs(5)),
             keepalive: Span(Duration::from_secs(30)),
-            stall: Span(Duration::from_secs(300)),
+            // As long as a busy receiver may pause, since giving up repeats the tail.
+            stall: Span(Duration::from_secs(120)),
         }
     }
 }

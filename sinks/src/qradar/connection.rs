@@ -23,23 +23,51 @@ use tokio_rustls::rustls::{self, AlertDescription, ClientConfig, RootCertStore};
 
 /// How long a name, a connection and a handshake may take, each: what connecting takes with every other destination.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Probes of a silent connection, and the time between them.
-const PROBES: u32 = 3;
+/// Between probes of a silent connection. How many may stay without an answer is not counted: `stall` says how long.
 const BETWEEN_PROBES: Duration = Duration::from_secs(10);
 
 /// What a message is written to.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A connection, and its two ends.
+pub(super) struct Connection {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) ends: Option<Ends>,
+}
+
+/// Our address and the receiver's: by them the system knows the connection.
+pub(super) type Ends = (SocketAddr, SocketAddr);
+
+/// How many bytes of a connection the receiver's kernel has not acknowledged, as Linux's table of sockets says it; `None`
+/// where there is no such table. It is read rarely: with thousands of sockets it takes a millisecond.
+pub(super) async fn unacknowledged(ends: Option<Ends>) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let (ours, theirs) = ends?;
+        let table = move || if ours.is_ipv4() { procfs::net::tcp() } else { procfs::net::tcp6() };
+        let table = tokio::task::spawn_blocking(table).await.ok()?.ok()?;
+        let ends =
+            |entry: &&procfs::net::TcpNetEntry| (entry.local_address, entry.remote_address) == (ours, theirs);
+        return table.iter().find(ends).map(|entry| u64::from(entry.tx_queue));
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _unknown = ends;
+        None
+    }
+}
+
 /// Opens a connection to this receiver, with TLS where that is configured.
 pub(super) async fn open(
     config: &Config,
     address: &Address,
     now: DateTime<Utc>,
-) -> Result<Box<dyn Stream>, DeliverError> {
+) -> Result<Connection, DeliverError> {
     let tcp = tcp(config, address).await.map_err(|error| retry(unreachable(address, &error)))?;
+    let ends = tcp.local_addr().ok().zip(tcp.peer_addr().ok());
     if config.transport != Transport::Tls {
-        return Ok(Box::new(tcp));
+        return Ok(Connection { stream: Box::new(tcp), ends });
     }
     let connector = connector(config).map_err(|cause| DeliverError::Halt { cause })?;
     let name = config.server_name.as_deref().unwrap_or(&address.host).to_owned();
@@ -50,7 +78,7 @@ pub(super) async fn open(
         }
     })?;
     match timeout(CONNECT, connector.connect(name, tcp)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Ok(stream)) => Ok(Connection { stream: Box::new(stream), ends }),
         Ok(Err(error)) => Err(broken(config, address, &error, now)),
         Err(_) => Err(retry(Fault::new(
             FaultKind::Network,
@@ -171,8 +199,6 @@ fn prepare(config: &Config, stream: &TcpStream) -> io::Result<()> {
     // Fixed, so that what may lie in it is known; it would grow to 4 MiB by itself.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     let probes = TcpKeepalive::new().with_time(config.keepalive.0).with_interval(BETWEEN_PROBES);
-    #[cfg(target_os = "linux")]
-    let probes = probes.with_retries(PROBES);
     socket.set_tcp_keepalive(&probes)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(config.stall.0))?;

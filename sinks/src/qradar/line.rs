@@ -5,12 +5,13 @@
 //! all that is in the tail goes back to [`tidegate_core::deliver`], which sends it again. A batch leaves the tail when
 //!
 //! - so many bytes were sent behind it that no kernel between can hold it any more, or
-//! - the connection stayed well for `tail_time` after its last byte, and no write had to wait meanwhile: a write that
-//!   waits says that the receiver does not read, and the time begins anew when it goes on, or
+//! - the connection stayed well for `tail_time` after its last byte, and the receiver's kernel has acknowledged it (asked
+//!   of our own kernel, where it says so). A write that had to wait says that the receiver does not read: the time begins
+//!   anew when it goes on, or
 //! - the connection was closed in good order and the receiver closed its side in turn: it has read all there was.
 
 use super::config::{Address, Config};
-use super::connection::{self, Stream};
+use super::connection::{self, Connection, Ends, Stream};
 use crate::nodes::Nodes;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +28,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// A batch whose writing took longer had to wait for the receiver.
 const WAITED: Duration = Duration::from_secs(1);
+/// What has been there for long enough and is not acknowledged is looked at again after this long.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long the receiver may take to close its side: it has to read what it was sent first.
 pub(super) const CLOSE: Duration = Duration::from_secs(10);
 
@@ -118,6 +121,7 @@ struct Writing {
 
 /// A connection with what was sent on it.
 struct Open {
+    ends: Option<Ends>,
     read: ReadHalf<Box<dyn Stream>>,
     write: WriteHalf<Box<dyn Stream>>,
     current: Option<Writing>,
@@ -148,7 +152,7 @@ impl Line {
                 continue;
             }
             match self.connect().await {
-                Ok((node, stream)) => self.converse(node, stream).await,
+                Ok((node, connection)) => self.converse(node, connection).await,
                 Err(refused) => {
                     self.take_all();
                     let all: Vec<_> = self.waiting.drain(..).collect();
@@ -183,13 +187,13 @@ impl Line {
     }
 
     /// Tries each receiver once, those that failed lately last.
-    async fn connect(&self) -> Result<(usize, Box<dyn Stream>), DeliverError> {
+    async fn connect(&self) -> Result<(usize, Connection), DeliverError> {
         let nodes = &self.way.nodes;
         let mut error = None;
         for _ in nodes.all() {
             let (node, address) = nodes.pick();
             match connection::open(&self.way.config, address, self.way.clock.now()).await {
-                Ok(stream) => return Ok((node, stream)),
+                Ok(connection) => return Ok((node, connection)),
                 Err(refused) => {
                     nodes.failed(node);
                     error = Some(refused);
@@ -217,13 +221,14 @@ impl Line {
     }
 
     /// Sends until the connection is over, and sees to what is in the tail then.
-    async fn converse(&mut self, node: usize, stream: Box<dyn Stream>) {
+    async fn converse(&mut self, node: usize, connection: Connection) {
         // What came while the connection was made goes in the order in which it first came.
         self.take_all();
         self.forget_abandoned();
         self.waiting.make_contiguous().sort_by_key(|(number, _)| *number);
+        let Connection { stream, ends } = connection;
         let (read, write) = tokio::io::split(stream);
-        let mut open = Open { read, write, current: None, tail: VecDeque::new(), written: 0 };
+        let mut open = Open { ends, read, write, current: None, tail: VecDeque::new(), written: 0 };
         let end = self.serve(&mut open).await;
         let address = self.way.nodes.all().get(node).map(ToString::to_string).unwrap_or_default();
         let unread: u64 = open.tail.iter().map(|sent| sent.job.body.len() as u64).sum();
@@ -300,7 +305,7 @@ impl Line {
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && open.current.is_none() => {}
             }
-            if open.current.is_none() && open.release(tail_bytes) {
+            if open.current.is_none() && open.release(tail_bytes).await {
                 self.backoff.reset();
             }
         }
@@ -341,16 +346,26 @@ impl Open {
     }
 
     /// Lets go of what has left the tail; whether there was any.
-    fn release(&mut self, tail_bytes: u64) -> bool {
-        let (now, mut any) = (Instant::now(), false);
-        while let Some(sent) = self
-            .tail
-            .pop_front_if(|sent| sent.until <= now || self.written.saturating_sub(sent.end) >= tail_bytes)
-        {
-            let _nobody_waits = sent.job.verdict.send(Ok(()));
-            any = true;
+    async fn release(&mut self, tail_bytes: u64) -> bool {
+        let before = self.tail.len();
+        let far = self.written.saturating_sub(tail_bytes);
+        self.let_go(|sent| sent.end <= far);
+        if self.tail.front().is_some_and(|sent| sent.until <= Instant::now()) {
+            let left = connection::unacknowledged(self.ends).await.unwrap_or(0);
+            // With TLS there are more bytes on the wire than in messages: this errs on the side of waiting.
+            let (acknowledged, now) = (self.written.saturating_sub(left), Instant::now());
+            self.let_go(|sent| sent.until <= now && sent.end <= acknowledged);
+            if let Some(sent) = self.tail.front_mut().filter(|sent| sent.until <= now) {
+                sent.until = now + LOOK_AGAIN;
+            }
         }
-        any
+        self.tail.len() < before
+    }
+
+    fn let_go(&mut self, left: impl Fn(&Sent) -> bool) {
+        while let Some(sent) = self.tail.pop_front_if(|sent| left(sent)) {
+            let _nobody_waits = sent.job.verdict.send(Ok(()));
+        }
     }
 
     /// Says that nothing more comes (TLS: close_notify) and waits until the receiver has closed its side as well, which it

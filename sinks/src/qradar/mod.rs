@@ -142,7 +142,7 @@ impl Qradar {
             return connection::datagrams(address).await.map(|_| ());
         }
         let now = self.way.clock.now();
-        let mut stream = connection::open(&self.way.config, address, now).await?;
+        let mut stream = connection::open(&self.way.config, address, now).await?.stream;
         let last = tokio::time::timeout(LAST_WORD, async {
             stream.shutdown().await?;
             let mut said = [0; 512];

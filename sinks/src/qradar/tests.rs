@@ -184,6 +184,24 @@ async fn a_receiver_that_does_not_read_stops_the_clock_of_the_tail() {
     assert!(broken.iter().all(|outcome| matches!(outcome, Err(DeliverError::Retry { .. }))), "{broken:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_the_other_kernel_has_not_acknowledged_is_not_delivered_however_long_it_has_been_there() {
+    let (listener, address) = listener().await;
+    socket2::SockRef::from(&listener).set_recv_buffer_size(4 << 10).unwrap();
+    let sink = sink(&[address], r#","tail_time":"100ms""#);
+    // More than their buffer takes, and less than ours: the write itself does not have to wait.
+    let batch = batch(&sink, 0, 2_000);
+    assert!(((64 << 10)..(256 << 10)).contains(&batch.body.len()), "{}", batch.body.len());
+    let mut delivery = Box::pin(sink.deliver(&batch));
+    let early = tokio::time::timeout(Duration::from_millis(1_500), &mut delivery).await;
+    assert!(early.is_err(), "{early:?}");
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let (delivery, read) = tokio::join!(delivery, lines(&mut stream, 2_000));
+    kit::covers_each_once(&delivery.unwrap(), 2_000);
+    assert_eq!(read, ids(0, 2_000));
+}
+
 #[tokio::test]
 async fn closing_waits_for_the_receiver_and_delivers_the_tail() {
     let (listener, address) = listener().await;
