@@ -266,9 +266,11 @@ impl World {
         key: &str,
         sink: &SinkConfig,
     ) -> Result<Arc<dyn Sink>, SettingsError> {
+        let sources = config.tenants.get(tenant).map(|ours| ours.sources.keys().cloned().collect());
         sink.kind.open(SinkSettings {
             tenant: tenant.to_owned(),
             sink: key.to_owned(),
+            sources: sources.unwrap_or_default(),
             table: sink.table.clone(),
             http: self.client(config, &sink.reach, false)?,
         })

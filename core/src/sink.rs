@@ -36,6 +36,8 @@ pub struct SinkSettings {
     pub tenant: String,
     /// The sink's key.
     pub sink: String,
+    /// The keys of the tenant's sources.
+    pub sources: Vec<String>,
     /// The kind's own keys, placeholders resolved.
     pub table: serde_json::Map<String, serde_json::Value>,
     /// Everything about outgoing connections and time.

@@ -8,6 +8,7 @@
 pub mod elasticsearch;
 pub mod file;
 mod nodes;
+pub mod qradar;
 mod settings;
 pub mod splunk_hec;
 
@@ -17,7 +18,7 @@ use tidegate_core::sink::{Batch, DeliverError, Render, SinkKind};
 use tidegate_core::source::NormalizeError;
 
 /// All kinds of sinks, by `kind = "…"`.
-pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind, &splunk_hec::Kind];
+pub const ALL: &[&dyn SinkKind] = &[&elasticsearch::Kind, &file::Kind, &qradar::Kind, &splunk_hec::Kind];
 
 /// The bytes of a batch's documents, in order.
 fn payload(batch: &Batch) -> Bytes {

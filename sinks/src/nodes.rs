@@ -4,15 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
-use url::Url;
 
 /// How long an address that failed is left alone while others are well.
 const REST: Duration = Duration::from_secs(30);
 
 /// A destination's addresses, in turn; those that failed lately come last.
 #[derive(Debug)]
-pub(crate) struct Nodes {
-    urls: Vec<Url>,
+pub(crate) struct Nodes<T> {
+    all: Vec<T>,
     state: Mutex<State>,
 }
 
@@ -23,32 +22,32 @@ struct State {
     rests: Vec<Option<Instant>>,
 }
 
-impl Nodes {
-    pub(crate) fn new(urls: Vec<Url>) -> Self {
-        let rests = vec![None; urls.len()];
-        Self { urls, state: Mutex::new(State { next: 0, rests }) }
+impl<T> Nodes<T> {
+    pub(crate) fn new(all: Vec<T>) -> Self {
+        let rests = vec![None; all.len()];
+        Self { all, state: Mutex::new(State { next: 0, rests }) }
     }
 
-    pub(crate) fn all(&self) -> &[Url] {
-        &self.urls
+    pub(crate) fn all(&self) -> &[T] {
+        &self.all
     }
 
     /// The next address in turn that is well; where none is, the one that failed first.
-    pub(crate) fn pick(&self) -> (usize, &Url) {
+    pub(crate) fn pick(&self) -> (usize, &T) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, count) = (Instant::now(), self.urls.len().max(1));
+        let (now, count) = (Instant::now(), self.all.len().max(1));
         let rest = |n: usize| state.rests.get(n).copied().flatten().filter(|until| *until > now);
         let turn = (0..count).map(|step| (state.next + step) % count);
         // `min_by_key` takes the first of equals: no rest sorts before any.
         let node = turn.min_by_key(|n| rest(*n)).unwrap_or(0);
         state.next = (node + 1) % count;
-        let url = self.urls.get(node).expect("a sink has at least one address");
-        (node, url)
+        let address = self.all.get(node).expect("a sink has at least one address");
+        (node, address)
     }
 
     /// This address.
-    pub(crate) fn at(&self, node: usize) -> Option<&Url> {
-        self.urls.get(node)
+    pub(crate) fn at(&self, node: usize) -> Option<&T> {
+        self.all.get(node)
     }
 
     /// Whether this address failed lately.
@@ -132,8 +131,8 @@ impl Gate {
 mod tests {
     use super::*;
 
-    fn nodes(count: usize) -> Nodes {
-        Nodes::new((0..count).map(|n| Url::parse(&format!("https://es{n}.example.com")).unwrap()).collect())
+    fn nodes(count: usize) -> Nodes<usize> {
+        Nodes::new((0..count).collect())
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,8 +36,13 @@ fn sink(url: &str, ca: Option<&Path>, more: &Value) -> (Arc<dyn Sink>, TempDir) 
     keys.extend(more.as_object().unwrap().clone());
     let settings = TransportSettings { ca_file: ca.map(Path::to_owned), ..TransportSettings::default() };
     let http = Client::new(Reqwest::new(&settings).unwrap(), Clock::system(), HttpSettings::default());
-    let settings =
-        SinkSettings { tenant: "acme".to_owned(), sink: "splunk".to_owned(), table: keys.clone(), http };
+    let settings = SinkSettings {
+        tenant: "acme".to_owned(),
+        sink: "splunk".to_owned(),
+        sources: vec!["okta".to_owned()],
+        table: keys.clone(),
+        http,
+    };
     (splunk_hec::Kind.open(settings).unwrap(), dir)
 }
 

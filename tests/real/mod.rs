@@ -8,6 +8,7 @@ pub mod clients;
 pub mod hec_receiver;
 pub mod ocsf;
 pub mod opensearch;
+pub mod syslog;
 pub mod tenzir;
 
 use std::io::Write as _;

@@ -11,7 +11,7 @@ pub mod backoff;
 pub mod cut;
 pub mod judge;
 pub mod link;
-mod resolve;
+pub mod resolve;
 pub mod transport;
 
 pub use backoff::Backoff;

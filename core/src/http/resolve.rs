@@ -14,7 +14,10 @@ const LOOKUPS: usize = 8;
 static FREE: Semaphore = Semaphore::const_new(LOOKUPS);
 
 /// The addresses of a host, with port 0. Whoever stops waiting leaves its thread to end by itself.
-pub(super) async fn resolve(host: String) -> io::Result<Vec<SocketAddr>> {
+///
+/// # Errors
+/// What the system's resolver says.
+pub async fn resolve(host: String) -> io::Result<Vec<SocketAddr>> {
     let free = FREE.acquire().await.map_err(io::Error::other)?;
     let (tell, told) = oneshot::channel();
     std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {

@@ -4,6 +4,8 @@
 //! knows, then ours by weight, so that a sink with a bound for a line leaves out what stands last. LEEF has no escapes:
 //! control characters in a value become blanks, in the header pipes too. A value that says nothing is left out.
 //!
+//! [`fit`] makes a line that is too long for its way shorter, by whole attributes first.
+//!
 //! A line is no archive: the vendor's own fields are in it only where the event has their meaning. Delivered beside it,
 //! `raw`, `ecs` or `ocsf` keep the rest.
 
@@ -229,6 +231,119 @@ impl Schema for Leef {
         line.text("message", message.as_ref());
         Ok(Rendered { drift: 0, cut: out.cut })
     }
+}
+
+/// Says of a line that something was left out.
+pub const TRUNCATED: &str = "truncated=true";
+/// What a line can do without, first to last: the record's own text and the client's, details of risk, names for people,
+/// places. Behind these go all other keys of ours, the last of a line first.
+const SPARE: [&[&str]; 4] = [
+    &["message", "userAgent", "browser", "clientOs", "changes"],
+    &["riskReasons", "riskBehaviors", "threatSuspected", "riskLevel"],
+    &["actorName", "targetName", "deviceName", "organisation"],
+    &["xff", "asOrg", "asn", "isProxy", "region", "city", "country"],
+];
+/// The keys that QRadar itself knows; whole ones go last, where cutting values was not enough.
+const KNOWN: [&str; 14] = [
+    "devTime",
+    "cat",
+    "sev",
+    "src",
+    "srcPort",
+    "usrName",
+    "accountName",
+    "domain",
+    "realm",
+    "policy",
+    "resource",
+    "role",
+    "groupID",
+    "url",
+];
+/// A part of these would be another value, not a shorter one.
+const WHOLE: [&str; 7] = ["devTime", "cat", "sev", "src", "srcPort", "eventUid", "documentId"];
+/// Without these a repeated event cannot be told, so they are left out after every other.
+const IDS: [&str; 2] = ["documentId", "eventUid"];
+/// No value is cut to fewer bytes.
+const SHORT: usize = 32;
+
+/// Makes a line of this schema at most `most` bytes long, and says so in it ([`TRUNCATED`]): attributes go whole in a
+/// fixed order, then the longest values lose their ends (never inside a character), then what else there is goes from
+/// the end. The seven parts of the header stay as they are. `false`: the header alone is too long; the line is as it was.
+#[must_use]
+pub fn fit(line: &mut String, most: usize) -> bool {
+    if line.len() <= most {
+        return true;
+    }
+    let Some((header, attributes)) = header_end(line).and_then(|at| line.split_at_checked(at)) else {
+        return false;
+    };
+    let Some(room) = most.checked_sub(header.len() + TRUNCATED.len()) else { return false };
+    let mut kept = Pairs::new(attributes);
+    for key in SPARE.concat() {
+        kept.leave_out_while(room, |name| name == key);
+    }
+    kept.leave_out_while(room, |name| !KNOWN.contains(&name) && !IDS.contains(&name));
+    kept.shorten(room);
+    // The time stays to the last; an id may be longer than everything else together.
+    kept.leave_out_while(room, |name| name != "devTime" && !IDS.contains(&name));
+    kept.leave_out_while(room, |name| name != "devTime");
+    kept.leave_out_while(room, |_| true);
+    let mut out = String::with_capacity(most);
+    out.push_str(header);
+    for (key, value) in kept.pairs {
+        out.push_str(key);
+        out.push('=');
+        out.push_str(value);
+        out.push('\t');
+    }
+    out.push_str(TRUNCATED);
+    *line = out;
+    true
+}
+
+/// Attributes that are left, and their length: each with its `=` and the tab behind it.
+struct Pairs<'l> {
+    pairs: Vec<(&'l str, &'l str)>,
+    length: usize,
+}
+
+impl<'l> Pairs<'l> {
+    fn new(attributes: &'l str) -> Self {
+        let pairs: Vec<_> = attributes.split('\t').filter_map(|pair| pair.split_once('=')).collect();
+        let length = pairs.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+        Self { pairs, length }
+    }
+
+    /// Leaves out what is named, from the end, until the rest has room.
+    fn leave_out_while(&mut self, room: usize, named: impl Fn(&str) -> bool) {
+        while self.length > room {
+            let Some(at) = self.pairs.iter().rposition(|(key, _)| named(key)) else { return };
+            let (key, value) = self.pairs.remove(at);
+            self.length -= key.len() + value.len() + 2;
+        }
+    }
+
+    /// Takes from the end of the longest value, until all have room.
+    fn shorten(&mut self, room: usize) {
+        while self.length > room {
+            let long =
+                self.pairs.iter_mut().filter(|(key, value)| !WHOLE.contains(key) && value.len() > SHORT);
+            let Some((_, value)) = long.max_by_key(|(_, value)| value.len()) else { return };
+            let mut end = value.len().saturating_sub(self.length - room).max(SHORT);
+            while !value.is_char_boundary(end) {
+                end -= 1;
+            }
+            let (kept, gone) = value.split_at_checked(end).unwrap_or((value, ""));
+            self.length -= gone.len();
+            *value = kept;
+        }
+    }
+}
+
+/// Where the attributes of a line begin: behind the sixth pipe.
+fn header_end(line: &str) -> Option<usize> {
+    line.starts_with("LEEF:2.0|").then(|| line.match_indices('|').nth(5).map(|(at, _)| at + 1)).flatten()
 }
 
 /// The parts of a line, for a person: the event id and the attributes, and where the value of each stands.
@@ -605,5 +720,116 @@ mod tests {
             keys.sort_unstable();
             prop_assert!(keys.windows(2).all(|pair| pair.first() != pair.last()), "{:?}", keys);
         }
+    }
+
+    /// An event in which every text may be of any length.
+    fn long(texts: &[String]) -> Event<'static> {
+        let at = |n: usize| texts.get(n % texts.len()).map(|text| Text::owned(text.as_str()));
+        let target = |kind: TargetKind, n: usize| Target {
+            kind,
+            word: at(n),
+            account: Account { name: at(n + 1), ..Account::default() },
+        };
+        Event {
+            id: at(0),
+            message: at(1),
+            kind: Kind { action: at(2), class: Class::Authentication, ..Kind::default() },
+            actor: Actor {
+                kind: ActorKind::User,
+                account: Account {
+                    name: at(3),
+                    email: at(4),
+                    full_name: at(5),
+                    domain: at(6),
+                    ..Account::default()
+                },
+                ..Actor::default()
+            },
+            agent: Agent { original: at(7), ..Agent::default() },
+            risk: Risk { reasons: vec![at(8).unwrap(), at(9).unwrap()], ..Risk::default() },
+            app: App { name: at(10), ..App::default() },
+            targets: vec![target(TargetKind::Policy, 11), target(TargetKind::Role, 13)],
+            source: Network { ip: text("2001:db8::1"), via: vec![at(15).unwrap()], ..Network::default() },
+            ..Event::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_of_any_event_fits_into_any_bound_with_whole_keys_and_its_seven_header_parts(
+            texts in proptest::collection::vec("\\PC{0,400}", 16),
+            most in 300_usize..5_000,
+        ) {
+            let (whole, _) = line(&long(&texts));
+            let mut cut = whole.clone();
+            let fits = fit(&mut cut, most);
+            let (header, before) = parsed(&whole);
+            if !fits {
+                let head = header.iter().map(|part| part.len() + 1).sum::<usize>();
+                prop_assert!(head + TRUNCATED.len() > most, "it would have fitted");
+                prop_assert_eq!(cut, whole);
+                return Ok(());
+            }
+            prop_assert!(cut.len() <= most, "{} bytes of {most}", cut.len());
+            let (same, mut after) = parsed(&cut);
+            prop_assert_eq!(same, header, "the header is as it was");
+            if whole.len() > most {
+                prop_assert_eq!(after.pop(), Some(("truncated", "true")));
+            } else {
+                prop_assert_eq!(&cut, &whole, "what fits is left alone");
+            }
+            let mut rest = before.iter();
+            for (key, value) in after {
+                let (_, was) = rest.find(|(known, _)| *known == key).expect("keys stay whole and in order");
+                prop_assert!(was.starts_with(value), "{key}");
+                prop_assert!(*was == value || !WHOLE.contains(&key), "a part of {key} is another {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_least_goes_first_and_ids_stay_when_names_and_places_are_gone() {
+        let has = |line: &str, key: &str| parsed(line).1.iter().any(|(known, _)| *known == key);
+        let n = "n".repeat(100);
+        let whole = format!(
+            "LEEF:2.0|Okta|Okta|1.0|user.session.start|x09|devTime=1\tusrName=kim\teventUid=e-1\tfactor={n}\t\
+             actorName={n}\tcity={n}\triskReasons={n}\tuserAgent={n}\tmessage={n}",
+        );
+        let steps = ["message", "userAgent", "riskReasons", "actorName", "city", "factor"];
+        let mut most = whole.len() - 1;
+        for (n, gone) in steps.iter().enumerate() {
+            let mut line = whole.clone();
+            assert!(fit(&mut line, most), "{most}");
+            assert!(!has(&line, gone) && has(&line, "eventUid") && has(&line, "usrName"), "{line}");
+            for kept in steps.iter().skip(n + 1) {
+                assert!(has(&line, kept), "{kept} went before {gone}: {line}");
+            }
+            most = line.len() - 1;
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters_when_only_known_keys_are_left() {
+        let smile = '\u{1F600}';
+        let role = smile.to_string().repeat(200);
+        let mut line = format!(
+            "LEEF:2.0|Okta|Okta|1.0|x|x09|devTime=1\tusrName=kim\trole={role}\teventUid=e-1\tfactor=push"
+        );
+        assert!(fit(&mut line, 300));
+        let (_, attributes) = parsed(&line);
+        let (_, role) = attributes.iter().find(|(key, _)| *key == "role").unwrap();
+        assert!(!role.is_empty() && role.chars().all(|letter| letter == smile), "{role}");
+        assert!(line.len() > 296 && line.len() <= 300, "no more is lost than must be: {}", line.len());
+        assert_eq!(attributes.last(), Some(&("truncated", "true")));
+        assert!(attributes.contains(&("eventUid", "e-1")), "{line}");
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_is_never_cut() {
+        let id = "x".repeat(255);
+        let whole = format!("LEEF:2.0|Okta|Okta|1.0|{id}|x09|devTime=1\tmessage={id}");
+        let mut line = whole.clone();
+        assert!(!fit(&mut line, 270));
+        assert_eq!(line, whole);
     }
 }

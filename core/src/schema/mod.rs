@@ -7,7 +7,7 @@
 mod ecs;
 mod explain;
 mod integration;
-mod leef;
+pub mod leef;
 mod namespace;
 mod ocsf;
 mod params;

@@ -37,6 +37,7 @@ use tidegate_core::sink::{
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::time::Instant;
+use url::Url;
 
 /// An unknown product is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(600);
@@ -70,7 +71,7 @@ struct Elasticsearch {
     config: Config,
     auth: Auth,
     http: Client,
-    nodes: Nodes,
+    nodes: Nodes<Url>,
     gate: Gate,
     ceiling: Ceiling,
     flavour: Mutex<Option<(Flavour, Instant)>>,

@@ -56,7 +56,7 @@ impl SinkKind for Kind {
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
-        let SinkSettings { tenant, sink, table, http } = settings;
+        let SinkSettings { tenant, sink, table, http, .. } = settings;
         Ok(Arc::new(FileSink::build(&tenant, &sink, &table, http.clock().clone())?))
     }
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use tidegate_core::fault::{Fault, FaultKind};
 use tokio::time::Instant;
+use url::Url;
 
 /// The header that names the channel.
 pub(super) const CHANNEL: HeaderName = HeaderName::from_static("x-splunk-request-channel");
@@ -89,7 +90,7 @@ pub(super) struct Channels(Mutex<Vec<Channel>>);
 
 impl Channels {
     /// One whose address is well, else a new one to the next address in turn.
-    pub(super) fn take(&self, nodes: &Nodes) -> Result<Channel, Fault> {
+    pub(super) fn take(&self, nodes: &Nodes<Url>) -> Result<Channel, Fault> {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(channel) = idle.pop() {
             if !nodes.rests(channel.node) {

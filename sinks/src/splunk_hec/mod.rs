@@ -30,6 +30,7 @@ use tidegate_core::sink::{
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::time::{Instant, sleep_until};
+use url::Url;
 
 /// Acknowledgements are first asked for after this long: an idle receiver was measured to take 1 to 2 s.
 const FIRST_POLL: Duration = Duration::from_millis(500);
@@ -82,7 +83,7 @@ struct SplunkHec {
     plain: Client,
     /// The client with the certificate, once it was read.
     certified: Mutex<Option<Client>>,
-    nodes: Nodes,
+    nodes: Nodes<Url>,
     gate: Gate,
     channels: Channels,
     known: Mutex<Known>,

@@ -1,0 +1,267 @@
+//! Connections to a receiver: names, sockets, TLS.
+
+use super::config::{Address, Config, Identity, SEND_BUFFER, Transport};
+use chrono::{DateTime, Utc};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::http::resolve::resolve;
+use tidegate_core::secret::{Secret, SecretRef};
+use tidegate_core::sink::DeliverError;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{self, AlertDescription, ClientConfig, RootCertStore};
+
+/// How long a name, a connection and a handshake may take, each: what connecting takes with every other destination.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Between probes of a silent connection. How many may stay without an answer is not counted: `stall` says how long.
+const BETWEEN_PROBES: Duration = Duration::from_secs(10);
+
+/// What a message is written to.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection, and its two ends.
+pub(super) struct Connection {
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) ends: Option<Ends>,
+}
+
+/// Our address and the receiver's: by them the system knows the connection.
+pub(super) type Ends = (SocketAddr, SocketAddr);
+
+/// How many bytes of a connection the receiver's kernel has not acknowledged, as Linux's table of sockets says it; `None`
+/// where there is no such table. It is read rarely: with thousands of sockets it takes a millisecond.
+pub(super) async fn unacknowledged(ends: Option<Ends>) -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let (ours, theirs) = ends?;
+        let table = move || if ours.is_ipv4() { procfs::net::tcp() } else { procfs::net::tcp6() };
+        let table = tokio::task::spawn_blocking(table).await.ok()?.ok()?;
+        let ends =
+            |entry: &&procfs::net::TcpNetEntry| (entry.local_address, entry.remote_address) == (ours, theirs);
+        return table.iter().find(ends).map(|entry| u64::from(entry.tx_queue));
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _unknown = ends;
+        None
+    }
+}
+
+/// Opens a connection to this receiver, with TLS where that is configured.
+pub(super) async fn open(
+    config: &Config,
+    address: &Address,
+    now: DateTime<Utc>,
+) -> Result<Connection, DeliverError> {
+    let tcp = tcp(config, address).await.map_err(|error| retry(unreachable(address, &error)))?;
+    let ends = tcp.local_addr().ok().zip(tcp.peer_addr().ok());
+    if config.transport != Transport::Tls {
+        return Ok(Connection { stream: Box::new(tcp), ends });
+    }
+    let connector = connector(config).map_err(|cause| DeliverError::Halt { cause })?;
+    let name = config.server_name.as_deref().unwrap_or(&address.host).to_owned();
+    let name = ServerName::try_from(name).map_err(|error| {
+        let cause = Fault::new(FaultKind::Configuration, format!("{address}: {error}"));
+        DeliverError::Halt {
+            cause: cause.remedy("set `server_name` to the name in the receiver's certificate"),
+        }
+    })?;
+    match timeout(CONNECT, connector.connect(name, tcp)).await {
+        Ok(Ok(stream)) => Ok(Connection { stream: Box::new(stream), ends }),
+        Ok(Err(error)) => Err(broken(config, address, &error, now)),
+        Err(_) => Err(retry(Fault::new(
+            FaultKind::Network,
+            format!("{address}: no TLS handshake within {} s", CONNECT.as_secs()),
+        ))),
+    }
+}
+
+/// A socket whose datagrams go to this receiver.
+pub(super) async fn datagrams(address: &Address) -> Result<UdpSocket, DeliverError> {
+    let open = async {
+        let to = addresses(address).await?;
+        let mut last = None;
+        for to in to {
+            let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+            let socket = UdpSocket::bind(any).await?;
+            match socket.connect(to).await {
+                Ok(()) => return Ok(socket),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(no_address))
+    };
+    let opened = timeout(CONNECT, open).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    opened.map_err(|error| retry(unreachable(address, &error)))
+}
+
+/// What an error on a connection means: the receiver refuses our certificate, is not who it should be, or is gone.
+pub(super) fn broken(
+    config: &Config,
+    address: &Address,
+    error: &io::Error,
+    now: DateTime<Utc>,
+) -> DeliverError {
+    let Some(tls) = error.get_ref().and_then(|inside| inside.downcast_ref::<rustls::Error>()) else {
+        return retry(Fault::new(FaultKind::Network, format!("{address}: the connection broke: {error}")));
+    };
+    let fault = |kind, what: &str| Fault::new(kind, format!("{address}: {what}: {tls}"));
+    match tls {
+        rustls::Error::InvalidCertificate(_) => DeliverError::Halt {
+            cause: fault(FaultKind::Network, "the receiver's certificate is not trusted").remedy(
+                "put its authority's certificate into `ca`, or the name in the certificate into `server_name`",
+            ),
+        },
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied,
+        ) => {
+            let cause = fault(FaultKind::Credential, "the receiver refuses our certificate");
+            // It may have been renewed on the disk since it was read.
+            if config.client.as_ref().is_some_and(|client| renewed(client, now)) {
+                return retry(cause);
+            }
+            DeliverError::Halt {
+                cause: cause.remedy("set `client` to a certificate, and its key, that the receiver's authority has signed"),
+            }
+        }
+        _ => retry(fault(FaultKind::Network, "TLS failed")),
+    }
+}
+
+pub(super) fn retry(cause: Fault) -> DeliverError {
+    DeliverError::Retry { after: None, cause }
+}
+
+fn renewed(client: &Identity, now: DateTime<Utc>) -> bool {
+    let other = |secret: &SecretRef| {
+        let used: Option<Secret> = secret.read().ok();
+        used.is_some_and(|used| secret.refresh(&used, now).unwrap_or(false))
+    };
+    // Both are read again, whichever of them is another.
+    other(&client.certificate) | other(&client.private_key)
+}
+
+fn unreachable(address: &Address, error: &io::Error) -> Fault {
+    Fault::new(FaultKind::Network, format!("{address}: cannot connect: {error}"))
+        .remedy("see that the receiver listens there and that no firewall is between")
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}
+
+async fn addresses(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    let mut found = resolve(address.host.clone()).await?;
+    for one in &mut found {
+        one.set_port(address.port);
+    }
+    Ok(found)
+}
+
+async fn tcp(config: &Config, address: &Address) -> io::Result<TcpStream> {
+    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let all = timeout(CONNECT, addresses(address)).await.map_err(|_| late())??;
+    let mut last = None;
+    for one in all {
+        match timeout(CONNECT, TcpStream::connect(one)).await.unwrap_or_else(|_| Err(late())) {
+            Ok(stream) => {
+                prepare(config, &stream)?;
+                return Ok(stream);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(no_address))
+}
+
+/// Nagle's algorithm stays on: batches are written as a whole, and nobody waits for an answer.
+fn prepare(config: &Config, stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(false)?;
+    // Fixed, so that what may lie in it is known; it would grow to 4 MiB by itself.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    let probes = TcpKeepalive::new().with_time(config.keepalive.0).with_interval(BETWEEN_PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(config.stall.0))?;
+    Ok(())
+}
+
+fn connector(config: &Config) -> Result<TlsConnector, Fault> {
+    let wrong = |key: &str, what: String| Fault::new(FaultKind::Configuration, format!("{key}: {what}"));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong("transport", error.to_string()))?;
+    let builder = match &config.ca {
+        Some(path) => builder.with_root_certificates(authorities(path)?),
+        None => builder.with_platform_verifier().map_err(|error| {
+            wrong("ca", format!("this system has no authorities of its own: {error}"))
+                .remedy("set `ca` to a file with the certificate of the receiver's authority")
+        })?,
+    };
+    let tls = match &config.client {
+        None => builder.with_no_client_auth(),
+        Some(client) => {
+            let (chain, key) = identity(client)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| {
+                Fault::new(FaultKind::Credential, format!("client: the certificate cannot be used: {error}"))
+                    .remedy("see that `private_key` is the key of `certificate`")
+            })?
+        }
+    };
+    Ok(TlsConnector::from(Arc::new(tls)))
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, Fault> {
+    let wrong = |what: String| {
+        Fault::new(FaultKind::Configuration, format!("ca: {}: {what}", path.display()))
+            .remedy("a file of PEM certificates is expected")
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("no certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// Errors never quote what was read: it may be the key.
+fn identity(client: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
+    let wrong = |what: &str| {
+        Fault::new(FaultKind::Credential, format!("client: {what}"))
+            .remedy("both are PEM; keys are PKCS#8, PKCS#1 or SEC1, without a passphrase")
+    };
+    let chain = client.certificate.read()?.for_signing(|pem| {
+        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| ())
+    });
+    let chain = chain.map_err(|()| wrong("`certificate` is not PEM"))?;
+    if chain.is_empty() {
+        return Err(wrong("there is no certificate in `certificate`"));
+    }
+    let key =
+        client.private_key.read()?.for_signing(|pem| PrivateKeyDer::from_pem_slice(pem).map_err(|_| ()));
+    let key = key.map_err(|()| wrong("there is no usable key in `private_key`"))?;
+    Ok((chain, key))
+}
