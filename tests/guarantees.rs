@@ -188,17 +188,7 @@ fn status_says_in_a_word_what_the_way_to_each_sink_promises() {
     let scene = Scene::new("", "");
     let now = scene.world.clock.now();
     let journal = FileJournal::open(scene.dir.path().join("journal/acme"), OpenOptions::new("test", now));
-    let span = |sink: &str| {
-        Change::Span(Span {
-            id: 0,
-            sink: sink.to_owned(),
-            lane: Lane::Live,
-            to: None,
-            next_page: 1,
-            next_record: 0,
-            mark: None,
-        })
-    };
+    let span = |sink: &str| Change::Span(Span::follow(sink, Lane::Live, 1));
     journal.unwrap().commit(&["elastic", "files", "gone"].map(span)).unwrap();
     let shown = |json| {
         let args = status::Args { tenant: Vec::new(), json, drift: None };

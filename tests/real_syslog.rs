@@ -10,7 +10,6 @@ use common::{Stage, text};
 use real::syslog::{Port, Product, Receiver};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 use tidegate_core::clock::Clock;
 use tidegate_core::http::{Client, HttpSettings, Reqwest, TransportSettings};
 use tidegate_core::sink::{Batch, DeliverError, Sink, SinkKind as _, SinkSettings};

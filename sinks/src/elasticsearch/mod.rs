@@ -11,12 +11,14 @@ mod config;
 mod doubts;
 mod flavour;
 mod install;
+mod rollover;
 mod verdict;
 
 use self::ceiling::Ceiling;
 use self::config::{Auth, Config, Mode, Options, RequireDataStream};
 use self::doubts::Doubts;
 use self::flavour::Flavour;
+use self::rollover::Rollovers;
 use self::verdict::{Verdict, Whole};
 use crate::nodes::{Gate, Nodes};
 use async_trait::async_trait;
@@ -74,6 +76,7 @@ struct Elasticsearch {
     nodes: Nodes<Url>,
     gate: Gate,
     ceiling: Ceiling,
+    rollovers: Rollovers,
     flavour: Mutex<Option<(Flavour, Instant)>>,
     doubts: Mutex<Doubts>,
     /// The server turned out not to know the parameter.
@@ -108,8 +111,8 @@ type Document = (Range<usize>, Meta);
 
 /// What came of a bulk request that was judged.
 enum Sent {
-    /// A verdict on each document.
-    Items(Vec<Judged>),
+    /// A verdict on each document, and how many of them a rollover may have doubled.
+    Items(Vec<Judged>, usize),
     /// The request of a single document was refused as a whole.
     Refused(Verdict, Fault),
 }
@@ -129,6 +132,7 @@ impl Elasticsearch {
         Self {
             gate: Gate::new(config.in_flight),
             ceiling: Ceiling::new(config.batch_bytes.0),
+            rollovers: Rollovers::default(),
             nodes: Nodes::new(urls),
             config,
             auth,
@@ -300,7 +304,11 @@ impl Elasticsearch {
                         self.ceiling.taken(bytes);
                     }
                     return match receipt {
-                        Ok(items) => Ok(Sent::Items(items.iter().map(|item| self.judged(item)).collect())),
+                        Ok(items) => {
+                            let twice = self.rollovers.answered(documents, &items);
+                            let judged = items.iter().map(|item| self.judged(item)).collect();
+                            Ok(Sent::Items(judged, if self.config.ids { twice } else { 0 }))
+                        }
                         Err(why) => Err(DeliverError::Retry {
                             after: None,
                             cause: response.fault(
@@ -428,7 +436,7 @@ impl Elasticsearch {
         let document = batch.documents.get(index..=index).unwrap_or_default();
         match self.bulk(Bytes::copy_from_slice(frame), document).await {
             Ok(Sent::Refused(verdict, cause)) => self.refused(document, (index, verdict, cause), delivery),
-            Ok(Sent::Items(items)) => match items.into_iter().next() {
+            Ok(Sent::Items(items, _)) => match items.into_iter().next() {
                 Some(Judged { verdict: Verdict::Delivered, .. }) => delivery.delivered += 1,
                 Some(Judged { verdict: Verdict::Duplicate, .. }) => delivery.duplicates += 1,
                 Some(Judged { verdict: Verdict::Rejected | Verdict::Alone, fault, .. }) => {
@@ -626,22 +634,30 @@ impl Sink for Elasticsearch {
             return Ok(Delivery::default());
         }
         let permit = self.gate.enter().await;
-        let items = match self.bulk(crate::payload(batch), &batch.documents).await {
-            Ok(Sent::Items(items)) => items,
+        let (items, twice) = match self.bulk(crate::payload(batch), &batch.documents).await {
+            Ok(Sent::Items(items, twice)) => (items, twice),
             Ok(Sent::Refused(verdict, cause)) => {
                 let mut delivery = Delivery::default();
                 self.refused(&batch.documents, (0, verdict, cause), &mut delivery);
                 return Ok(delivery);
             }
             Err(error) => {
-                if error.cause().kind == FaultKind::RateLimit {
-                    self.gate.narrow(permit);
+                match (&error, error.cause().kind) {
+                    (_, FaultKind::RateLimit) => self.gate.narrow(permit),
+                    (DeliverError::Retry { .. }, _) => self.rollovers.unanswered(&batch.documents),
+                    _ => {}
                 }
                 return Err(error);
             }
         };
         let busy = items.iter().any(|item| item.verdict == Verdict::Retry(FaultKind::RateLimit));
         let (mut delivery, alone) = self.sort(batch, items);
+        if twice > 0 {
+            delivery.warnings.push(format!(
+                "{twice} documents may be there twice, under the same id: their first answer was lost, and their data \
+                 stream has rolled over since"
+            ));
+        }
         for (n, (index, cause)) in alone.into_iter().enumerate() {
             if n < ALONE {
                 self.alone(batch, index, &mut delivery, cause).await;

@@ -681,6 +681,37 @@ async fn the_failure_store_and_a_plain_index_are_told() {
     assert!(sink.deliver(&batch).await.unwrap().warnings.is_empty(), "said once");
 }
 
+/// An id is known within one backing index alone: what was sent without an answer before a rollover is told.
+#[tokio::test]
+async fn what_a_rollover_may_have_doubled_is_told() {
+    let far = Script::start();
+    let sink = sink(&far, "");
+    let said = async |ids: std::ops::Range<usize>, generation: u32, status: u16| {
+        far.answer(move |request, _| {
+            let index = format!(".ds-logs-okta.system-acme-{generation:06}");
+            let item = serde_json::json!({ "create": { "_index": index, "status": status } });
+            Ok(match is_bulk(request) {
+                false => version("9.1.0"),
+                true if status == 502 => Reply::json(502, "{}"),
+                true => answer(&vec![item; actions(request).len()]),
+            })
+        });
+        let delivery = sink.deliver(&kit::batch(&sink, &NAMES, &kit::invented(9)[ids])).await;
+        delivery.map(|delivery| delivery.warnings).unwrap_or_default()
+    };
+    let none: [String; 0] = [];
+    assert_eq!(said(0..2, 1, 201).await, none);
+    // Lost and repeated in the same backing index: it was not there, or it is refused.
+    said(2..5, 1, 502).await;
+    assert_eq!(said(2..4, 1, 201).await, none);
+    assert_eq!(said(4..5, 1, 409).await, none);
+    // Lost, twice, then behind a rollover. What was never sent before is no double.
+    said(5..7, 1, 502).await;
+    said(5..7, 2, 502).await;
+    assert!(said(5..9, 2, 201).await[0].starts_with("2 documents may be there twice, under the same id"));
+    assert_eq!(said(5..9, 3, 201).await, none, "told once");
+}
+
 #[tokio::test]
 async fn fewer_or_more_items_than_sent_are_no_receipt() {
     for count in [0, 1, 3] {
