@@ -7,7 +7,10 @@ use std::io::Write as _;
 use std::sync::Arc;
 use tidegate_core::clock::Clock;
 use tidegate_core::fault::{Fault, FaultKind};
-use tidegate_core::http::{Client, HttpError, HttpSettings, Reqwest, TransportError, TransportSettings};
+use tidegate_core::http::{
+    Client, ClientCertificate, HttpError, HttpSettings, Reqwest, TransportError, TransportSettings,
+};
+use tidegate_core::secret::Secret;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -124,6 +127,56 @@ async fn trusts_a_private_authority_only_when_it_is_named() {
     let fault = Fault::from(error);
     assert_eq!(fault.kind, FaultKind::Network);
     assert!(fault.remedy.unwrap().contains("ca_file"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_shown_to_a_server_that_asks_for_one_and_its_key_to_nobody() {
+    use tokio_rustls::rustls::server::WebPkiClientVerifier;
+    use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto, pki_types::PrivateKeyDer};
+    let server = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let ours = rcgen::generate_simple_self_signed(vec!["tidegate".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, server.cert.pem()).unwrap();
+    let provider = Arc::new(crypto::ring::default_provider());
+    let mut known = RootCertStore::empty();
+    known.add(ours.cert.der().clone()).unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(known), provider.clone()).build().unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![server.cert.der().clone()],
+            PrivateKeyDer::try_from(server.signing_key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                serve(stream, &answer("200 OK", b"[]")).await;
+            }
+        }
+    });
+    let bare = client(&TransportSettings { ca_file: Some(ca_file), ..TransportSettings::default() });
+    assert!(matches!(bare.send(get(&url)).await, Err(HttpError::Transport(_))));
+    let secret = |text: String| Secret::new(text.into_bytes());
+    let key = ours.signing_key.serialize_pem();
+    let certificate =
+        ClientCertificate { certificate: secret(ours.cert.pem()), private_key: secret(key.clone()) };
+    assert!(!format!("{certificate:?}").contains(key.lines().nth(1).unwrap()));
+    let shown = bare.with_certificate(&certificate).unwrap();
+    assert_eq!(shown.send(get(&url)).await.unwrap().body, "[]");
+    for (pem, key) in [("no certificate".to_owned(), key.clone()), (ours.cert.pem(), "hunter2".to_owned())] {
+        let wrong = ClientCertificate { certificate: secret(pem), private_key: secret(key) };
+        let error = bare.with_certificate(&wrong).unwrap_err();
+        assert_eq!(error.key, "client");
+        assert!(error.to_string().contains("PEM") && !error.to_string().contains("hunter2"), "{error}");
+    }
 }
 
 #[tokio::test]

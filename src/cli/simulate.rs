@@ -12,7 +12,8 @@ use tidegate_simulator::entra::{DEFAULT_APP, DEFAULT_TENANT};
 use tidegate_simulator::okta::Client;
 use tidegate_simulator::{SimulateOptions, Simulation, run as start};
 
-/// Starts a local Okta, Entra ID, Duo, Google Workspace and Elasticsearch to try things out against; ends with Ctrl-C.
+/// Starts a local Okta, Entra ID, Duo, Google Workspace, Elasticsearch and Splunk HEC to try things out against; ends with
+/// Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "All answer a control API under /_sim/ (totals, ids, faults, clock, tokens, events, requests); see simulator/README.md"

@@ -347,14 +347,19 @@ impl SplunkHec {
         batch: &Batch,
         part: &[usize],
     ) -> Result<(Response, usize), DeliverError> {
-        let documents = part.iter().filter_map(|index| batch.documents.get(*index));
-        let of = Batch { body: batch.body.clone(), documents: documents.cloned().collect() };
-        let target = of.documents.first().map(|(_, meta)| envelope::target(&self.config, meta));
+        let meta = part.first().and_then(|index| batch.documents.get(*index)).map(|(_, meta)| meta);
+        let target = meta.map(|meta| envelope::target(&self.config, meta));
         let path = match self.config.endpoint {
             Endpoint::Event => "/event".to_owned(),
             Endpoint::Raw => format!("/raw?{}", target.map(|target| target.query()).unwrap_or_default()),
         };
-        let body = crate::payload(&of);
+        let body = if part.len() == batch.documents.len() {
+            crate::payload(batch)
+        } else {
+            let spans = part.iter().filter_map(|index| batch.documents.get(*index)).map(|(span, _)| span);
+            let frames = spans.filter_map(|span| batch.body.get(span.clone()));
+            Bytes::from(frames.collect::<Vec<_>>().concat())
+        };
         let bytes = body.len();
         let (body, gzip) = crate::compressed(body, self.config.gzip.0).await?;
         let content_type = match self.config.endpoint {
