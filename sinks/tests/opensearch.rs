@@ -105,7 +105,6 @@ impl Real {
             tenant: "acme".to_owned(),
             sink: "elastic".to_owned(),
             sources: vec!["okta".to_owned()],
-            sources: vec!["okta".to_owned()],
             table: table.as_object().unwrap().clone(),
             http: self.http.clone(),
         }
