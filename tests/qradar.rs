@@ -319,7 +319,7 @@ async fn c50_octet_counts_and_bounds_are_bytes() {
         let record = |n: usize| {
             serde_json::json!({
                 "uuid": format!("5a1f0000-0000-4000-8000-00000000000{n}"),
-                "published": format!("2026-01-15T10:00:0{n}.123Z"),
+                "published": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
                 "eventType": "user.session.start",
                 "version": "0",
                 "severity": "INFO",

@@ -41,21 +41,19 @@ pub(super) type Ends = (SocketAddr, SocketAddr);
 
 /// How many bytes of a connection the receiver's kernel has not acknowledged, as Linux's table of sockets says it; `None`
 /// where there is no such table. It is read rarely: with thousands of sockets it takes a millisecond.
+#[cfg(target_os = "linux")]
 pub(super) async fn unacknowledged(ends: Option<Ends>) -> Option<u64> {
-    #[cfg(target_os = "linux")]
-    {
-        let (ours, theirs) = ends?;
-        let table = move || if ours.is_ipv4() { procfs::net::tcp() } else { procfs::net::tcp6() };
-        let table = tokio::task::spawn_blocking(table).await.ok()?.ok()?;
-        let ends =
-            |entry: &&procfs::net::TcpNetEntry| (entry.local_address, entry.remote_address) == (ours, theirs);
-        return table.iter().find(ends).map(|entry| u64::from(entry.tx_queue));
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _unknown = ends;
-        None
-    }
+    let (ours, theirs) = ends?;
+    let table = move || if ours.is_ipv4() { procfs::net::tcp() } else { procfs::net::tcp6() };
+    let table = tokio::task::spawn_blocking(table).await.ok()?.ok()?;
+    let entry = table.iter().find(|entry| (entry.local_address, entry.remote_address) == (ours, theirs))?;
+    Some(u64::from(entry.tx_queue))
+}
+
+/// There is no such table.
+#[cfg(not(target_os = "linux"))]
+pub(super) async fn unacknowledged(_: Option<Ends>) -> Option<u64> {
+    None
 }
 
 /// Opens a connection to this receiver, with TLS where that is configured.
