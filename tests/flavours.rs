@@ -184,9 +184,10 @@ async fn a_small_limit_is_met_a_few_times_and_then_kept_away_from() {
         .filter(|request| request.path.contains("/_bulk?"))
         .map(|request| request.status)
         .collect();
+    // Two requests are out at the same time and learn the same.
     let refused = bulks.iter().filter(|status| **status == 413).count();
     assert!(
-        (1..=4).contains(&refused) && bulks.len() > 3 * refused,
+        (1..=6).contains(&refused) && bulks.len() > 4 * refused,
         "{refused} of {} were too large",
         bulks.len()
     );

@@ -256,11 +256,8 @@ fn ism(body: &Value) -> Result<(), Refusal> {
     }
     for template in policy.get("ism_template").and_then(Value::as_array).into_iter().flatten() {
         known(template, &["index_patterns", "priority", "last_updated_time"], "ism_template")?;
-        if !template
-            .get("index_patterns")
-            .and_then(Value::as_array)
-            .is_some_and(|patterns| !patterns.is_empty())
-        {
+        let patterns = template.get("index_patterns").and_then(Value::as_array);
+        if patterns.is_none_or(Vec::is_empty) {
             return bad("illegal_argument_exception", "index patterns must not be empty");
         }
     }

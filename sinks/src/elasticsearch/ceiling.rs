@@ -39,10 +39,13 @@ impl Ceiling {
         self.learned().map_or(self.configured, |known| known.bytes)
     }
 
-    /// Whether a request of so many bytes was refused lately: batches that were made before it was learned are as large as
-    /// ever. Once the bound has grown to there, it is tried again.
+    /// Whether a request of so many bytes, or hardly more, was refused lately: batches that were made before it was learned are
+    /// as large as ever, and no two are alike. Once the bound has grown to there, it is tried again.
     pub(super) fn is_hopeless(&self, bytes: usize) -> bool {
-        self.learned().is_some_and(|known| bytes >= known.refused && known.bytes < known.refused)
+        self.learned().is_some_and(|known| {
+            let between = known.refused.saturating_sub(known.bytes);
+            between > 0 && bytes >= known.refused - between / 4
+        })
     }
 
     fn learned(&self) -> Option<Learned> {
@@ -93,7 +96,8 @@ mod tests {
         assert_eq!(ceiling.now(), 4 << 20);
         ceiling.refused(4 << 20);
         assert_eq!(ceiling.now(), 2 << 20);
-        assert!(ceiling.is_hopeless(4 << 20) && !ceiling.is_hopeless((4 << 20) - 1));
+        assert!(ceiling.is_hopeless(4 << 20) && ceiling.is_hopeless((4 << 20) - 100));
+        assert!(!ceiling.is_hopeless(3 << 20), "far enough below");
         ceiling.refused(2 << 20);
         assert_eq!(ceiling.now(), 1 << 20);
         assert!(ceiling.is_hopeless(4 << 20) && ceiling.is_hopeless(2 << 20));
