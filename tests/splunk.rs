@@ -219,3 +219,78 @@ async fn kills_of_the_binary_lose_nothing_and_double_at_most_what_was_in_flight(
     assert!(doubled <= kills * IN_FLIGHT * BATCH, "{doubled} doubled by {kills} kills");
     stage.simulation.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn entra_records_have_the_sourcetype_of_the_shape_in_which_they_stand() {
+    use tidegate_simulator::Lateness;
+    use tidegate_simulator::entra::{
+        DEFAULT_APP, DEFAULT_SECRET, DEFAULT_TENANT, Entra, EntraConfig, Generate,
+    };
+    let (begin, spread) = (common::base() - TimeDelta::hours(2), TimeDelta::hours(1));
+    let plain = |stream: &str| Generate {
+        lateness: Lateness::none(),
+        mutated: 0.0,
+        odd: 0.0,
+        ..Generate::new(stream, 3, 40, begin, spread)
+    };
+    let entra = Entra::new(EntraConfig {
+        base_url: Some("https://graph.example.com".to_owned()),
+        generate: vec![plain("sign_ins"), plain("directory_audits")],
+        ..EntraConfig::default()
+    });
+    let of = || SplunkHec::new(SplunkHecConfig::default());
+    let (diagnostic, graph, ecs) = (of(), of(), of());
+    let hosts = [
+        ("graph.example.com", answering(&entra)),
+        ("diagnostic.example.com", answering(&diagnostic)),
+        ("as-sent.example.com", answering(&graph)),
+        ("ecs.example.com", answering(&ecs)),
+    ];
+    let sink = |key: &str, host: &str, more: &str| {
+        format!(
+            "[sink.{key}]\nkind = \"splunk_hec\"\nurl = \"https://{host}.example.com\"\ntoken = \"file:DIR/hec\"\n{more}\n"
+        )
+    };
+    let sources = [
+        sink("diagnostic", "diagnostic", ""),
+        sink(
+            "graph",
+            "as-sent",
+            "entra_shape = \"graph\"\n[sink.graph.indexes]\nentra = { sign_ins = \"signins\" }",
+        ),
+        sink("ecs_in_splunk", "ecs", "schema = \"ecs\""),
+        format!(
+            "[tenant.acme.source.entra]\nconnector = \"entra\"\ndirectory = \"{DEFAULT_TENANT}\"\n\
+             url = \"https://graph.example.com\"\nlogin_url = \"https://graph.example.com\"\n\
+             auth = {{ client_id = \"{DEFAULT_APP}\", client_secret = \"file:DIR/secret\" }}\n\
+             streams = [\"sign_ins\", \"directory_audits\"]\nstart = \"1d\"\n"
+        ),
+    ];
+    let files = [("secret", DEFAULT_SECRET), ("hec", DEFAULT_TOKEN)];
+    let mut town = Town::new(&hosts, ElasticsearchConfig::default(), &files, "", &sources.concat());
+    town.templates = false;
+    assert!(town.sync(60 * MINUTE).await.1);
+    let kinds = |hec: &SplunkHec| {
+        let mut kinds: BTreeMap<(String, String, bool), usize> = BTreeMap::new();
+        for stored in hec.stored() {
+            let event: serde_json::Value = serde_json::from_slice(&stored.event).unwrap();
+            let enveloped = event.get("properties").is_some();
+            *kinds.entry((stored.sourcetype, stored.index, enveloped)).or_default() += 1;
+        }
+        kinds
+            .into_iter()
+            .map(|((sourcetype, index, enveloped), n)| format!("{sourcetype} {index} {enveloped} {n}"))
+            .collect::<Vec<_>>()
+    };
+    let count = |stream: &str| entra.known().iter().filter(|known| known.stream == stream).count();
+    let (sign_ins, audits) = (count("sign_ins"), count("directory_audits"));
+    assert_eq!(kinds(&diagnostic), [format!("azure:monitor:aad main true {}", sign_ins + audits)]);
+    assert_eq!(
+        kinds(&graph),
+        [
+            format!("azure:aad:audit main false {audits}"),
+            format!("azure:aad:signin signins false {sign_ins}")
+        ]
+    );
+    assert_eq!(kinds(&ecs), [format!("tidegate:ecs main false {}", sign_ins + audits)]);
+}

@@ -32,6 +32,16 @@ pub(super) enum Ack {
     Off,
 }
 
+/// The index of a connector's documents.
+#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Index {
+    /// Of all of them.
+    All(String),
+    /// Of some streams.
+    Streams(BTreeMap<String, String>),
+}
+
 /// An indexed field that a document may carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -64,8 +74,8 @@ pub(super) struct Config {
     pub(super) token: Option<SecretRef>,
     /// Index of all documents; without it the token's own.
     pub(super) index: Option<String>,
-    /// Indexes of some documents, over `index`: a table of `"connector"` or `"connector/stream"`.
-    pub(super) indexes: BTreeMap<String, String>,
+    /// Indexes of some documents, over `index`: a table of connectors, each with an index or a table of streams.
+    pub(super) indexes: BTreeMap<String, Index>,
     /// The field `source`; without it the sourcetype.
     pub(super) source: Option<String>,
     /// The field `sourcetype`; without it what the schema and the vendor's add-on say.
@@ -151,16 +161,11 @@ impl Options {
         if let Some(name) = &config.index {
             index("index", name)?;
         }
-        for (key, name) in &config.indexes {
-            let part = |part: &str| {
-                !part.is_empty()
-                    && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-            };
-            if key.split('/').count() > 2 || !key.split('/').all(part) {
-                let message = format!("{key:?} is neither \"connector\" nor \"connector/stream\"");
-                return Err(SettingsError::new("indexes", message));
+        for of in config.indexes.values() {
+            match of {
+                Index::All(name) => index("indexes", name)?,
+                Index::Streams(streams) => streams.values().try_for_each(|name| index("indexes", name))?,
             }
-            index("indexes", name)?;
         }
         for (key, text) in [("source", &config.source), ("sourcetype", &config.sourcetype)] {
             if text.as_ref().is_some_and(|text| text.trim().is_empty() || text.chars().any(char::is_control))
@@ -240,7 +245,7 @@ mod tests {
         assert_eq!(options.config.ack, Ack::Auto);
         assert!(options.config.batch_bytes.0 <= 1_000_000);
         let several = r#"{"urls":["https://a.example.com:8088","http://192.0.2.1/hec"],"token":"env:TOKEN",
-            "indexes":{"entra":"idp_entra","entra/sign_ins":"idp-signins"}}"#;
+            "indexes":{"okta":"idp_okta","entra":{"sign_ins":"idp-signins"}}}"#;
         assert_eq!(read(several).unwrap().urls[1].as_str(), "http://192.0.2.1/hec/");
     }
 
@@ -254,8 +259,8 @@ mod tests {
             (r#""index":"_internal""#, "index"),
             (r#""index":"""#, "index"),
             (r#""indexes":{"okta":"a b"}"#, "indexes"),
-            (r#""indexes":{"okta/system_log/x":"a"}"#, "indexes"),
-            (r#""indexes":{"Okta":"a"}"#, "indexes"),
+            (r#""indexes":{"okta":{"system_log":"A"}}"#, "indexes"),
+            (r#""indexes":{"okta":{"system_log":{"x":"a"}}}"#, "indexes"),
             (r#""indexes":["a"]"#, "indexes"),
             (r#""source":" ""#, "source"),
             (r#""sourcetype":"a\nb""#, "sourcetype"),

@@ -1,6 +1,6 @@
 //! How a document stands in a request. Pure.
 
-use super::config::{Config, Endpoint, Field};
+use super::config::{Config, Endpoint, Field, Index};
 use chrono::{DateTime, Utc};
 use std::io::Write as _;
 use tidegate_core::json::write_string;
@@ -35,10 +35,12 @@ impl Target<'_> {
 /// The index that a document is sent to; `None`: the token's own.
 pub(super) fn index<'m>(config: &'m Config, meta: &Meta) -> Option<&'m str> {
     let Config { index, indexes, .. } = config;
-    let of_stream = (!indexes.is_empty()).then(|| {
-        indexes.get(&format!("{}/{}", meta.connector, meta.stream)).or_else(|| indexes.get(meta.connector))
-    });
-    of_stream.flatten().or(index.as_ref()).map(String::as_str)
+    let own = match indexes.get(meta.connector) {
+        Some(Index::All(index)) => Some(index),
+        Some(Index::Streams(streams)) => streams.get(meta.stream.as_ref()),
+        None => None,
+    };
+    own.or(index.as_ref()).map(String::as_str)
 }
 
 pub(super) fn target<'m>(config: &'m Config, meta: &'m Meta) -> Target<'m> {

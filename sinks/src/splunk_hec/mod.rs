@@ -1,6 +1,6 @@
 //! Splunk's HTTP Event Collector: JSON envelopes or lines, verdicts by code, indexer acknowledgement.
 //!
-//! A 200 says that a request was parsed. What is acknowledged is waited for (`channel`, [`SplunkHec::acknowledged`]);
+//! A 200 says that a request was parsed. What is acknowledged is waited for (`channel`);
 //! what cannot be is delivered with a weaker guarantee, and [`Sink::guarantee`] says so. Every answer is judged by status
 //! and code (`answer`); of a batch with a bad document only what was not looked at is sent again. See `README.md`.
 

@@ -240,8 +240,7 @@ async fn an_index_that_is_barred_holds_up_no_other_and_names_itself() {
         if envelopes(request).iter().any(|e| e["index"] == "idp_northwind") { bad(7, 1) } else { taken(None) }
     });
     let receiver = Receiver::new(false);
-    let sink =
-        receiver.sink(&far, r#","index":"main","indexes":{"okta":"main","okta/other":"idp_northwind"}"#);
+    let sink = receiver.sink(&far, r#","index":"main","indexes":{"okta":{"other":"idp_northwind"}}"#);
     // The frames name the index, so each stream is framed as itself.
     let mut batch = mixed(&sink, 3);
     let mut body = Vec::new();
@@ -478,7 +477,7 @@ async fn delivered_is_what_an_indexer_says_is_safe() {
 async fn the_ids_of_a_batch_are_asked_for_together_and_no_faster_than_configured() {
     let far = acknowledging(|id, asked| id == "0" && asked == 2 || asked > 12);
     let receiver = Receiver::new(true);
-    let sink = receiver.sink(&far, r#","indexes":{"okta/other":"other"},"ack_poll":"4s""#);
+    let sink = receiver.sink(&far, r#","indexes":{"okta":{"other":"other"}},"ack_poll":"4s""#);
     let delivery = sink.deliver(&mixed(&sink, 2)).await.unwrap();
     assert_eq!(delivery.delivered, 4);
     let asked: Vec<Vec<String>> = far.requests().iter().filter(|r| !is_event(r)).map(asked_acks).collect();
@@ -562,7 +561,7 @@ async fn an_id_that_comes_twice_on_one_channel_acknowledges_neither() {
     let far = Script::start();
     far.answer(|request, _| Ok(if is_event(request) { taken(Some("0")) } else { all_true(request) }));
     let receiver = Receiver::new(true);
-    let sink = receiver.sink(&far, r#","indexes":{"okta/other":"other"}"#);
+    let sink = receiver.sink(&far, r#","indexes":{"okta":{"other":"other"}}"#);
     let delivery = sink.deliver(&mixed(&sink, 2)).await.unwrap();
     kit::covers_each_once(&delivery, 4);
     assert_eq!(places(&delivery.retry), [0, 1, 2, 3]);
@@ -579,7 +578,7 @@ async fn documents_that_were_taken_wait_for_their_acknowledgement_although_other
         Ok(if ids(request).contains(&"5a1f-2".to_owned()) { code(503, 9) } else { taken(Some("3")) })
     });
     let receiver = Receiver::new(true);
-    let sink = receiver.sink(&far, r#","indexes":{"okta/other":"other"}"#);
+    let sink = receiver.sink(&far, r#","indexes":{"okta":{"other":"other"}}"#);
     let mut batch = mixed(&sink, 2);
     // The second stream's documents are others.
     let others = kit::batch(&sink, &NAMES, &kit::invented(4)[2..]);
