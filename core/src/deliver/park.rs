@@ -186,8 +186,9 @@ impl Ranges {
         }
     }
 
-    /// Whether each waiting range was tried since [`Ranges::try_all`].
+    /// Whether each waiting range that can be tried was tried since [`Ranges::try_all`].
     pub(super) fn tried_all(&self) -> bool {
-        self.all.iter().filter_map(|r| r.waiting.as_ref()).all(|waiting| waiting.tried)
+        let can = self.all.iter().filter(|r| !r.broken && !r.failed);
+        can.filter_map(|r| r.waiting.as_ref()).all(|waiting| waiting.tried)
     }
 }
