@@ -27,7 +27,11 @@ async fn without_a_mark_only_gaps_are_filled_and_with_one_every_document_is_new(
     assert_eq!((elastic.created(), elastic.conflicts()), (300, 0));
     let output = replay(&stage, &["--from", "1h"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    assert!(text(&output).contains("300 live to elastic; nobody holds the tenant now"), "{}", text(&output));
+    assert!(
+        text(&output).contains("300 live records to elastic; nobody holds the tenant now"),
+        "{}",
+        text(&output)
+    );
     let status = json(&stage.tidegate(&["status", "--json"]).await);
     let sink = &status["acme"]["sinks"][0];
     assert_eq!((sink["backlog"].as_u64(), sink["ranges"][0]["what"].as_str()), (Some(0), Some("replay")));

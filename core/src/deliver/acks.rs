@@ -186,11 +186,16 @@ impl InHand<'_> {
         }
         for (at, row, barred) in after.parked {
             let row = Span { id: number(at), ..row };
-            self.ranges.parked(row.clone(), &barred.cause);
-            self.alarm.parked(&barred.of, row, &barred.cause).await;
+            let told = self.ranges.told(&barred.of, &barred.cause, row.id);
+            self.ranges.parked(row, &barred.cause);
+            if !told {
+                self.alarm.parked(&barred.of, self.ranges.of(&barred.of), &barred.cause).await;
+            }
         }
         for (row, of, cause) in after.waits {
-            self.alarm.parked(&of, row, &cause).await;
+            if !self.ranges.told(&of, &cause, row.id) {
+                self.alarm.parked(&of, self.ranges.of(&of), &cause).await;
+            }
         }
         self.show_parked();
     }
@@ -233,8 +238,9 @@ impl InHand<'_> {
         while let Some((id, changed)) = self.ranges.merge() {
             self.our.journal.commit(changed.into_iter().map(Change::Span).collect()).await?;
             let row = self.ranges.by_id(id).map(|reading| reading.row.clone());
-            if let Some((row, of)) = row.and_then(|row| Some((row.clone(), row.only?))) {
-                self.alarm.unparked(&of, row).await;
+            // Other lanes may have the stream parked too: the last one speaks for all.
+            if let Some(of) = row.and_then(|row| row.only).filter(|of| !self.ranges.has_open(of)) {
+                self.alarm.unparked(&of, self.ranges.of(&of)).await;
             }
             tended = true;
         }

@@ -14,7 +14,7 @@ const AT_ONCE: usize = 200;
 #[derive(Default)]
 pub(super) struct Again {
     /// When to look for letters; none: nobody asked.
-    pub(super) due: Option<Instant>,
+    due: Option<Instant>,
     /// Letters up to this number had their turn.
     after: u64,
     /// Some did not go in, and are not to be given a verdict either.
@@ -27,6 +27,11 @@ impl Again {
     /// Looks at all of them, now.
     pub(super) fn all(&mut self) {
         (self.due, self.after, self.barred) = (Some(Instant::now()), 0, false);
+    }
+
+    /// When to look for letters; not while some are on their way, whose answer comes first.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.due.filter(|_| self.sending.is_none())
     }
 
     /// Nothing is on its way and nothing is to be looked for by now.

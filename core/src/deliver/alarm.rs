@@ -56,16 +56,16 @@ impl Alarm {
     }
 
     /// One stream's documents do not go in.
-    pub(super) async fn parked(&self, of: &StreamKey, row: Span, cause: &Fault) {
-        let kept = self.journal.kept(vec![row]).await.map_or_else(|_| "all".to_owned(), thousands);
+    pub(super) async fn parked(&self, of: &StreamKey, rows: Vec<Span>, cause: &Fault) {
+        let kept = self.journal.kept(rows).await.map_or_else(|_| "all".to_owned(), thousands);
         let (tenant, remedy) = (&self.tenant, cause.remedy.as_deref().unwrap_or_default());
         tracing::error!(%tenant, sink = %self.sink, stream = %of, remedy,
             "{tenant}: {cause}; only {of} paused, {kept} kept");
     }
 
     /// One stream's documents go in again.
-    pub(super) async fn unparked(&self, of: &StreamKey, row: Span) {
-        let rest = self.journal.kept(vec![row]).await.map_or_else(|_| "the rest".to_owned(), thousands);
+    pub(super) async fn unparked(&self, of: &StreamKey, rows: Vec<Span>) {
+        let rest = self.journal.kept(rows).await.map_or_else(|_| "the rest".to_owned(), thousands);
         let tenant = &self.tenant;
         tracing::info!(%tenant, sink = %self.sink, stream = %of, "{tenant}: {of} goes in again, {rest} follow");
     }

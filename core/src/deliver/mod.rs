@@ -450,7 +450,7 @@ impl<'a> InHand<'a> {
         if self.sending.len() >= slots {
             return None;
         }
-        [self.ranges.next_try(), self.again.due].into_iter().flatten().min()
+        [self.ranges.next_try(), self.again.next_look()].into_iter().flatten().min()
     }
 
     fn show(&self, idle: bool) {

@@ -121,6 +121,25 @@ impl Ranges {
         self.all.push(reading);
     }
 
+    /// The rows of one stream, in whatever lane.
+    pub(super) fn of(&self, of: &StreamKey) -> Vec<Span> {
+        let rows = self.all.iter().map(|r| &r.row);
+        rows.filter(|row| row.only.as_ref() == Some(of)).cloned().collect()
+    }
+
+    /// Whether the same trouble of the stream was told already, of another range.
+    pub(super) fn told(&self, of: &StreamKey, cause: &Fault, but: u64) -> bool {
+        self.all.iter().filter(|r| r.row.id != but && r.row.only.as_ref() == Some(of)).any(|r| {
+            let known = r.waiting.as_ref().and_then(|waiting| waiting.cause.as_ref());
+            known.is_some_and(|known| kind(known) == kind(cause))
+        })
+    }
+
+    /// Whether a range of the stream is still apart from its lane.
+    pub(super) fn has_open(&self, of: &StreamKey) -> bool {
+        self.all.iter().any(|r| r.row.only.as_ref() == Some(of) && r.row.to.is_none())
+    }
+
     /// A parked range that works again and can be closed: it goes up to a page, and its lane's range has the stream from there
     /// on. Its number, and the rows that change. While an earlier one of the same stream is not done it waits, so that there
     /// are never more than two.
@@ -186,8 +205,9 @@ impl Ranges {
         }
     }
 
-    /// Whether each waiting range was tried since [`Ranges::try_all`].
+    /// Whether each waiting range that can be tried was tried since [`Ranges::try_all`].
     pub(super) fn tried_all(&self) -> bool {
-        self.all.iter().filter_map(|r| r.waiting.as_ref()).all(|waiting| waiting.tried)
+        let can = self.all.iter().filter(|r| !r.broken && !r.failed);
+        can.filter_map(|r| r.waiting.as_ref()).all(|waiting| waiting.tried)
     }
 }

@@ -71,3 +71,29 @@ async fn a_letter_that_is_barred_waits_and_the_others_are_sent() {
     assert!(sink.times().values().all(|times| *times == 1));
     end(running).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bell_that_rings_while_letters_are_on_their_way_neither_sends_them_twice_nor_keeps_the_loop_busy() {
+    let bench = Bench::new();
+    bench.append(Lane::Live, "log", 0..10).await;
+    let mut sink = bench.target(10, 2);
+    sink.pause = 2 * MINUTE;
+    let sink = Arc::new(sink);
+    sink.say(|ids| unfit(ids, "no"));
+    bench.drain(&sink).await;
+    sink.mend();
+    retry(&bench).await;
+    let signal = Signal::default();
+    let deliverer = bench.deliverer("siem", &sink, &signal);
+    let bell = Arc::clone(&deliverer.bell);
+    let running = tokio::spawn(async move { deliverer.run().await.unwrap() });
+    for _ in 0..3 {
+        // Where the loop is busy, this time never comes.
+        tokio::time::sleep(MINUTE / 4).await;
+        bell.notify_one();
+    }
+    tokio::time::sleep(5 * MINUTE).await;
+    assert_eq!((sink.times().len(), letters(&bench).await), (10, vec![]));
+    assert!(sink.times().values().all(|times| *times == 1));
+    end((signal, running)).await;
+}
