@@ -2,12 +2,20 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
 use chrono::DateTime;
+use real::tenzir::{PROGRAM, Receiver, objects};
 use records::records;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use tidegate_core::clock::Clock;
+use tidegate_core::http::{Client, HttpSettings, Reqwest, TransportSettings};
 use tidegate_core::json::Tape;
 use tidegate_core::schema::{self, Context, Marks};
+use tidegate_core::sink::{Sink, SinkKind, SinkSettings};
+use tidegate_core::testkit::sink::{self as kit, NAMES};
+use tidegate_simulator::syslog::Pki;
+use tidegate_sinks::{qradar, splunk_hec};
 
 mod real;
 #[path = "common/records.rs"]
@@ -74,13 +82,13 @@ fn read(program: &Path, lines: &[String]) -> Vec<Value> {
     std::fs::write(&file, lines.join("\n") + "\n").unwrap();
     let path = file.to_str().unwrap();
     let pipeline = format!("from_file \"{path}\" {{ read_lines }}\nthis = line.parse_leef()\nwrite_ndjson");
-    real::tenzir::objects(program, &pipeline)
+    objects(program, &pipeline)
 }
 
 #[test]
 #[ignore = "nightly"]
 fn leef_of_every_stream_is_read_as_it_was_meant() {
-    let Some(program) = real::part(real::tenzir::PROGRAM, "leef") else { return };
+    let Some(program) = real::part(PROGRAM, "leef") else { return };
     for connector in tidegate_connectors::ALL {
         for stream in connector.streams() {
             let lines = lines(connector.name(), stream.name);
@@ -91,5 +99,103 @@ fn leef_of_every_stream_is_read_as_it_was_meant() {
             assert_eq!(read.len(), lines.len(), "{}/{}", connector.name(), stream.name);
             lines.iter().zip(&read).for_each(|(line, read)| agree(line, read));
         }
+    }
+}
+
+const TOKEN: &str = "00000000-1111-4222-8333-444444444444";
+
+/// A sink with these keys; files that they refer to stand in `dir`.
+fn sink(kind: &dyn SinkKind, keys: &Value) -> Arc<dyn Sink> {
+    let transport = Reqwest::new(&TransportSettings::default()).unwrap();
+    let settings = SinkSettings {
+        tenant: "acme".to_owned(),
+        sink: "siem".to_owned(),
+        sources: vec!["okta".to_owned()],
+        table: keys.as_object().unwrap().clone(),
+        http: Client::new(transport, Clock::system(), HttpSettings::default()),
+    };
+    kind.open(settings).unwrap()
+}
+
+/// It wants a channel, counts its acknowledgements by random numbers of 53 bits, and never says that one is true.
+#[tokio::test]
+#[ignore = "nightly"]
+async fn a_receiver_that_never_acknowledges_has_everything_and_is_not_believed() {
+    let Some(program) = real::part(PROGRAM, "hec") else { return };
+    let listen = format!("accept_splunk \"127.0.0.1:PORT\", hec_token=\"{TOKEN}\", ack=true\nwrite_ndjson");
+    let receiver = Receiver::start(&program, &listen, &[]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), TOKEN).unwrap();
+    let keys = |more: Value| {
+        let mut keys = json!({
+            "url": format!("http://127.0.0.1:{}", receiver.port),
+            "token": format!("file:{}/token", dir.path().display()),
+            "ack_poll": "500ms",
+        });
+        keys.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        keys
+    };
+    let doubtful = sink(&splunk_hec::Kind, &keys(json!({ "ack": "required", "ack_timeout": "3s" })));
+    let batch = kit::batch(&*doubtful, &NAMES, &kit::invented(30));
+    let delivery = doubtful.deliver(&batch).await.unwrap();
+    assert_eq!((delivery.delivered, delivery.retry.len()), (0, 30), "{delivery:?}");
+    assert!(delivery.retry[0].1.to_string().contains("not acknowledged"), "{delivery:?}");
+    let trusting = sink(&splunk_hec::Kind, &keys(json!({ "ack": "off" })));
+    assert_eq!(trusting.deliver(&batch).await.unwrap().delivered, 30);
+    let arrived = receiver.printed(60);
+    assert_eq!(arrived.len(), 60);
+    let ids: Vec<String> = arrived.iter().map(|one| text(&one["event"]["event"]["id"])).collect();
+    for (id, _) in kit::invented(30) {
+        assert_eq!(ids.iter().filter(|known| **known == id).count(), 2, "{id}");
+    }
+}
+
+/// LEEF behind a header, over TLS with a client's certificate and counted octets, read by somebody else's reader of all three.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "nightly"]
+async fn leef_by_syslog_over_tls_is_read_as_it_was_meant() {
+    let Some(program) = real::part(PROGRAM, "syslog") else { return };
+    let pki = Pki::new(&[]).unwrap();
+    let (certificate, key) = pki.server_pem();
+    let listen = r#"
+accept_tcp "127.0.0.1:PORT", tls={certfile: "HOME/server.pem", keyfile: "HOME/server.key", client_ca: "HOME/ca.pem", require_client_cert: true} {
+  read_syslog octet_counting=true
+}
+this = {host: hostname, leef: (message? else content?).parse_leef()}
+write_ndjson
+"#;
+    let files =
+        [("ca.pem", pki.ca_pem()), ("server.pem", certificate.to_owned()), ("server.key", key.to_owned())];
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let receiver = Receiver::start(&program, listen, &files);
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let (certificate, key) = pki.client_pem();
+    write("ca.pem", &pki.ca_pem());
+    write("client.pem", certificate);
+    write("client.key", key);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let sink = sink(
+        &qradar::Kind,
+        &json!({
+            "address": format!("127.0.0.1:{}", receiver.port),
+            "transport": "tls",
+            "ca": path("ca.pem"),
+            "client": { "certificate": format!("file:{}", path("client.pem")), "private_key": format!("file:{}", path("client.key")) },
+            "header": "rfc5424_full",
+            "framing": "octet",
+            "tail_time": "500ms",
+        }),
+    );
+    let lines = lines("okta", "system_log");
+    let documents: Vec<_> =
+        lines.iter().enumerate().map(|(n, line)| (format!("e-{n}"), line.clone())).collect();
+    let delivery = sink.deliver(&kit::batch(&*sink, &NAMES, &documents)).await.unwrap();
+    assert_eq!(delivery.delivered, lines.len(), "{delivery:?}");
+    sink.close().await;
+    let arrived = receiver.printed(lines.len());
+    for (line, read) in lines.iter().zip(&arrived) {
+        assert_eq!(read["host"], "okta-acme");
+        agree(line, &read["leef"]);
     }
 }
