@@ -1,5 +1,6 @@
 //! Strings that are read without being unescaped.
 
+use super::inside::decoded;
 use super::tape::{Tag, unit_at};
 use std::borrow::Cow;
 
@@ -189,7 +190,7 @@ impl<'r> Text<'r> {
 
     #[cold]
     fn is_only_space(&self) -> bool {
-        self.decode().trim().is_empty()
+        decoded(self, |text| text.trim().is_empty())
     }
 
     /// Appends it as a JSON string, valid whatever the record said.
@@ -298,7 +299,7 @@ impl PartialEq for Text<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (self.as_plain(), other.as_plain()) {
             (Some(ours), Some(theirs)) => ours.len() == theirs.len() && ours == theirs,
-            _ => self.decode() == other.decode(),
+            _ => decoded(self, |ours| decoded(other, |theirs| ours == theirs)),
         }
     }
 }
@@ -308,10 +309,7 @@ impl Eq for Text<'_> {}
 impl PartialEq<str> for Text<'_> {
     #[inline]
     fn eq(&self, other: &str) -> bool {
-        match self.as_plain() {
-            Some(plain) => plain == other,
-            None => self.decode() == other,
-        }
+        decoded(self, |text| text == other)
     }
 }
 
