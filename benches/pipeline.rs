@@ -18,7 +18,7 @@
 )]
 #![allow(missing_docs, reason = "not a library")]
 
-#[path = "../connectors/benches/yardstick.rs"]
+#[path = "../connectors/benches/yardstick/mod.rs"]
 mod yardstick;
 
 use bytes::Bytes;
@@ -172,9 +172,11 @@ fn median(sorted: &[f64]) -> f64 {
 
 /// Reads all records, on this thread.
 fn yardstick(records: &[Bytes]) -> Taken {
+    // Some of these records bend the schema: whether it has a place for all others is the matter of `schemas`.
+    let read = yardstick::of("okta", "system_log", &[]);
     let (before, start) = (own_cpu(), Instant::now());
     for record in records {
-        yardstick::read(record);
+        read(record);
     }
     Taken { cpu: own_cpu() - before, wall: start.elapsed(), resident: 0 }
 }

@@ -204,7 +204,7 @@ fn every_field_of_ecs_that_rules_are_promised_is_in_a_document() {
                     marks: Marks { late_seconds: Some(1), ..Marks::default() },
                 };
                 let mut tape = Tape::new();
-                let mut all = records(connector.name(), stream.name, 300);
+                let mut all = records(connector.name(), stream.name, 300, true);
                 if stream.name == "drive" {
                     all.push(COPIED.as_bytes().to_vec());
                 }

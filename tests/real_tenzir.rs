@@ -39,7 +39,7 @@ fn lines(connector: &str, stream: &str) -> Vec<String> {
         marks: Marks::default(),
     };
     let (mut tape, mut out) = (Tape::new(), Vec::new());
-    for record in records(connector.name(), stream.name, 200) {
+    for record in records(connector.name(), stream.name, 200, true) {
         let root = tape.cut(&record).unwrap();
         let write = &mut |event| {
             schema::by_name("leef").unwrap().render(&event, &context, &mut out).unwrap();

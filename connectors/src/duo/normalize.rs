@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
     Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer, is_email,
-    known, opened, parse_time, text, truth, word,
+    known, lower_case, opened, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -76,13 +76,9 @@ pub fn normalize<'r>(
         "trust_monitor" => "surfaced_timestamp",
         _ => "isotimestamp",
     };
-    let mut event = Event {
-        record: Some(record),
-        table: fields::of(stream),
-        time: time(stream, record),
-        written: record.get(written).or_else(|| record.get("timestamp")).and_then(word),
-        ..Event::default()
-    };
+    let mut event = Event::new(record, fields::of(stream));
+    event.time = time(stream, record);
+    event.written = record.get(written).or_else(|| record.get("timestamp")).and_then(word);
     match stream {
         "authentication" => {
             event.id = record.get("txid").and_then(known);
@@ -101,7 +97,7 @@ pub fn normalize<'r>(
 fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     let mut word = None;
     let mut phone = Account::default();
-    let mut seen = HashSet::new();
+    let mut seen = Seen::default();
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("event_type") => event.kind.action = known(value),
@@ -203,7 +199,7 @@ fn address<'r>(value: Value<'_, 'r>, source: &mut Network<'r>) {
 }
 
 /// Duo's models: a low level of trust is a risk, which the word alone would turn round.
-fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut HashSet<Cow<'r, str>>) {
+fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut Seen<'r>) {
     for (_, assessment) in value.members() {
         if assessment.get("trust_level").and_then(text).is_some_and(|level| level == "LOW") {
             event.risk.level = Some(RiskLevel::Medium);
@@ -216,13 +212,29 @@ fn trust<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut HashSet<Cow
 
 /// Attacks that Duo sees in a sign-in, as a list of words that nobody has published whole: those about pushes are of somebody
 /// who sends many until one is approved.
-fn attacks<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut HashSet<Cow<'r, str>>) {
+fn attacks<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, seen: &mut Seen<'r>) {
     for attack in value.elements().filter_map(known) {
         event.risk.threat = Some(true);
-        event.mfa.fatigue |= attack.decode().to_ascii_lowercase().contains("push");
-        if seen.insert(attack.clone().into_cow()) {
+        event.mfa.fatigue |= lower_case(&attack.decode()).contains("push");
+        if seen.is_new(&attack, &event.risk.reasons) {
             event.risk.reasons.push(attack);
         }
+    }
+}
+
+/// Which attacks were named before. Most sign-ins show one or two; where there are many, they are looked up.
+#[derive(Default)]
+struct Seen<'r>(HashSet<Cow<'r, str>>);
+
+impl<'r> Seen<'r> {
+    fn is_new(&mut self, attack: &Text<'r>, before: &[Text<'r>]) -> bool {
+        if before.len() < 16 {
+            return !before.contains(attack);
+        }
+        if self.0.is_empty() {
+            self.0.extend(before.iter().cloned().map(Text::into_cow));
+        }
+        self.0.insert(attack.clone().into_cow())
     }
 }
 
@@ -476,7 +488,8 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     };
     let email = name.clone().filter(is_email);
     event.actor = Actor { kind, account: Account { name, email, ..Account::default() }, ..Actor::default() };
-    let action = event.kind.action.as_ref().map(|action| action.decode().into_owned()).unwrap_or_default();
+    let action = event.kind.action.clone();
+    let action = action.as_ref().map(Text::decode).unwrap_or_default();
     if let Some(object) = get("object") {
         let kind = match action.split('_').next().unwrap_or_default() {
             "user" | "bypass" | "admin" => TargetKind::User,
@@ -501,7 +514,9 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         event.targets.push(Target { kind, word: None, account });
     }
     if let Some(description) = record.get("description") {
-        let was = opened(description, Json::Object, |object| description_of(object, &action, event));
+        let was = opened(description, Json::Object, |object| {
+            description_of(object, description.raw(), &action, event);
+        });
         if !was && let Some(words) = known(description) {
             event.outcome.reason = Some(words.clone());
             event.message = Some(words);
@@ -509,8 +524,9 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     }
 }
 
-fn description_of(object: Value<'_, '_>, action: &str, event: &mut Event<'_>) {
-    let get = |name: &str| Some(Text::owned(known(object.get(name)?)?.decode().as_ref()));
+/// `raw` is the description as it stands in the record.
+fn description_of<'r>(object: Value<'_, '_>, raw: &'r str, action: &str, event: &mut Event<'r>) {
+    let get = |name: &str| Some(Text::found_in(raw, &known(object.get(name)?)?.decode()));
     event.source.at(get("ip_address"));
     event.agent.original = get("user_agent");
     if let Some(email) = get("email").filter(is_email) {

@@ -318,7 +318,7 @@ fn a_user_who_is_worn_down_with_requests_is_said_to_be() {
     let record = with(sign_in(), json!({ "rbfs_triggered_attacks": ["COUNTRY_CODE_MISMATCH"] }));
     event("authentication", &record, |event| {
         assert_eq!(event.risk.threat, Some(true));
-        assert_eq!(event.risk.reasons, ["COUNTRY_CODE_MISMATCH"]);
+        assert_eq!(*event.risk.reasons, ["COUNTRY_CODE_MISMATCH"]);
     });
 }
 

@@ -3,7 +3,7 @@
 //! The names are an open set that Microsoft compiles nowhere: those that matter for MFA and accounts are listed, the rest
 //! is read by its category and operation.
 
-use tidegate_core::event::{Activity, Categories, Class, Deed, Types};
+use tidegate_core::event::{Activity, Categories, Class, Deed, Types, lower_case};
 
 /// What an activity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +95,8 @@ pub const ACTIVITIES: &[(&str, Class, Activity, Option<Deed>)] = &[
 /// What an activity is, and what it does with a factor.
 #[must_use]
 pub fn find(name: &str, category: &str, operation: &str) -> (Meaning, Option<Deed>) {
-    let name = name.trim().to_lowercase();
-    if let Ok(at) = ACTIVITIES.binary_search_by(|(known, ..)| (*known).cmp(&name))
+    let name = lower_case(name.trim());
+    if let Ok(at) = ACTIVITIES.binary_search_by(|(known, ..)| (*known).cmp(&*name))
         && let Some((_, class, activity, deed)) = ACTIVITIES.get(at)
     {
         return (meaning(*class, *activity), *deed);
@@ -152,7 +152,7 @@ fn class(name: &str, category: &str) -> Class {
 /// service for privileged identities has operations of its own, and calls much that it does an update.
 fn activity(name: &str, operation: &str, class: Class) -> Activity {
     let first = name.split_ascii_whitespace().next().unwrap_or_default();
-    let operation = operation.to_ascii_lowercase();
+    let operation = lower_case(operation);
     if class == Class::Access
         && ["requested", "request denied", "request approved"].iter().any(|word| name.contains(word))
     {
@@ -160,8 +160,8 @@ fn activity(name: &str, operation: &str, class: Class) -> Activity {
         return Activity::Update;
     }
     let (one, other) = match class {
-        Class::Access => (first, operation.as_str()),
-        _ => (operation.as_str(), first),
+        Class::Access => (first, &*operation),
+        _ => (&*operation, first),
     };
     verb(one, name, class).or_else(|| verb(other, name, class)).unwrap_or_default()
 }

@@ -7,10 +7,11 @@ mod mfa;
 use super::streams::{Shape, log};
 use super::{codes, event_types};
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Change, Class, Deed, Emit, Ending, Event, Geo,
-    Kind, Outcome, RiskLevel, Target, TargetKind, Types, integer, known, location, opened, parse_time, text,
-    truth, word,
+    Kind, Outcome, RiskLevel, Target, TargetKind, Texts, Types, integer, known, location, lower_case, opened,
+    parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError, Stream};
@@ -45,7 +46,7 @@ pub fn normalize<'r>(
 ) -> Result<(), NormalizeError> {
     NormalizeError::unless_object(record)?;
     let log = log(stream.name).ok_or_else(|| NormalizeError(format!("entra has no log {}", stream.name)))?;
-    let mut event = Event { record: Some(record), table: log.table, ..Event::default() };
+    let mut event = Event::new(record, log.table);
     match log.shape {
         Shape::SignIn => sign_in(record, &mut event),
         Shape::Audit => audit(record, &mut event),
@@ -111,7 +112,7 @@ fn level(word: Option<&Text<'_>>) -> Option<RiskLevel> {
     }
 }
 
-fn words<'r>(value: Value<'_, 'r>) -> Vec<Text<'r>> {
+fn words<'r>(value: Value<'_, 'r>) -> Texts<'r> {
     value.elements().filter_map(known).collect()
 }
 
@@ -270,9 +271,11 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
             _ => {}
         }
     }
-    let decode =
-        |text: &Option<Text<'_>>| text.as_ref().map(|text| text.decode().into_owned()).unwrap_or_default();
-    let action = decode(&event.kind.action);
+    fn decode<'t>(text: &'t Option<Text<'_>>) -> Cow<'t, str> {
+        text.as_ref().map(Text::decode).unwrap_or_default()
+    }
+    let action = event.kind.action.clone();
+    let action = decode(&action);
     let (meaning, deed) = event_types::find(&action, &decode(&category), &decode(&operation));
     let event_types::Meaning { class, activity, categories, types, alert } = meaning;
     event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert };
@@ -301,7 +304,10 @@ fn methods(event: &mut Event<'_>) {
         return;
     };
     let some = |list: &Option<Text<'_>>| {
-        list.as_ref().is_some_and(|list| !matches!(list.decode().trim(), "[]" | "null"))
+        list.as_ref().is_some_and(|list| {
+            // Nothing so long is one of these words, also with blanks around it.
+            list.len_at_most() > 16 || !matches!(list.decode().trim(), "[]" | "null")
+        })
     };
     let (activity, deed) = match (some(&change.from), some(&change.to)) {
         (false, true) => (Activity::FactorEnable, Deed::Enroll),
@@ -312,7 +318,7 @@ fn methods(event: &mut Event<'_>) {
 }
 
 fn result(word: Option<&Text<'_>>) -> Ending {
-    match word.and_then(Text::as_plain).map(str::to_ascii_lowercase).as_deref() {
+    match word.and_then(Text::as_plain).map(lower_case).as_deref() {
         Some("success") => Ending::Success,
         Some("failure" | "timeout") => Ending::Failure,
         // It was left out.
@@ -352,7 +358,7 @@ fn initiator<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
 }
 
 fn target_kind(word: &str) -> TargetKind {
-    match word.to_ascii_lowercase().as_str() {
+    match &*lower_case(word) {
         "user" => TargetKind::User,
         "group" => TargetKind::Group,
         "serviceprincipal" | "application" => TargetKind::App,
@@ -399,7 +405,7 @@ fn changes<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
 }
 
 /// Whoever is added to a group or a role is the target; which one it is stands among what was changed, as JSON text.
-fn named_in_changes(event: &mut Event<'_>, kind: TargetKind, prefix: &str) {
+fn named_in_changes<'r>(event: &mut Event<'r>, kind: TargetKind, prefix: &str) {
     if event.targets.iter().any(|target| target.kind == kind) {
         return;
     }
@@ -411,8 +417,12 @@ fn named_in_changes(event: &mut Event<'_>, kind: TargetKind, prefix: &str) {
                 .and_then(|plain| plain.strip_prefix(prefix))
                 .is_some_and(|rest| rest == name)
         })?;
-        let said = |text: &Option<Text<'_>>| {
-            let decoded = text.as_ref()?.decode();
+        let said = |text: &Option<Text<'r>>| {
+            let text = text.as_ref()?;
+            if let Some(name) = text.source().and_then(quoted) {
+                return Some(Text::spelled(name));
+            }
+            let decoded = text.decode();
             let plain = decoded.trim_matches('"');
             (!plain.trim().is_empty() && plain != "null").then(|| Text::owned(plain))
         };
@@ -422,6 +432,14 @@ fn named_in_changes(event: &mut Event<'_>, kind: TargetKind, prefix: &str) {
     if account.id.is_some() || account.full_name.is_some() {
         event.targets.push(Target { kind, word: None, account });
     }
+}
+
+/// A string of JSON that is nothing but a string of JSON: what stands inside, if it needs no unescaping and is no word for
+/// nothing.
+fn quoted(source: &str) -> Option<&str> {
+    let inner = source.strip_prefix(r#""\""#)?.strip_suffix(r#"\"""#)?;
+    let plain = !inner.contains(['\\', '"']) && !inner.trim().is_empty() && inner != "null";
+    plain.then_some(inner)
 }
 
 fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
@@ -483,6 +501,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
 
 /// `additionalInfo` is JSON in text: `[{"Key":…,"Value":…}]`.
 fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    let own = |inner: Value<'_, '_>| Some(Text::found_in(value.raw(), &known(inner)?.decode()));
     opened(value, Json::Array, |pairs| {
         for pair in pairs.elements() {
             let member = |name: &str| {
@@ -494,7 +513,6 @@ fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             else {
                 continue;
             };
-            let own = |value: Value<'_, '_>| Some(Text::owned(known(value)?.decode().as_ref()));
             match key.as_plain() {
                 Some("userAgent") => event.agent.original = own(value),
                 Some("riskReasons") => {
@@ -548,12 +566,11 @@ fn provisioning<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     }
     event.transaction.id = event.transaction.id.take().or(cycle);
     let kind = target.and_then(|target| target.get("identityType")).and_then(known);
-    let (class, who, target_kind) =
-        match kind.as_ref().and_then(Text::as_plain).map(str::to_ascii_lowercase).as_deref() {
-            Some("user") => (Class::Account, Types::USER, TargetKind::AppUser),
-            Some("group") => (Class::Group, Types::GROUP, TargetKind::Group),
-            _ => (Class::Entity, Types::empty(), TargetKind::Other),
-        };
+    let (class, who, target_kind) = match kind.as_ref().and_then(Text::as_plain).map(lower_case).as_deref() {
+        Some("user") => (Class::Account, Types::USER, TargetKind::AppUser),
+        Some("group") => (Class::Group, Types::GROUP, TargetKind::Group),
+        _ => (Class::Entity, Types::empty(), TargetKind::Other),
+    };
     if let Some(target) = target {
         let of = |name: &str| target.get(name).and_then(id);
         let account = Account {
@@ -565,7 +582,7 @@ fn provisioning<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
             event.targets.push(Target { kind: target_kind, word: kind, account });
         }
     }
-    let action = event.kind.action.as_ref().and_then(Text::as_plain).map(str::to_ascii_lowercase);
+    let action = event.kind.action.as_ref().and_then(Text::as_plain).map(lower_case);
     let (activity, how) = match action.as_deref() {
         Some("create") => (Activity::Create, Types::CREATION),
         Some("delete") => (Activity::Delete, Types::DELETION),

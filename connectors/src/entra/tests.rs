@@ -101,7 +101,7 @@ fn a_sign_in_says_who_where_and_into_what() {
         assert_eq!((event.outcome.result, plain(&event.outcome.code)), (Ending::Success, Some("0")));
         assert_eq!(event.outcome.reason, None);
         assert_eq!((event.risk.level, plain(&event.risk.word)), (Some(RiskLevel::Medium), Some("medium")));
-        assert_eq!(event.risk.reasons, ["unfamiliarFeatures"]);
+        assert_eq!(*event.risk.reasons, ["unfamiliarFeatures"]);
     });
 }
 
@@ -619,7 +619,7 @@ fn a_detection_is_an_alert_whose_time_is_that_of_its_finding() {
         assert_eq!(plain(&event.kind.action), Some("unlikelyTravel"));
         assert_eq!(event.time, Some(at("2026-01-15T10:00:00Z")));
         assert_eq!((event.risk.level, event.risk.threat), (Some(RiskLevel::High), Some(true)));
-        assert_eq!(event.risk.reasons, ["UnfamiliarASN", "UnfamiliarIP"]);
+        assert_eq!(*event.risk.reasons, ["UnfamiliarASN", "UnfamiliarIP"]);
         assert_eq!(plain(&event.agent.original), Some("curl/8.5.0"));
         assert_eq!((event.actor.kind, plain(&event.source.ip)), (ActorKind::User, Some("203.0.113.5")));
         assert_eq!(event.outcome.result, Ending::Unknown);

@@ -1,6 +1,6 @@
 //! What Google's words say of factors. Pure.
 
-use tidegate_core::event::{Answer, Deed, Ending, Factor, Mfa};
+use tidegate_core::event::{Answer, Deed, Ending, Factor, Mfa, lower_case};
 use tidegate_core::json::Text;
 
 /// What a challenge proves of the user.
@@ -49,7 +49,7 @@ fn challenge(word: &str) -> (Factor, Proof) {
 
 /// A `login_challenge_status`, in both families of words: the documented `Challenge Passed.` and the observed `passed`.
 pub(super) fn status(word: &str) -> Ending {
-    match word.trim().trim_end_matches('.').to_ascii_lowercase().as_str() {
+    match &*lower_case(word.trim().trim_end_matches('.')) {
         "challenge passed" | "passed" => Ending::Success,
         "challenge failed" | "failed" | "incorrect_answer_entered" => Ending::Failure,
         _ => Ending::Unknown,
@@ -67,8 +67,8 @@ fn deed(action: &str, new: Option<&Text<'_>>) -> Option<(Deed, Option<Factor>)> 
         "DELETE_2SV_SCRATCH_CODES" => (Deed::Remove, Some(Factor::RecoveryCode)),
         "GENERATE_2SV_SCRATCH_CODES" => (Deed::Enroll, Some(Factor::RecoveryCode)),
         "ALLOW_STRONG_AUTHENTICATION" | "ENFORCE_STRONG_AUTHENTICATION" => {
-            let new = new.map(|new| new.decode().to_ascii_lowercase()).unwrap_or_default();
-            let deed = match new.as_str() {
+            let new = new.map(|new| lower_case(&new.decode())).unwrap_or_default();
+            let deed = match &*new {
                 "true" | "on" | "enabled" => Deed::Allow,
                 "false" | "off" | "disabled" => Deed::Forbid,
                 // What the unit above has.
@@ -102,14 +102,16 @@ pub(super) fn mfa<'r>(action: &str, new: Option<&Text<'r>>, methods: &[Text<'r>]
     if !verified || (methods.is_empty() && !step) {
         return mfa;
     }
-    let found: Vec<_> = methods.iter().map(|word| (word, challenge(&word.decode()))).collect();
-    let has = |proof| found.iter().find(|(_, (_, found))| *found == proof);
+    let has = |proof| {
+        let mut found = methods.iter().map(|word| (word, challenge(&word.decode())));
+        found.find(|(_, (_, found))| *found == proof)
+    };
     let told =
         [Proof::Second, Proof::Passkey, Proof::Elsewhere, Proof::Unknown, Proof::Password, Proof::Nothing]
             .into_iter()
             .find_map(has);
     if let Some((word, (factor, _))) = told {
-        (mfa.word, mfa.factor) = (Some((*word).clone()), Some(*factor));
+        (mfa.word, mfa.factor) = (Some(word.clone()), Some(factor));
     }
     if mfa.factor == Some(Factor::WebAuthn) {
         mfa.phishing_resistant = Some(true);

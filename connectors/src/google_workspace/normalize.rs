@@ -8,7 +8,7 @@ use super::{event_types, mfa};
 use chrono::{DateTime, Utc};
 use tidegate_core::event::{
     Account, Activity, ActorKind, Change, Emit, Ending, Event, Outcome, RiskLevel, Severity, Target,
-    TargetKind, integer, is_email, known, parse_time, text, truth, word,
+    TargetKind, Texts, integer, is_email, known, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -65,7 +65,7 @@ pub fn activity<'r>(
     emit: &mut Emit<'_, 'r>,
 ) -> Result<(), NormalizeError> {
     NormalizeError::unless_object(record)?;
-    let mut event = Event { record: Some(record), table: fields::of(application), ..Event::default() };
+    let mut event = Event::new(record, fields::of(application));
     let mut events = None;
     let mut agentic = false;
     for (key, value) in record.members() {
@@ -112,14 +112,20 @@ pub fn activity<'r>(
         return Ok(());
     }
     while let Some(element) = all.next() {
-        let base = if all.peek().is_some() { event.clone() } else { std::mem::take(&mut event) };
-        emit(single(application, element, base));
+        if all.peek().is_none() {
+            single(application, element, &mut event);
+            emit(event);
+            break;
+        }
+        let mut one = event.clone();
+        single(application, element, &mut one);
+        emit(one);
     }
     Ok(())
 }
 
 /// One of an activity's events.
-fn single<'r>(application: &str, element: Value<'r, 'r>, mut event: Event<'r>) -> Event<'r> {
+fn single<'r>(application: &str, element: Value<'r, 'r>, event: &mut Event<'r>) {
     event.part = Some(element);
     let mut kind = None;
     let mut found = Found::default();
@@ -130,7 +136,7 @@ fn single<'r>(application: &str, element: Value<'r, 'r>, mut event: Event<'r>) -
             Some("status") => status(value, &mut event.outcome),
             Some("parameters") => {
                 for parameter in value.elements() {
-                    found.take(parameter, &mut event);
+                    found.take(parameter, event);
                 }
             }
             _ => {}
@@ -152,8 +158,7 @@ fn single<'r>(application: &str, element: Value<'r, 'r>, mut event: Event<'r>) -
         event.outcome.result = ending(&action, &found);
     }
     event.mfa = mfa::mfa(&action, found.new.as_ref(), &found.methods, event.outcome.result);
-    found.finish(application, &mut event);
-    event
+    found.finish(application, event);
 }
 
 /// `events[].status` of newer records.
@@ -208,7 +213,7 @@ fn actor<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             }
             // 21 digits: a name, never a number; where it is written as one, its digits.
             Some("profileId") => {
-                actor.account.id = known(value).or_else(|| value.as_number().map(Text::owned))
+                actor.account.id = known(value).or_else(|| value.as_number().map(Text::spelled))
             }
             Some("key") => key = known(value),
             Some("applicationInfo") => {
@@ -252,7 +257,7 @@ fn target<'r>(kind: TargetKind, account: Account<'r>) -> Target<'r> {
 /// What parameters say beside what they are to the event at once.
 #[derive(Default)]
 struct Found<'r> {
-    methods: Vec<Text<'r>>,
+    methods: Texts<'r>,
     status: Option<Text<'r>>,
     setting: Option<Text<'r>>,
     old: Option<Text<'r>>,
@@ -373,7 +378,7 @@ impl<'r> Found<'r> {
 /// The record is no object.
 pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), NormalizeError> {
     NormalizeError::unless_object(record)?;
-    let mut event = Event { record: Some(record), table: &ALERT, ..Event::default() };
+    let mut event = Event::new(record, &ALERT);
     let meaning = event_types::FINDING;
     event.kind.class = meaning.class;
     event.kind.activity = meaning.activity;

@@ -8,9 +8,9 @@ use super::fields::TABLE;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use tidegate_core::event::{
-    Account, Actor, ActorKind, Answer, Change, Class, Deed, Emit, Ending, Event, Factor, Geo, Kind, Mfa,
-    Network, Outcome, Risk, RiskLevel, Severity, Target, TargetKind, integer, is_email, is_ip, known,
-    location, opened, pairs, parse_time, text, truth, word,
+    Account, Actor, ActorKind, Answer, Change, Changes, Class, Deed, Emit, Ending, Event, Factor, Geo, Kind,
+    Mfa, Network, Outcome, Risk, RiskLevel, Severity, Target, TargetKind, Texts, integer, is_email, is_ip,
+    known, location, lower_case, opened, pairs, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -34,7 +34,7 @@ fn time(value: Value<'_, '_>) -> Option<chrono::DateTime<chrono::Utc>> {
 /// The record is no object.
 pub fn normalize<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), NormalizeError> {
     NormalizeError::unless_object(record)?;
-    let mut event = Event { record: Some(record), table: &TABLE, ..Event::default() };
+    let mut event = Event::new(record, &TABLE);
     let mut debug = Debug::default();
     for (key, value) in record.members() {
         let Some(key) = key.as_plain() else { continue };
@@ -176,7 +176,7 @@ fn target_kind(word: &str) -> TargetKind {
 }
 
 fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r>) {
-    event.targets = Vec::new();
+    event.targets.clear();
     // One where a list was expected is still a target.
     let alone = (value.kind() == Json::Object).then_some(value);
     for element in value.elements().chain(alone) {
@@ -209,9 +209,6 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r
             debug.authenticator = account.full_name.clone();
         }
         if word.is_some() || account.id.is_some() || account.name.is_some() || account.full_name.is_some() {
-            if event.targets.is_empty() {
-                event.targets.reserve_exact(4);
-            }
             event.targets.push(Target { kind, word, account });
         }
     }
@@ -221,24 +218,42 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r
 fn word_list<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     match value.kind() {
         Json::String => text(value),
-        Json::Array => Some(Text::owned(value.raw())),
+        Json::Array => Some(Text::spelled(value.raw())),
         _ => None,
     }
 }
 
-fn changes<'r>(value: Value<'_, 'r>, changes: &mut Vec<Change<'r>>) {
-    let index = |member: &str| -> HashMap<Cow<'r, str>, Value<'_, 'r>> {
-        let members = value.get(member);
-        members.iter().flat_map(Value::members).map(|(name, value)| (name.into_cow(), value)).collect()
-    };
-    let (was, is) = (index("from"), index("to"));
-    for (name, before) in value.get("from").iter().flat_map(Value::members) {
-        let after = is.get(&*name.decode()).copied().and_then(word);
+fn changes<'r>(value: Value<'_, 'r>, changes: &mut Changes<'r>) {
+    let (was, is) = (Members::of(value.get("from")), Members::of(value.get("to")));
+    for (name, before) in was.object.iter().flat_map(Value::members) {
+        let after = is.get(&name.decode()).and_then(word);
         changes.push(Change { name, from: word(before), to: after });
     }
-    for (name, after) in value.get("to").iter().flat_map(Value::members) {
-        if !was.contains_key(&*name.decode()) {
+    for (name, after) in is.object.iter().flat_map(Value::members) {
+        if was.get(&name.decode()).is_none() {
             changes.push(Change { name, from: None, to: word(after) });
+        }
+    }
+}
+
+/// Members to be looked up; an index is made only where there are so many that looking through all would take long.
+struct Members<'t, 'r> {
+    object: Option<Value<'t, 'r>>,
+    index: Option<HashMap<Cow<'r, str>, Value<'t, 'r>>>,
+}
+
+impl<'t, 'r> Members<'t, 'r> {
+    fn of(object: Option<Value<'t, 'r>>) -> Self {
+        let many = object.filter(|object| object.members().nth(16).is_some());
+        let index =
+            many.map(|object| object.members().map(|(name, value)| (name.into_cow(), value)).collect());
+        Self { object, index }
+    }
+
+    fn get(&self, name: &str) -> Option<Value<'t, 'r>> {
+        match &self.index {
+            Some(index) => index.get(name).copied(),
+            None => self.object?.get(name),
         }
     }
 }
@@ -316,16 +331,16 @@ fn security<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     }
 }
 
-fn reasons<'r>(value: Value<'_, 'r>) -> Vec<Text<'r>> {
+fn reasons<'r>(value: Value<'_, 'r>) -> Texts<'r> {
     match value.kind() {
         Json::Array => value.elements().filter_map(text).collect(),
         Json::String => value.as_text().map(|text| listed(&text)).unwrap_or_default(),
-        _ => Vec::new(),
+        _ => Texts::new(),
     }
 }
 
 /// `a, b` as a list.
-fn listed<'r>(text: &Text<'r>) -> Vec<Text<'r>> {
+fn listed<'r>(text: &Text<'r>) -> Texts<'r> {
     fn pieces(text: &str) -> impl Iterator<Item = &str> {
         text.split(", ").map(str::trim).filter(|word| !word.is_empty())
     }
@@ -366,7 +381,7 @@ fn transaction<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
 }
 
 /// Addresses behind the first one, which is the client's.
-fn via<'r>(value: Value<'_, 'r>) -> Vec<Text<'r>> {
+fn via<'r>(value: Value<'_, 'r>) -> Texts<'r> {
     let chain = value.get("ipChain");
     chain
         .iter()
@@ -438,11 +453,11 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     if let Some(security) = security {
         opened(security, Json::Object, |object| {
             if let Some(risk) = object.get("risk") {
-                risk_object(risk, &mut debug.risk);
+                risk_object(risk, security.raw(), &mut debug.risk);
             }
             for (name, verdict) in object.get("behaviors").iter().flat_map(Value::members) {
                 if verdict.as_text().is_some_and(|word| word == "POSITIVE") {
-                    debug.risk.behaviors.push(Text::owned(name.decode().as_ref()));
+                    debug.risk.behaviors.push(Text::found_in(security.raw(), &name.decode()));
                 }
             }
         });
@@ -450,7 +465,7 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     if let Some(risk) = risk
         && debug.risk.word.is_none()
     {
-        opened(risk, Json::Object, |object| risk_object(object, &mut debug.risk));
+        opened(risk, Json::Object, |object| risk_object(object, risk.raw(), &mut debug.risk));
         if let Some(text) = risk.as_text() {
             for (name, value) in pairs(&text.decode()) {
                 match name {
@@ -478,30 +493,21 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     debug
 }
 
-fn risk_object(object: Value<'_, '_>, risk: &mut Risk<'_>) {
+/// `raw` is what holds the object, as it stands in the record.
+fn risk_object<'r>(object: Value<'_, '_>, raw: &'r str, risk: &mut Risk<'r>) {
     if let Some(level) = object.get("level").and_then(text) {
-        risk.word = level_word(&level.decode());
+        risk.word = Some(Text::found_in(raw, &level.decode()));
     }
     if let Some(found) = object.get("reasons") {
         risk.reasons = match found.kind() {
             Json::Array => {
-                found.elements().filter_map(text).map(|word| Text::owned(word.decode().as_ref())).collect()
+                found.elements().filter_map(text).map(|word| Text::found_in(raw, &word.decode())).collect()
             }
             _ => {
                 let listed = found.as_text().map(|text| listed(&text)).unwrap_or_default();
-                listed.into_iter().map(|word| Text::owned(word.decode().as_ref())).collect()
+                listed.into_iter().map(|word| Text::found_in(raw, &word.decode())).collect()
             }
         };
-    }
-}
-
-fn level_word<'r>(word: &str) -> Option<Text<'r>> {
-    match word {
-        "" => None,
-        "LOW" => Some(Text::from_static("LOW")),
-        "MEDIUM" => Some(Text::from_static("MEDIUM")),
-        "HIGH" => Some(Text::from_static("HIGH")),
-        other => Some(Text::owned(other)),
     }
 }
 
@@ -559,7 +565,7 @@ fn factor_in_reason<'r>(reason: &Text<'r>) -> Option<Text<'r>> {
 
 /// `methodTypeUsed` and names of authenticators are for people.
 fn factor_by_name(name: &str) -> Option<Factor> {
-    let name = name.to_lowercase();
+    let name = lower_case(name);
     let has = |word: &str| name.contains(word);
     Some(if has("password") {
         Factor::Password
@@ -715,7 +721,7 @@ fn answer(action: &str, outcome: &Outcome<'_>, debug: &Debug<'_>, factor: Option
         Ending::Challenge | Ending::Interrupted | Ending::Pending | Ending::Unknown => None,
         Ending::Failure => {
             let reason =
-                outcome.reason.as_ref().map(|reason| reason.decode().to_lowercase()).unwrap_or_default();
+                outcome.reason.as_ref().map(|reason| lower_case(&reason.decode())).unwrap_or_default();
             let has = |word: &str| reason.contains(word);
             Some(if has("phishing") {
                 Answer::Phishing

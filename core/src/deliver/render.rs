@@ -3,6 +3,7 @@
 //! Nothing breaks a batch: a record that cannot be read, normalized or rendered becomes a dead letter of its own, and a
 //! panic in a connector or a schema is caught around that one record.
 
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::geoip::GeoIp;
 use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage, StoredRecord};
@@ -12,6 +13,7 @@ use crate::sink::{Batch, Limits, Meta, Sink};
 use crate::source::{Connector, Identity, NormalizeError, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -354,7 +356,8 @@ impl<'a> Building<'a> {
         let late = identity.time.filter(|_| read.lane == Lane::Sweep);
         let late_seconds = late.and_then(|time| u64::try_from((read.at - time).num_seconds()).ok());
         let (bare, id) = document_id(&identity, &origin.stored, *mark);
-        let mut events = Vec::new();
+        // Most records hold one.
+        let mut events: SmallVec<[Event<'_>; 1]> = SmallVec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
         if let Some(geoip) = &renderer.geoip {
             events.iter_mut().for_each(|event| geoip.fill(event));

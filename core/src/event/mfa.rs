@@ -2,6 +2,7 @@
 
 use super::Account;
 use crate::json::Text;
+use smallvec::SmallVec;
 
 /// What an event says of a factor.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ pub struct Mfa<'r> {
     /// The user's device that the factor is on: its id, and its name or number.
     pub device: Account<'r>,
     /// Further factors that were used in the same sign-in, with the vendor's words: most often the password.
-    pub others: Vec<(Factor, Option<Text<'r>>)>,
+    pub others: SmallVec<[(Factor, Option<Text<'r>>); 1]>,
 }
 
 /// Which factor.

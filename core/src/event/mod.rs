@@ -8,23 +8,37 @@
 
 mod agent;
 mod field;
+mod lower;
 mod mfa;
 mod pairs;
 mod time;
 
 pub use agent::{Agent, Product};
 pub use field::{Field, Param, Params, Part, RawShape, Shape, Table, TextOf};
+pub use lower::{Lower, lower_case};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use time::parse_time;
 pub(crate) use time::{is_plain_time, write_time};
 
-use crate::json::{Kind as Json, Tape, Text, Value};
+use crate::json::{Kind as Json, Text, Value, inside};
 use chrono::{DateTime, Utc};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// Takes the events of a record, in order.
 pub type Emit<'e, 'r> = dyn FnMut(Event<'r>) + 'e;
+
+/// Several texts. Up to four stand in the event itself: more than most records have of anything; beyond that they
+/// are allocated.
+pub type Texts<'r> = SmallVec<[Text<'r>; 4]>;
+
+/// What something was done to. Up to three stand in the event itself, which is what a sign-in with its application and
+/// its factor has; beyond that they are allocated.
+pub type Targets<'r> = SmallVec<[Target<'r>; 3]>;
+
+/// Values that were changed. Up to two stand in the event itself; beyond that they are allocated.
+pub type Changes<'r> = SmallVec<[Change<'r>; 2]>;
 
 /// One event; leaves point into its record.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +66,7 @@ pub struct Event<'r> {
     /// Who did it.
     pub actor: Actor<'r>,
     /// What it was done to, in the vendor's order.
-    pub targets: Vec<Target<'r>>,
+    pub targets: Targets<'r>,
     /// Where it came from.
     pub source: Network<'r>,
     /// With which program.
@@ -70,7 +84,7 @@ pub struct Event<'r> {
     /// Through which application, or into which.
     pub app: App<'r>,
     /// What was changed.
-    pub changes: Vec<Change<'r>>,
+    pub changes: Changes<'r>,
     /// The whole record.
     pub record: Option<Value<'r, 'r>>,
     /// Which part of it this event is, where a record holds several.
@@ -362,7 +376,7 @@ pub struct Actor<'r> {
     /// For whom it acts, where it acts as somebody else.
     pub on_behalf_of: Account<'r>,
     /// Names of groups that it is in.
-    pub groups: Vec<Text<'r>>,
+    pub groups: Texts<'r>,
 }
 
 /// What sort of actor.
@@ -430,7 +444,7 @@ pub struct Network<'r> {
     /// What stood where the address should be, if it is not one.
     pub address: Option<Text<'r>>,
     /// Addresses that it passed on the way.
-    pub via: Vec<Text<'r>>,
+    pub via: Texts<'r>,
     /// Port.
     pub port: Option<u16>,
     /// Where that is.
@@ -509,9 +523,9 @@ pub struct Risk<'r> {
     /// The vendor's word for it.
     pub word: Option<Text<'r>>,
     /// Why.
-    pub reasons: Vec<Text<'r>>,
+    pub reasons: Texts<'r>,
     /// Behaviours that the vendor found unusual.
-    pub behaviors: Vec<Text<'r>>,
+    pub behaviors: Texts<'r>,
     /// The vendor suspects a threat.
     pub threat: Option<bool>,
 }
@@ -598,7 +612,7 @@ pub fn text<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
 pub fn word<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     match value.kind() {
         Json::String => text(value),
-        Json::Number | Json::Bool => Some(Text::owned(value.raw())),
+        Json::Number | Json::Bool => Some(Text::spelled(value.raw())),
         Json::Null | Json::Array | Json::Object => None,
     }
 }
@@ -615,14 +629,7 @@ pub fn opened(value: Value<'_, '_>, kind: Json, show: impl FnOnce(Value<'_, '_>)
         Json::Null | Json::Bool | Json::Number | Json::String => return false,
     };
     let Some(text) = value.as_text() else { return false };
-    let decoded = text.decode();
-    if !decoded.trim_start().starts_with(bracket) {
-        return false;
-    }
-    Tape::new().cut(decoded.as_bytes()).is_ok_and(|inner| {
-        show(inner);
-        true
-    })
+    inside(&text, |decoded| decoded.trim_start().starts_with(bracket), show).is_some()
 }
 
 /// A boolean, also where it is spelled as a string.
@@ -690,7 +697,14 @@ pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(Cow<'r, s
     (fits(lat, 90.0) && fits(lon, 180.0)).then_some((lat.as_number()?.into(), lon.as_number()?.into()))
 }
 
-impl Event<'_> {
+impl<'r> Event<'r> {
+    /// An event of a record, of which nothing is known yet.
+    #[inline]
+    #[must_use]
+    pub fn new(record: Value<'r, 'r>, table: &'static Table) -> Self {
+        Self { record: Some(record), table, ..Self::default() }
+    }
+
     /// How grave it is, in the steps of OCSF's severities: 1 informational, 2 low, 3 medium, 4 high, 5 critical. What the vendor
     /// says, or where it says nothing how the event ended; what it says of a factor or of the risk raises it, since a vendor's
     /// "info" is often all that it ever says.
@@ -761,6 +775,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::json::Tape;
 
     #[test]
     fn an_object_or_a_list_is_opened_as_it_stands_and_out_of_text() {

@@ -9,11 +9,13 @@
 //! **Format.** Entries lie in document order. A member is its key's entry followed by its value's; a container knows
 //! how many entries it and its descendants are, so that a reader skips what it does not want.
 
+mod inside;
 mod meaning;
 mod tape;
 mod text;
 mod value;
 
+pub(crate) use inside::{decoded, inside};
 pub use meaning::{id_hash, meaning};
 pub use tape::{JsonError, Tape};
 pub use text::{Text, write_string};

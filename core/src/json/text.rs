@@ -1,5 +1,6 @@
 //! Strings that are read without being unescaped.
 
+use super::inside::decoded;
 use super::tape::{Tag, unit_at};
 use std::borrow::Cow;
 
@@ -17,6 +18,8 @@ enum Form<'r> {
     Lone(&'r str),
     /// A piece of a clean string, without quotes.
     Piece(&'r str),
+    /// What the record spells out but no string of it is, without quotes.
+    Spelled(&'r str),
     /// Without quotes.
     Static(&'static str),
     /// Without quotes.
@@ -59,6 +62,21 @@ impl<'r> Text<'r> {
         Self(Form::Piece(piece))
     }
 
+    /// What stands somewhere in the record and yet is no copy of one of its strings: a number by its spelling.
+    #[must_use]
+    pub const fn spelled(spelling: &'r str) -> Self {
+        Self(Form::Spelled(spelling))
+    }
+
+    /// What was read out of JSON in a text, for as long as the record lives: `raw` is that text as it stands in the record.
+    /// Only what does not stand there as it is, because it was escaped, is copied.
+    #[must_use]
+    pub fn found_in(raw: &'r str, inner: &str) -> Self {
+        position(raw.as_bytes(), inner.as_bytes())
+            .and_then(|at| raw.get(at..at + inner.len()))
+            .map_or_else(|| Self::owned(inner), Self::spelled)
+    }
+
     /// The string itself for as long as the record lives, where it can be had without unescaping.
     #[must_use]
     pub fn as_slice(&self) -> Option<&'r str> {
@@ -66,7 +84,7 @@ impl<'r> Text<'r> {
             Form::Clean(quoted) => Some(inner(quoted)),
             Form::Piece(piece) => Some(piece),
             Form::Static(word) => Some(word),
-            Form::Escaped(_) | Form::Lone(_) | Form::Owned(_) => None,
+            Form::Escaped(_) | Form::Lone(_) | Form::Spelled(_) | Form::Owned(_) => None,
         }
     }
 
@@ -82,7 +100,7 @@ impl<'r> Text<'r> {
     pub fn as_plain(&self) -> Option<&str> {
         match &self.0 {
             Form::Clean(quoted) => Some(inner(quoted)),
-            Form::Static(word) | Form::Piece(word) => Some(word),
+            Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => Some(word),
             Form::Owned(word) => Some(word),
             Form::Escaped(_) | Form::Lone(_) => None,
         }
@@ -97,12 +115,24 @@ impl<'r> Text<'r> {
         }
     }
 
+    /// As [`Text::decode`], into memory that is used again.
+    pub(super) fn decode_into<'s>(&'s self, memory: &'s mut String) -> &'s str {
+        match &self.0 {
+            Form::Escaped(quoted) | Form::Lone(quoted) => {
+                memory.clear();
+                unescape_into(inner(quoted), memory);
+                memory
+            }
+            _ => self.as_plain().unwrap_or_default(),
+        }
+    }
+
     /// The string itself, for as long as the record lives.
     #[must_use]
     pub fn into_cow(self) -> Cow<'r, str> {
         match self.0 {
             Form::Clean(quoted) => Cow::Borrowed(inner(quoted)),
-            Form::Static(word) | Form::Piece(word) => Cow::Borrowed(word),
+            Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => Cow::Borrowed(word),
             Form::Owned(word) => Cow::Owned(word.into_string()),
             Form::Escaped(quoted) | Form::Lone(quoted) => Cow::Owned(unescape(inner(quoted))),
         }
@@ -113,7 +143,7 @@ impl<'r> Text<'r> {
     pub fn source(&self) -> Option<&'r str> {
         match self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) | Form::Lone(quoted) => Some(quoted),
-            Form::Piece(_) | Form::Static(_) | Form::Owned(_) => None,
+            Form::Piece(_) | Form::Spelled(_) | Form::Static(_) | Form::Owned(_) => None,
         }
     }
 
@@ -123,7 +153,7 @@ impl<'r> Text<'r> {
     pub fn verbatim(&self) -> Option<&'r str> {
         match self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) => Some(quoted),
-            Form::Lone(_) | Form::Piece(_) | Form::Static(_) | Form::Owned(_) => None,
+            Form::Lone(_) | Form::Piece(_) | Form::Spelled(_) | Form::Static(_) | Form::Owned(_) => None,
         }
     }
 
@@ -134,7 +164,7 @@ impl<'r> Text<'r> {
         match &self.0 {
             // Six bytes `\ud83d` become the three of U+FFFD.
             Form::Clean(quoted) | Form::Escaped(quoted) | Form::Lone(quoted) => quoted.len(),
-            Form::Static(word) | Form::Piece(word) => word.len(),
+            Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => word.len(),
             Form::Owned(word) => word.len(),
         }
     }
@@ -143,17 +173,24 @@ impl<'r> Text<'r> {
     #[inline]
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        if let Form::Clean(quoted) = self.0
-            && let Some(b'!' | b'#'..=b'~') = quoted.as_bytes().get(1)
-        {
-            return false;
+        match self.0 {
+            Form::Clean(quoted) if matches!(quoted.as_bytes().get(1), Some(b'!' | b'#'..=b'~')) => false,
+            // A visible letter, or an escaped quote or backslash: no need to read the rest.
+            Form::Escaped(quoted)
+                if matches!(
+                    quoted.as_bytes(),
+                    [_, b'!' | b'#'..=b'[' | b']'..=b'~', ..] | [_, b'\\', b'"' | b'\\' | b'/', ..]
+                ) =>
+            {
+                false
+            }
+            _ => self.is_only_space(),
         }
-        self.is_only_space()
     }
 
     #[cold]
     fn is_only_space(&self) -> bool {
-        self.decode().trim().is_empty()
+        decoded(self, |text| text.trim().is_empty())
     }
 
     /// Appends it as a JSON string, valid whatever the record said.
@@ -162,10 +199,20 @@ impl<'r> Text<'r> {
         match &self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) => out.extend_from_slice(quoted.as_bytes()),
             Form::Lone(quoted) => write_string(&unescape(inner(quoted)), out),
-            Form::Static(word) | Form::Piece(word) => write_string(word, out),
+            Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => write_string(word, out),
             Form::Owned(word) => write_string(word, out),
         }
     }
+}
+
+/// Where a text is first found in another.
+fn position(all: &[u8], part: &[u8]) -> Option<usize> {
+    // In little text the first letter finds it sooner than a searcher is made.
+    if all.len() > 1024 {
+        return memchr::memmem::find(all, part);
+    }
+    let first = *part.first()?;
+    memchr::memchr_iter(first, all).find(|&at| all.get(at..).is_some_and(|rest| rest.starts_with(part)))
 }
 
 /// Appends any string as a JSON string.
@@ -205,8 +252,15 @@ pub fn write_string(word: &str, out: &mut Vec<u8>) {
 
 /// The meaning of what stands between two quotes; the tape has checked its grammar.
 fn unescape(escaped: &str) -> String {
+    let mut out = String::new();
+    unescape_into(escaped, &mut out);
+    out
+}
+
+/// Appends it.
+fn unescape_into(escaped: &str, out: &mut String) {
     let bytes = escaped.as_bytes();
-    let mut out = String::with_capacity(escaped.len());
+    out.reserve(escaped.len());
     let mut from = 0;
     while let Some(step) = memchr::memchr(b'\\', bytes.get(from..).unwrap_or_default()) {
         let mut at = from + step;
@@ -239,14 +293,13 @@ fn unescape(escaped: &str) -> String {
         from = at + 2;
     }
     out.push_str(escaped.get(from..).unwrap_or_default());
-    out
 }
 
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Self) -> bool {
         match (self.as_plain(), other.as_plain()) {
             (Some(ours), Some(theirs)) => ours.len() == theirs.len() && ours == theirs,
-            _ => self.decode() == other.decode(),
+            _ => decoded(self, |ours| decoded(other, |theirs| ours == theirs)),
         }
     }
 }
@@ -256,10 +309,7 @@ impl Eq for Text<'_> {}
 impl PartialEq<str> for Text<'_> {
     #[inline]
     fn eq(&self, other: &str) -> bool {
-        match self.as_plain() {
-            Some(plain) => plain == other,
-            None => self.decode() == other,
-        }
+        decoded(self, |text| text == other)
     }
 }
 

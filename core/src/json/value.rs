@@ -148,7 +148,28 @@ impl<'t, 'r> Value<'t, 'r> {
     #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'t, 'r>> {
-        self.members().find(|(name, _)| name == key).map(|(_, value)| value)
+        let mut rest = self.inside(Tag::Object);
+        loop {
+            let (name, after) = rest.split_first()?;
+            let (value, next) = after.split_at_checked(after.first()?.size as usize)?;
+            if !name.shadowed && self.is_named(name, key) {
+                return Some(Value::new(value, self.record));
+            }
+            rest = next;
+        }
+    }
+
+    /// Whether an entry is this key. Most are told apart by their length.
+    #[inline]
+    fn is_named(&self, name: &Entry, key: &str) -> bool {
+        let span = name.start as usize..name.end as usize;
+        match name.tag {
+            Tag::Clean => {
+                span.len() == key.len() + 2
+                    && self.record.as_bytes().get(span.start + 1..span.end - 1) == Some(key.as_bytes())
+            }
+            tag => Text::quoted(self.record.get(span).unwrap_or_default(), tag) == *key,
+        }
     }
 
     /// The value at the end of a path of members.

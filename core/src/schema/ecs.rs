@@ -5,9 +5,8 @@ use crate::event::{
     Account, ActorKind, Agent, App, Categories, Device, Ending, Event, Geo, Kind, Network, Outcome, Product,
     Session, Table, Target, TargetKind, Transaction, write_time,
 };
-use crate::json::{Text, write_string};
+use crate::json::{Text, decoded, write_string};
 use crate::source::{Names, NormalizeError};
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -156,10 +155,9 @@ impl Schema for Ecs {
             match (&group.account.full_name, &group.account.domain) {
                 // As of people: the part of an address before the sign.
                 (Some(address), Some(_)) => {
-                    let decoded = address.decode();
                     out.put(",\"name\":");
                     address.source().into_iter().for_each(|source| out.note(source));
-                    out.plain(decoded.split('@').next().unwrap_or_default());
+                    decoded(address, |address| out.plain(address.split('@').next().unwrap_or_default()));
                 }
                 (name, _) => out.text(",\"name\":", name),
             }
@@ -456,14 +454,17 @@ fn file(out: &mut Writer<'_>, target: &Target<'_>) {
     let Account { id: _, name: _, email, full_name, domain: _ } = account;
     let open = out.open(",\"file\":");
     out.text(",\"name\":", full_name);
-    let title = full_name.as_ref().map(Text::decode).unwrap_or_default();
-    if let Some((before, extension)) = title.rsplit_once('.')
-        && !before.is_empty()
-        && (1..=16).contains(&extension.len())
-        && !extension.contains(char::is_whitespace)
-    {
-        out.put(",\"extension\":");
-        write_string(extension, out.buf);
+    if let Some(title) = full_name {
+        decoded(title, |title| {
+            if let Some((before, extension)) = title.rsplit_once('.')
+                && !before.is_empty()
+                && (1..=16).contains(&extension.len())
+                && !extension.contains(char::is_whitespace)
+            {
+                out.put(",\"extension\":");
+                write_string(extension, out.buf);
+            }
+        });
     }
     if let Some(word) = word {
         let folder = matches!(word.as_plain(), Some("folder" | "shared_drive" | "team_drive"));
@@ -471,8 +472,7 @@ fn file(out: &mut Writer<'_>, target: &Target<'_>) {
     }
     if let Some(owner) = email {
         out.put(",\"owner\":");
-        let decoded = owner.decode();
-        out.plain(decoded.split('@').next().unwrap_or_default());
+        decoded(owner, |owner| out.plain(owner.split('@').next().unwrap_or_default()));
     }
     out.close(open);
 }
@@ -496,8 +496,12 @@ fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>, device: &Device<'_>) {
     out.put(",\"user_agent\":{\"original\":");
     out.string(original);
     // A slash escaped in JSON is read as one; other escapes do not occur in the parts that are read.
-    let decoded: Cow<'_, str> = original.decode();
-    let Product { name, version, os, os_version, device } = Product::read(&decoded);
+    decoded(original, |original| product(out, Product::read(original)));
+    out.put("}");
+}
+
+fn product(out: &mut Writer<'_>, product: Product<'_>) {
+    let Product { name, version, os, os_version, device } = product;
     let mut word = |label: &str, word: Option<&str>| {
         if let Some(word) = word {
             out.put(label);
@@ -526,7 +530,6 @@ fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>, device: &Device<'_>) {
         write_string(device, out.buf);
         out.put("}");
     }
-    out.put("}");
 }
 
 /// Apple writes `10_15_7`.

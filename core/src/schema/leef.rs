@@ -14,7 +14,7 @@ use crate::event::{
     Account, Actor, ActorKind, Agent, App, Change, Class, Device, Ending, Event, Geo, Kind, Mfa, Network,
     Outcome, Risk, RiskLevel, Session, Target, TargetKind, Transaction,
 };
-use crate::json::Text;
+use crate::json::{Text, decoded};
 use crate::source::{Names, NormalizeError};
 use std::ops::Range;
 
@@ -436,10 +436,7 @@ fn clean(out: &mut Writer<'_>, text: &Text<'_>, most: usize, header: bool) {
     if let Some(slice) = text.source() {
         out.note(slice);
     }
-    match text.as_plain() {
-        Some(plain) => cleaned(out, plain, most, header),
-        None => cleaned(out, &text.decode(), most, header),
-    }
+    decoded(text, |text| cleaned(out, text, most, header));
 }
 
 fn cleaned(out: &mut Writer<'_>, text: &str, most: usize, header: bool) {
@@ -472,12 +469,12 @@ fn blank(letter: char) -> bool {
 
 /// Whether something would be left of it.
 fn says(text: &Text<'_>) -> bool {
-    text.as_plain().map_or_else(|| !text.decode().chars().all(blank), |plain| !plain.chars().all(blank))
+    decoded(text, |text| !text.chars().all(blank))
 }
 
 /// The same in the header, which has no pipes.
 fn says_in_header(text: &Text<'_>) -> bool {
-    !text.decode().chars().all(|letter| blank(letter) || letter == '|')
+    decoded(text, |text| !text.chars().all(|letter| blank(letter) || letter == '|'))
 }
 
 /// The attributes of a line.

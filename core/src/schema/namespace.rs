@@ -7,8 +7,9 @@ use crate::event::{
     Event, Field, Part, Risk, RiskLevel, Shape, Table, address_and_port, integer, is_ip, is_plain_time,
     known, pairs, parse_time, text, truth, write_time,
 };
-use crate::json::{Kind, Tape, Text, Value, write_string};
-use chrono::{DateTime, Datelike};
+use crate::json::{Kind, Text, Value, inside, write_string};
+use chrono::{DateTime, Datelike, Utc};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -280,7 +281,9 @@ impl Writer<'_> {
                 }
             }
             (Shape::Keyword | Shape::Text | Shape::Words(_), kind) => {
-                if matches!(kind, Kind::Array | Kind::Object) && matches!(field.shape, Shape::Keyword) {
+                // Of named values the vendor gives several wherever it likes.
+                let several = kind == Kind::Object || (kind == Kind::Array && !self.by_name);
+                if several && matches!(field.shape, Shape::Keyword) {
                     self.drifted(value);
                 }
                 let open = self.open(field.label);
@@ -368,20 +371,26 @@ impl Writer<'_> {
             }
             (Shape::Opened(fields), Kind::String) => {
                 let open = self.open(field.label);
-                let decoded = value.as_text().map(Text::into_cow).unwrap_or_default();
-                let mut tape = Tape::new();
-                match tape.cut(decoded.as_bytes()) {
-                    Ok(inner) if inner.kind() == Kind::Object => {
-                        let at = self.len();
-                        self.inside(value, |out| out.object(fields, Some(inner), risk, depth + 1));
-                        if self.close(open) {
-                            self.note_at(at, value.raw());
-                        }
-                    }
-                    _ => {
-                        self.cut_label(open);
-                        self.put_by(field.key, value);
-                    }
+                let opened = value.as_text().and_then(|text| {
+                    inside(
+                        &text,
+                        |_| true,
+                        |inner| {
+                            if inner.kind() != Kind::Object {
+                                return false;
+                            }
+                            let at = self.len();
+                            self.inside(value, |out| out.object(fields, Some(inner), risk, depth + 1));
+                            if self.close(open) {
+                                self.note_at(at, value.raw());
+                            }
+                            true
+                        },
+                    )
+                });
+                if opened != Some(true) {
+                    self.cut_label(open);
+                    self.put_by(field.key, value);
                 }
             }
             (Shape::Details, Kind::Object) => {
@@ -430,6 +439,8 @@ impl Writer<'_> {
                 }
                 self.close_array(open);
             }
+            // A word for nothing is none.
+            (Shape::List(_) | Shape::FlatList(_), Kind::String) if known(value).is_none() => {}
             // One where several were expected.
             (Shape::List(fields) | Shape::FlatList(fields), Kind::Object) => {
                 self.drifted(value);
@@ -666,19 +677,21 @@ impl Writer<'_> {
                 self.close_array(open)
             }
             Kind::String => {
-                let decoded = value.as_text().map(Text::into_cow).unwrap_or_default();
-                let mut tape = Tape::new();
-                if decoded.starts_with(['{', '['])
-                    && let Ok(inner) = tape.cut(decoded.as_bytes())
-                {
-                    let at = self.len();
-                    let written = self.inside(value, |out| out.maps(inner, depth));
-                    if written {
-                        self.note_at(at, value.raw());
-                    }
-                    return written;
-                }
-                self.lone(value, depth)
+                let opened = value.as_text().and_then(|text| {
+                    inside(
+                        &text,
+                        |decoded| decoded.starts_with(['{', '[']),
+                        |inner| {
+                            let at = self.len();
+                            let written = self.inside(value, |out| out.maps(inner, depth));
+                            if written {
+                                self.note_at(at, value.raw());
+                            }
+                            written
+                        },
+                    )
+                });
+                opened.unwrap_or_else(|| self.lone(value, depth))
             }
             Kind::Bool | Kind::Number => self.lone(value, depth),
         }
@@ -741,8 +754,7 @@ impl Writer<'_> {
             },
             None => value.as_text().and_then(|text| {
                 let text = text.decode();
-                let midnight = format!("{text}T00:00:00Z");
-                parse_time(&text).or_else(|| parse_time(&midnight).filter(|_| text.len() == 10))
+                parse_time(&text).or_else(|| day(&text))
             }),
         };
         match time.filter(|time| (0..=9999).contains(&time.year())) {
@@ -957,29 +969,33 @@ impl Writer<'_> {
     /// JSON text in a string, opened; with `any` false only if an object is inside.
     fn opened_text(&mut self, value: Value<'_, '_>, depth: usize, any: bool) -> bool {
         let Some(text) = value.as_text() else { return any && self.flat(value, depth) };
-        let decoded = text.decode();
-        let mut tape = Tape::new();
-        let Ok(inner) = tape.cut(decoded.as_bytes()) else { return false };
-        let fits = match inner.kind() {
-            Kind::Object => true,
-            Kind::Array => any,
-            _ => false,
-        };
-        let at = self.len();
-        if fits && depth < DEEPEST && self.inside(value, |out| out.flat(inner, depth)) {
-            self.note_at(at, value.raw());
-            return true;
-        }
-        self.cut_back(at);
-        false
+        let opened = inside(
+            &text,
+            |_| depth < DEEPEST,
+            |inner| {
+                let fits = match inner.kind() {
+                    Kind::Object => true,
+                    Kind::Array => any,
+                    _ => false,
+                };
+                let at = self.len();
+                if fits && self.inside(value, |out| out.flat(inner, depth)) {
+                    self.note_at(at, value.raw());
+                    return true;
+                }
+                self.cut_back(at);
+                false
+            },
+        );
+        opened == Some(true)
     }
 
     /// `{name=VALUE, …}`, or a list of `name=VALUE`, as an object.
     fn pairs(&mut self, value: Value<'_, '_>) -> bool {
         let alone = (value.kind() == Kind::String).then_some(value);
-        let texts: Vec<Cow<'_, str>> =
+        let texts: SmallVec<[Cow<'_, str>; 2]> =
             value.elements().chain(alone).filter_map(|value| value.as_text().map(Text::into_cow)).collect();
-        let mut found: Vec<(&str, &str)> = Vec::with_capacity(8);
+        let mut found: SmallVec<[(&str, &str); 16]> = SmallVec::new();
         found.extend(texts.iter().flat_map(|text| pairs(text)));
         let open = self.open("");
         if found.len() > 32 || found.iter().any(|(name, _)| name.len() > NAME) {
@@ -1068,6 +1084,14 @@ impl Writer<'_> {
         self.put(":");
         true
     }
+}
+
+/// The beginning of a day.
+fn day(text: &str) -> Option<DateTime<Utc>> {
+    let mut whole = *b"0000-00-00T00:00:00Z";
+    let day: &[u8; 10] = text.as_bytes().try_into().ok()?;
+    whole.first_chunk_mut::<10>()?.copy_from_slice(day);
+    parse_time(std::str::from_utf8(&whole).ok()?)
 }
 
 /// Bytes of a key in an open map.

@@ -5,6 +5,7 @@ use super::namespace::{DEEPEST, snake};
 use super::writer::Open;
 use crate::event::{Param, Params, Risk, Shape};
 use crate::json::{Kind, Value};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 
 /// A record's list has one or two dozen at most; what comes after these is put aside.
@@ -25,24 +26,20 @@ struct Slot<'t, 'r> {
 impl Writer<'_> {
     /// The fields of a list; an object around them is the caller's.
     pub(super) fn params(&mut self, params: &'static Params, list: Value<'_, '_>, depth: usize) {
-        let mut slots = [const { None }; MOST];
-        let mut free = slots.iter_mut();
+        let mut used: SmallVec<[Slot<'_, '_>; MOST]> = SmallVec::new();
         for parameter in list.elements() {
             let Some(slot) = self.slot(params, parameter) else { continue };
-            match free.next() {
-                Some(place) => *place = Some(slot),
-                None => self.odd_param(&slot.path, slot.value),
+            if used.len() < MOST {
+                used.push(slot);
+            } else {
+                self.odd_param(&slot.path, slot.value);
             }
         }
-        let left = free.len();
-        let used = slots.get_mut(..MOST - left).unwrap_or_default();
-        used.sort_by(|one, other| {
-            one.as_ref().map(|slot| &*slot.path).cmp(&other.as_ref().map(|slot| &*slot.path))
-        });
+        used.sort_by(|one, other| one.path.cmp(&other.path));
         // Objects that are open, each by the path of what is in it.
         let mut open: [Option<(&str, Open)>; SEGMENTS] = [None; SEGMENTS];
         let mut before: Option<&str> = None;
-        for Slot { path, param, value } in used.iter().flatten() {
+        for Slot { path, param, value } in &used {
             if before == Some(path) {
                 self.odd_param(path, *value);
                 continue;

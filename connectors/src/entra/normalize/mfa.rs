@@ -5,7 +5,7 @@
 //! error code and Microsoft's sentence beside it. The sentences are for people and are read by the words they are made of.
 
 use crate::entra::codes;
-use tidegate_core::event::{Answer, Deed, Factor, Mfa, known, truth};
+use tidegate_core::event::{Answer, Deed, Factor, Mfa, known, lower_case, truth};
 use tidegate_core::json::{Text, Value};
 
 /// Reads it; and what Microsoft says of the last step that failed.
@@ -18,10 +18,10 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> (Mfa<'r>, Op
         let of = |name: &str| step.get(name).and_then(known);
         let method = of("authenticationMethod");
         let detail = of("authenticationStepResultDetail");
-        let name = method.as_ref().map(|method| method.decode().to_lowercase()).unwrap_or_default();
-        let said = detail.as_ref().map(|detail| detail.decode().to_lowercase()).unwrap_or_default();
+        let name = method.as_ref().map(|method| lower_case(&method.decode())).unwrap_or_default();
+        let said = detail.as_ref().map(|detail| lower_case(&detail.decode())).unwrap_or_default();
         let factor = factor(&name);
-        let wanted = of("authenticationStepRequirement").map(|text| text.decode().to_lowercase());
+        let wanted = of("authenticationStepRequirement").map(|text| lower_case(&text.decode()));
         // The requirement may be empty; then the sentence tells.
         let first = wanted.is_some_and(|wanted| wanted.contains("primary")) || said.contains("first factor");
         let succeeded = step.get("succeeded").and_then(truth);
@@ -74,10 +74,10 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> (Mfa<'r>, Op
 fn without_steps<'r>(record: Value<'r, 'r>, code: Option<i64>, primary: bool, mfa: &mut Mfa<'r>) {
     let status = record.get("status");
     let detail = status.and_then(|status| status.get("additionalDetails")).and_then(known);
-    let said = detail.map(|detail| detail.decode().to_lowercase()).unwrap_or_default();
+    let said = detail.map(|detail| lower_case(&detail.decode())).unwrap_or_default();
     if let Some(method) = record.get("mfaDetail").and_then(|detail| detail.get("authMethod")).and_then(known)
     {
-        mfa.factor = factor(&method.decode().to_lowercase());
+        mfa.factor = factor(&method.decode());
         mfa.word = Some(method);
     }
     let (deed, answer, performed) = match code {
@@ -157,7 +157,7 @@ fn numbers(record: Value<'_, '_>, mfa: &mut Mfa<'_>) {
 
 /// Methods by the words that their names are made of; the names are open text and have been renamed before.
 pub(super) fn factor(name: &str) -> Option<Factor> {
-    let name = name.to_lowercase();
+    let name = lower_case(name);
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     Some(if has(&["passwordless phone", "app notification", "notification"]) {
         Factor::Push

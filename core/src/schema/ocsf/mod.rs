@@ -297,7 +297,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
                 self.out.put(between);
             }
             let quote = self.out.len();
-            write_string(&text.decode(), self.out.buf);
+            text.write(self.out.buf);
             self.out.buf.remove(quote);
         }
         debug_assert!(self.out.len() > begin);
