@@ -743,10 +743,14 @@ mod tests {
                 ..Actor::default()
             },
             agent: Agent { original: at(7), ..Agent::default() },
-            risk: Risk { reasons: vec![at(8).unwrap(), at(9).unwrap()], ..Risk::default() },
+            risk: Risk { reasons: vec![at(8).unwrap(), at(9).unwrap()].into(), ..Risk::default() },
             app: App { name: at(10), ..App::default() },
-            targets: vec![target(TargetKind::Policy, 11), target(TargetKind::Role, 13)],
-            source: Network { ip: text("2001:db8::1"), via: vec![at(15).unwrap()], ..Network::default() },
+            targets: vec![target(TargetKind::Policy, 11), target(TargetKind::Role, 13)].into(),
+            source: Network {
+                ip: text("2001:db8::1"),
+                via: vec![at(15).unwrap()].into(),
+                ..Network::default()
+            },
             ..Event::default()
         }
     }
