@@ -277,8 +277,7 @@ impl<'a> Building<'a> {
     /// Makes room at once for what these pages are likely to become, so that a batch does not grow by copies of itself.
     /// Documents are about twice as long as their records; memory that is not written to costs nothing.
     fn expect(&mut self, pages: &[StoredPage]) {
-        let records = pages.iter().flat_map(|page| &page.records);
-        let bytes = records.map(|record| record.bytes.len()).fold(0, usize::saturating_add);
+        let bytes = pages.iter().map(StoredPage::weight).fold(0, usize::saturating_add);
         self.body = crate::spare::take();
         self.body.reserve(bytes.saturating_mul(2).min(self.limits.bytes.saturating_add(SLACK)));
     }
