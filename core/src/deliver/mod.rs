@@ -307,11 +307,11 @@ impl<'a> InHand<'a> {
 
     /// The next batch to send, and whose it is.
     async fn next_batch(&mut self, slots: usize) -> Result<Option<(usize, Built)>, JournalError> {
-        let mut asked = HashSet::new();
+        let (limits, mut asked) = (self.our.sink.limits(), HashSet::new());
         // Filling may split a range, so that there are more.
         while let Some(index) = self.ranges.order(slots).into_iter().find(|index| !asked.contains(index)) {
             asked.insert(index);
-            let wanted = self.ranges.all.get(index).is_some_and(|r| r.ready.is_empty() && !r.exhausted);
+            let wanted = self.ranges.all.get(index).is_some_and(|r| !r.exhausted && r.has_room(&limits));
             if wanted && self.fill(index, None).await? {
                 // It is another range now, which was not asked yet.
                 asked.remove(&index);
@@ -363,6 +363,7 @@ impl<'a> InHand<'a> {
             return Ok(true);
         }
         let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(false) };
+        let read = pages.iter().map(StoredPage::weight).fold(0, usize::saturating_add);
         pages.retain(|page| !reading.row.leaves_out(&page.source, &page.stream, page.id));
         if let (Some(records), Some(page)) = (records, pages.first_mut()) {
             let skip = if page.id == reading.made.page { reading.made.record as usize } else { 0 };
@@ -372,12 +373,13 @@ impl<'a> InHand<'a> {
             }
             pages.truncate(1);
         }
-        let (renderer, sink, from) =
-            (Arc::clone(&self.our.renderer), Arc::clone(&self.our.sink), reading.made);
+        // A batch that is not full goes on, or pages that are longer than a batch would leave a small one each.
+        let begun = reading.ready.pop_back().unwrap_or_else(|| Built::begin(reading.made));
+        let (renderer, sink, before) =
+            (Arc::clone(&self.our.renderer), Arc::clone(&self.our.sink), begun.bytes());
         let (now, mark, key) = (self.our.clock.now(), reading.row.mark.clone(), self.our.key.clone());
-        let read = pages.iter().map(StoredPage::weight).fold(0, usize::saturating_add);
         let made = tokio::task::spawn_blocking(move || {
-            renderer.batches(&pages, from, sink.as_ref(), &key, mark.as_deref(), now)
+            renderer.batches(&pages, begun, sink.as_ref(), &key, mark.as_deref(), now)
         });
         let Ok(mut batches) = made.await else {
             // Every record is guarded on its own; a panic out here is a defect that a retry will not mend.
@@ -387,15 +389,12 @@ impl<'a> InHand<'a> {
             return Ok(false);
         };
         if records.is_none() {
-            self.ratio.learn(read, batches.iter().map(Built::bytes).fold(0, usize::saturating_add));
+            let made = batches.iter().map(Built::bytes).fold(0, usize::saturating_add);
+            self.ratio.learn(read, made.saturating_sub(before));
         }
-        match batches.last_mut() {
+        if let Some(last) = batches.last_mut() {
             // Pages that were left out are passed as well.
-            Some(last) => last.to = end,
-            None => {
-                let (batch, origins, dead) = Default::default();
-                batches.push(Built { batch, origins, dead, to: end });
-            }
+            last.to = end;
         }
         reading.made = end;
         reading.ready.extend(batches);

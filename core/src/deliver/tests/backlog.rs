@@ -68,12 +68,15 @@ async fn batches_are_nearly_full_however_long_documents_are() {
         ("twice as long", |buf, from| buf.extend_from_within(from..)),
         ("four times as long", |buf, from| (0..2).for_each(|_| buf.extend_from_within(from..))),
     ];
-    for (what, shape) in shapes {
+    let cases = shapes.iter().flat_map(|shape| [(20, shape), (500, shape)]);
+    for (page, (what, shape)) in cases {
         let bench = Bench::new();
-        let changes = (0..1_000).map(|n| bench.page(Lane::Live, "log", n * 20..(n + 1) * 20)).collect();
+        let what = format!("{what}, pages of {page}");
+        let pages = (0..20_000 / page).map(|n| bench.page(Lane::Live, "log", n * page..(n + 1) * page));
+        let changes = pages.collect();
         bench.journal.commit(changes).await.unwrap();
         let mut sink = bench.target(1 << 20, 1);
-        (sink.limits.bytes, sink.shape) = (10_000, shape);
+        (sink.limits.bytes, sink.shape) = (10_000, *shape);
         let sink = Arc::new(sink);
         bench.drain(&sink).await;
         assert_eq!(sink.times().len(), 20_000, "{what}");
