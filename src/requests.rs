@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegate_core::collect::feed;
 use tidegate_core::journal::{
-    Action, Change, DeadLetter, Fetched, Handle, JournalError, Lack, Lane, Purpose, Request, Span, State,
+    Action, Change, DeadLetter, Fetched, Handle, JournalError, Lack, Lane, PageId, Purpose, Request, Span,
+    State, StreamKey,
 };
 
 /// Replays that may wait at a sink, in ranges: each is asked for pages at every turn.
@@ -301,7 +302,7 @@ pub fn replay_spans(
     }
     if fetched.trimmed {
         let since = fetched.kept_since.map_or_else(
-            || "no page of it is left".to_owned(),
+            || "no younger page is kept".to_owned(),
             |since| format!("it is possible from {} on", since.format("%Y-%m-%dT%H:%M:%SZ")),
         );
         return Ok(Err(format!("pages of that time are trimmed already ([journal] keep, budget); {since}")));
@@ -317,6 +318,16 @@ pub fn replay_spans(
         if *first >= end {
             continue;
         }
+        // What waits in a range beside the one that follows comes anyway, too: where nothing recognises documents, it would
+        // come twice.
+        let coming = |span: &&&Span| {
+            let closer = !span.follows() && span.purpose != Purpose::Replay && span.lane == *lane;
+            closer && span.next_page < end && span.to.is_none_or(|to| to > *first)
+        };
+        let coming: Vec<&Span> = match replay.mark {
+            None => ours.iter().filter(coming).copied().collect(),
+            Some(_) => Vec::new(),
+        };
         let whole = Span {
             to: Some(end),
             mark: replay.mark.clone(),
@@ -324,7 +335,7 @@ pub fn replay_spans(
             since: Some(at),
             ..Span::follow(&replay.sink, *lane, *first)
         };
-        if replay.source.is_none() && replay.stream.is_none() {
+        if replay.source.is_none() && replay.stream.is_none() && coming.is_empty() {
             out.push(whole);
             continue;
         }
@@ -332,24 +343,46 @@ pub fn replay_spans(
             replay.source.as_ref().is_none_or(|source| *source == lack.of.source)
                 && replay.stream.as_ref().is_none_or(|stream| *stream == lack.of.stream)
         };
-        let streams = lacks(&whole)?.into_iter().filter(wanted);
-        out.extend(streams.map(|lack| Span {
-            next_page: lack.pages.0,
-            to: Some(lack.pages.1.saturating_add(1)),
-            only: Some(lack.of),
-            ..whole.clone()
-        }));
+        for lack in lacks(&whole)?.into_iter().filter(wanted) {
+            let mut pieces = vec![(lack.pages.0, lack.pages.1.saturating_add(1))];
+            for (from, to) in coming.iter().filter_map(|span| brings(span, &lack.of)) {
+                let around = |(first, end): (PageId, PageId)| [(first, end.min(from)), (first.max(to), end)];
+                pieces = pieces.into_iter().flat_map(around).filter(|(first, end)| first < end).collect();
+            }
+            for (first, end) in pieces {
+                let piece =
+                    Span { next_page: first, to: Some(end), only: Some(lack.of.clone()), ..whole.clone() };
+                if !lacks(&piece)?.is_empty() {
+                    out.push(piece);
+                }
+            }
+        }
     }
     let waiting = ours.iter().filter(|span| span.purpose == Purpose::Replay).count();
     Ok(if out.is_empty() {
         Err("nothing was fetched in that time that this sink has had".to_owned())
     } else if waiting.saturating_add(out.len()) > REPLAYS {
         Err(format!(
-            "{waiting} replays wait at this sink already (tidegate status); wait until they are delivered"
+            "it would be {} ranges, {waiting} wait at this sink already (tidegate status), and {REPLAYS} may; wait until they \
+             are delivered, or replay less",
+            out.len()
         ))
     } else {
         Ok(out)
     })
+}
+
+/// The pages in which a range still brings records of a stream, if there are any.
+fn brings(span: &Span, of: &StreamKey) -> Option<(PageId, PageId)> {
+    if span.only.as_ref().is_some_and(|only| only != of) {
+        return None;
+    }
+    // A page of which a part is delivered is replayed as a whole.
+    let mut from = span.next_page.saturating_add(u64::from(span.next_record > 0));
+    for left in span.except.iter().filter(|left| left.of == *of) {
+        from = from.max(left.until?);
+    }
+    Some((from, span.to.unwrap_or(PageId::MAX))).filter(|(from, to)| from < to)
 }
 
 /// The lanes that a replay covers, for people.
@@ -386,5 +419,56 @@ mod tests {
             "{text}"
         );
         assert!(text.len() < 500);
+    }
+
+    #[test]
+    fn a_replay_without_a_mark_leaves_out_what_a_backlog_or_a_parked_range_brings_anyway() {
+        let at = DateTime::UNIX_EPOCH;
+        let (log, chat) = (StreamKey::new("okta", "log"), StreamKey::new("okta", "chat"));
+        let left = |until| tidegate_core::journal::LeftOut { of: chat.clone(), until };
+        let backlog = Span {
+            to: Some(50),
+            purpose: Purpose::CatchUp,
+            except: vec![left(None)],
+            ..Span::follow("siem", Lane::Live, 20)
+        };
+        let parked = Span {
+            to: Some(50),
+            purpose: Purpose::Parked,
+            only: Some(chat.clone()),
+            ..Span::follow("siem", Lane::Live, 10)
+        };
+        let state =
+            State { spans: vec![Span::follow("siem", Lane::Live, 80), backlog, parked], ..State::default() };
+        let fetched = Fetched { pages: vec![(Lane::Live, 1, 99)], trimmed: false, kept_since: None };
+        let replay = |mark: Option<&str>| Replay {
+            sink: "siem".to_owned(),
+            from: at,
+            to: at,
+            source: None,
+            stream: None,
+            mark: mark.map(str::to_owned),
+        };
+        // Each page holds records of one stream: even ones log, odd ones chat.
+        let lacks = |span: &Span| {
+            let of = |of: &StreamKey, odd: u64| {
+                let pages = (span.next_page..span.to.unwrap_or(100)).filter(|page| page % 2 == odd);
+                let pages: Vec<u64> =
+                    pages.filter(|page| !span.leaves_out("okta", &of.stream, *page)).collect();
+                let ends = (*pages.first()?, *pages.last()?);
+                Some(Lack { of: of.clone(), records: pages.len() as u64, pages: ends, fetched: (at, at) })
+            };
+            Ok([of(&log, 0), of(&chat, 1)].into_iter().flatten().collect())
+        };
+        let told = |mark| {
+            let spans = replay_spans(&state, &fetched, &replay(mark), at, lacks).unwrap().unwrap();
+            spans.into_iter().map(|s| (s.only.map(|of| of.stream), s.next_page, s.to)).collect::<Vec<_>>()
+        };
+        let piece = |of: &StreamKey, from, to| (Some(of.stream.clone()), from, Some(to));
+        assert_eq!(
+            told(None),
+            [piece(&log, 2, 20), piece(&log, 50, 79), piece(&chat, 1, 10), piece(&chat, 50, 80)]
+        );
+        assert_eq!(told(Some("fix")), [(None, 1, Some(100))], "marked documents are new, all of them");
     }
 }

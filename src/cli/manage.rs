@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::requests::{self, Ask};
 use crate::world::{World, journal_dir};
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidegate_core::journal::{
@@ -12,6 +13,8 @@ use tidegate_core::journal::{
 
 /// The holder promises to act within a second; after this long it is said that it did not.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Entries of the action log among which an answer is looked for.
+const RECENT: usize = 32;
 
 /// Renames or resets a source in the journal.
 #[derive(Debug, clap::Args)]
@@ -105,7 +108,8 @@ pub async fn ask(world: &World, config: &Config, tenant: &str, ask: &Ask) -> Res
                 let mut reader = Reader::open(&dir).map_err(|error| error.to_string())?;
                 let state = reader.load().map_err(|error| error.to_string())?;
                 if !state.requests.iter().any(|request| request.id == id) {
-                    return Ok(Done::There(holder));
+                    let actions = reader.actions(RECENT).map_err(|error| error.to_string())?;
+                    return refused(&actions, now).map_or(Ok(Done::There(holder)), Err);
                 }
             }
             Err(format!(
@@ -120,12 +124,20 @@ pub async fn ask(world: &World, config: &Config, tenant: &str, ask: &Ask) -> Res
     }
 }
 
+/// What the holder said of a request of this moment that it did not carry out: it may be of an older version, or what was
+/// asked for has become impossible since it was looked at here.
+fn refused(actions: &[Action], at: DateTime<Utc>) -> Option<String> {
+    let ours =
+        |action: &&Action| action.what == "refused" && action.at.timestamp_micros() == at.timestamp_micros();
+    actions
+        .iter()
+        .rev()
+        .find(ours)
+        .map(|action| format!("refused by who holds the tenant: {}", action.detail))
+}
+
 /// A journal, held by this command.
-pub(super) fn open(
-    dir: &std::path::Path,
-    verb: &str,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Result<Handle, JournalError> {
+pub(super) fn open(dir: &std::path::Path, verb: &str, now: DateTime<Utc>) -> Result<Handle, JournalError> {
     let journal = FileJournal::open(dir, OpenOptions::new(verb, now))?;
     Ok(Handle::new(Arc::new(journal)))
 }
@@ -294,4 +306,23 @@ pub async fn reload(world: &World, config: &Config, _args: &ReloadArgs) -> u8 {
         "no tenant of this configuration is held by a `tidegate run`: there is nothing to reload",
     );
     50
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_the_holder_refused_is_not_told_as_done() {
+        let at = DateTime::from_timestamp_nanos(1_780_272_000_123_456_789);
+        let kept = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap();
+        let action =
+            |what: &str, detail: &str| Action { at: kept, what: what.to_owned(), detail: detail.to_owned() };
+        let actions = [action("start", "run"), action("refused", "request replay was not understood")];
+        let told = refused(&actions, at).unwrap();
+        assert!(told.ends_with("request replay was not understood"), "{told}");
+        assert_eq!(refused(&actions, at + chrono::TimeDelta::seconds(1)), None, "another one's");
+        assert_eq!(refused(&actions[..1], at), None);
+    }
 }

@@ -10,6 +10,7 @@ use crate::world::{World, journal_dir};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::time::Duration;
 use tidegate_core::journal::{GivenUp, JournalError, Lack, Purpose, Reader, Span, State};
 use tidegate_core::sink::Level;
@@ -122,19 +123,25 @@ pub(super) fn hole_text(hole: &GivenUp, tenant: &str, now: DateTime<Utc>) -> Str
     let format = "%Y-%m-%dT%H:%M:%SZ";
     // Up to the second after the last page.
     let (begin, end) = (from.format(format), (to + TimeDelta::seconds(1)).format(format));
-    format!(
-        "→ {}  HOLE  {}  {} documents fetched {}, given up since {} ({}); while the pages are kept: tidegate replay --tenant \
-         {tenant} --sink {} --source {} --stream {} --from {begin} --to {end}",
+    let mut text = format!(
+        "→ {}  HOLE  {}  {} documents fetched {}, given up since {} ({})",
         hole.sink,
         hole.of,
         thousands(hole.documents),
         super::text::range(from, to, now),
         moment(hole.at, now),
         hole.cause,
-        hole.sink,
-        hole.of.source,
-        hole.of.stream,
-    )
+    );
+    // A forgotten sink takes nothing any more.
+    if hole.cause != "forgotten" {
+        let _ = write!(
+            text,
+            "; while the pages are kept: tidegate replay --tenant {tenant} --sink {} --source {} --stream {} --from {begin} \
+             --to {end}",
+            hole.sink, hole.of.source, hole.of.stream,
+        );
+    }
+    text
 }
 
 /// A hole of a sink, for machines.

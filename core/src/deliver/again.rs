@@ -76,7 +76,7 @@ impl InHand<'_> {
         };
         let ticket = self.ticket();
         (self.again.sending, self.again.due) = (Some((ticket, again, built.dead)), None);
-        let (sender, batch, origins) = (self.sender(Some(now)), built.batch, built.origins);
+        let (sender, batch, origins) = (self.sender(Some(now), 1), built.batch, built.origins);
         self.sending.push(Box::pin(async move { (ticket, sender.send(batch, origins).await) }));
         Ok(())
     }
@@ -100,15 +100,17 @@ impl InHand<'_> {
                     && (place.cursor.page, place.cursor.record) == (letter.page, letter.record)
                     && (letter.event.is_none() || letter.event == place.event)
             };
-            if sent.barred.iter().any(|(place, _)| is(place)) {
-                self.again.barred = true;
-                continue;
-            }
             let same = |new: &DeadLetter| {
                 (&new.source, &new.stream, new.page, new.record)
                     == (&letter.source, &letter.stream, letter.page, letter.record)
                     && (letter.event.is_none() || letter.event == new.event)
             };
+            if sent.barred.iter().any(|(place, _)| is(place)) {
+                // What became of its other events is decided again with it.
+                self.again.barred = true;
+                dead.retain(|new| !same(new));
+                continue;
+            }
             match dead.iter().position(same) {
                 // It keeps its number.
                 Some(at) => {

@@ -13,6 +13,7 @@ mod again;
 mod alarm;
 mod park;
 mod ranges;
+mod ratio;
 pub mod render;
 mod send;
 #[cfg(test)]
@@ -21,7 +22,9 @@ mod tests;
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
-use crate::journal::{Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State};
+use crate::journal::{
+    Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State, StoredPage,
+};
 use crate::sink::Sink;
 use crate::stop::{Phase, Stop};
 use acks::Outstanding;
@@ -31,9 +34,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use ranges::{Ranges, Reading, Split};
+use ratio::Ratio;
 use render::{Built, Cursor, Renderer};
 pub use send::GiveUp;
-use send::{Sender, Sent};
+use send::{PATIENCE, Sender, Sent};
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
@@ -109,6 +113,7 @@ struct InHand<'a> {
     sending: Sending,
     again: Again,
     alarm: Arc<Alarm>,
+    ratio: Ratio,
     /// The last page that there was when the loop began.
     newest: PageId,
     tickets: u64,
@@ -244,7 +249,8 @@ impl<'a> InHand<'a> {
         ranges.all = spans.into_iter().map(Reading::new).collect();
         let (mut again, alarm) = (Again::default(), Arc::new(alarm));
         again.all();
-        let hand = Self { our, ranges, sending: Sending::new(), again, alarm, newest, tickets: 0 };
+        let (sending, ratio) = (Sending::new(), Ratio::default());
+        let hand = Self { our, ranges, sending, again, alarm, ratio, newest, tickets: 0 };
         hand.show_parked();
         Ok(hand)
     }
@@ -254,8 +260,8 @@ impl<'a> InHand<'a> {
         self.tickets
     }
 
-    /// `asked`: when an operator wanted it once more.
-    fn sender(&self, asked: Option<DateTime<Utc>>) -> Sender {
+    /// `asked`: when an operator wanted it once more; `patience`: see [`Sender::patience`].
+    fn sender(&self, asked: Option<DateTime<Utc>>, patience: u32) -> Sender {
         let our = self.our;
         Sender {
             key: our.key.clone(),
@@ -266,6 +272,7 @@ impl<'a> InHand<'a> {
             stop: our.stop.clone(),
             give_up: our.give_up.clone(),
             asked,
+            patience,
         }
     }
 
@@ -300,13 +307,15 @@ impl<'a> InHand<'a> {
 
     /// The next batch to send, and whose it is.
     async fn next_batch(&mut self, slots: usize) -> Result<Option<(usize, Built)>, JournalError> {
-        let mut asked = HashSet::new();
+        let (limits, mut asked) = (self.our.sink.limits(), HashSet::new());
         // Filling may split a range, so that there are more.
         while let Some(index) = self.ranges.order(slots).into_iter().find(|index| !asked.contains(index)) {
             asked.insert(index);
-            let wanted = self.ranges.all.get(index).is_some_and(|r| r.ready.is_empty() && !r.exhausted);
-            if wanted {
-                self.fill(index, None).await?;
+            let wanted = self.ranges.all.get(index).is_some_and(|r| !r.exhausted && r.has_room(&limits));
+            if wanted && self.fill(index, None).await? {
+                // It is another range now, which was not asked yet.
+                asked.remove(&index);
+                continue;
             }
             if let Some(built) = self.ranges.all.get_mut(index).and_then(|r| r.ready.pop_front()) {
                 return Ok(Some((index, built)));
@@ -333,26 +342,28 @@ impl<'a> InHand<'a> {
         Ok(())
     }
 
-    /// Reads on and makes batches, of `records` records only where that is said, or finds that nothing is left.
-    async fn fill(&mut self, index: usize, records: Option<usize>) -> Result<(), JournalError> {
-        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
+    /// Reads on and makes batches, of `records` records only where that is said, or finds that nothing is left. Whether
+    /// live was split instead, and is to be asked anew.
+    async fn fill(&mut self, index: usize, records: Option<usize>) -> Result<bool, JournalError> {
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(false) };
         let range = Range { lane: reading.row.lane, from: reading.made.page, to: reading.row.to };
         // One page is read at least.
-        let bytes = if records.is_some() { 1 } else { self.our.sink.limits().bytes / 2 };
+        let bytes = if records.is_some() { 1 } else { self.ratio.records(self.our.sink.limits().bytes) };
         let mut pages = match reading.row.only.clone() {
             Some(only) => self.our.journal.read_of(range, only, bytes).await?,
             None => self.our.journal.read(range, bytes).await?,
         };
         let (Some(first), Some(last)) = (pages.first(), pages.last()) else {
             reading.exhausted = true;
-            return Ok(());
+            return Ok(false);
         };
         let mut end = Cursor { page: last.id.saturating_add(1), record: 0 };
         let behind = self.our.clock.now() - first.at > CATCH_UP_AGE && reading.is_live();
         if behind && self.split(index, range.from).await? {
-            return Ok(());
+            return Ok(true);
         }
-        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(false) };
+        let read = pages.iter().map(StoredPage::weight).fold(0, usize::saturating_add);
         pages.retain(|page| !reading.row.leaves_out(&page.source, &page.stream, page.id));
         if let (Some(records), Some(page)) = (records, pages.first_mut()) {
             let skip = if page.id == reading.made.page { reading.made.record as usize } else { 0 };
@@ -362,30 +373,32 @@ impl<'a> InHand<'a> {
             }
             pages.truncate(1);
         }
-        let (renderer, sink, from) =
-            (Arc::clone(&self.our.renderer), Arc::clone(&self.our.sink), reading.made);
+        // A batch that is not full goes on, or pages that are longer than a batch would leave a small one each.
+        let begun = reading.ready.pop_back().unwrap_or_else(|| Built::begin(reading.made));
+        let (renderer, sink, before) =
+            (Arc::clone(&self.our.renderer), Arc::clone(&self.our.sink), begun.bytes());
         let (now, mark, key) = (self.our.clock.now(), reading.row.mark.clone(), self.our.key.clone());
         let made = tokio::task::spawn_blocking(move || {
-            renderer.batches(&pages, from, sink.as_ref(), &key, mark.as_deref(), now)
+            renderer.batches(&pages, begun, sink.as_ref(), &key, mark.as_deref(), now)
         });
         let Ok(mut batches) = made.await else {
             // Every record is guarded on its own; a panic out here is a defect that a retry will not mend.
             let cause = Fault::new(FaultKind::Answer, "rendering failed; this is a defect of tidegate");
             self.our.board.sink(&self.our.key, |state| state.fault = Some((cause, now)));
             reading.failed = true;
-            return Ok(());
+            return Ok(false);
         };
-        match batches.last_mut() {
+        if records.is_none() {
+            let made = batches.iter().map(Built::bytes).fold(0, usize::saturating_add);
+            self.ratio.learn(read, made.saturating_sub(before));
+        }
+        if let Some(last) = batches.last_mut() {
             // Pages that were left out are passed as well.
-            Some(last) => last.to = end,
-            None => {
-                let (batch, origins, dead) = Default::default();
-                batches.push(Built { batch, origins, dead, to: end });
-            }
+            last.to = end;
         }
         reading.made = end;
         reading.ready.extend(batches);
-        Ok(())
+        Ok(false)
     }
 
     /// Leaves what had piled up to a range of its own, if live is far behind. Whether it was.
@@ -410,7 +423,8 @@ impl<'a> InHand<'a> {
         let ticket = self.ticket();
         let row = self.ranges.all.get(index).map(|reading| &reading.row);
         let asked = row.filter(|row| row.purpose == Purpose::Replay).and_then(|row| row.since);
-        let sender = self.sender(asked);
+        // A try that is told "later" is over: the next one comes anyway, and live needs the slot.
+        let sender = self.sender(asked, if probe { 1 } else { PATIENCE });
         let Some(reading) = self.ranges.all.get_mut(index) else { return };
         reading.sent = built.to;
         let (documents, bytes) = (built.batch.documents.len(), built.bytes());

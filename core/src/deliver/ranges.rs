@@ -8,6 +8,7 @@ use super::park::Waiting;
 use super::render::{Built, Cursor};
 use super::{CATCH_UPS, REST};
 use crate::journal::{Lane, LeftOut, PageId, Purpose, Span};
+use crate::sink::Limits;
 use std::collections::VecDeque;
 
 /// A range in the hands of its loop.
@@ -74,6 +75,11 @@ impl Reading {
             && self.waiting.is_none()
             && !self.failed
             && self.made == self.at()
+    }
+
+    /// Whether more is to be made before its next batch is sent: nothing is ready, or one that is not full.
+    pub(super) fn has_room(&self, limits: &Limits) -> bool {
+        self.ready.front().is_none_or(|first| self.ready.len() == 1 && !first.is_full(limits))
     }
 
     /// Makes again what was made and not sent: what belongs into it has changed.

@@ -94,6 +94,19 @@ pub struct Built {
 }
 
 impl Built {
+    /// Nothing yet, from this place on.
+    #[must_use]
+    pub fn begin(at: Cursor) -> Self {
+        let (batch, origins, dead) = Default::default();
+        Self { batch, origins, dead, to: at }
+    }
+
+    /// Whether nothing more goes into it.
+    #[must_use]
+    pub fn is_full(&self, limits: &Limits) -> bool {
+        self.bytes() >= limits.bytes || self.origins.len() >= limits.count
+    }
+
     /// Bytes of documents.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -154,11 +167,12 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// Batches of the pages' documents from a place on. The last one's `to` is behind the last page.
+    /// Batches of the pages' documents, from where one was begun that was not full. There is one at least; the last one's
+    /// `to` is behind the last page.
     pub fn batches(
         &self,
         pages: &[StoredPage],
-        from: Cursor,
+        begun: Built,
         sink: &dyn Sink,
         key: &str,
         mark: Option<&str>,
@@ -167,7 +181,8 @@ impl Renderer {
         let limits = sink.limits();
         let mut out = Vec::new();
         let mut building = Building::new(self, sink, key, mark, now, limits);
-        building.expect(pages);
+        let from = begun.to;
+        building.go_on(begun, pages);
         for page in pages {
             let skip = if page.id == from.page { from.record as usize } else { 0 };
             for (index, record) in page.records.iter().enumerate().skip(skip) {
@@ -189,9 +204,7 @@ impl Renderer {
                 building.add(&origin, read);
             }
         }
-        if let Some(last) = pages.last() {
-            out.push(building.finish(Cursor { page: last.id + 1, record: 0 }));
-        }
+        out.push(building.finish(pages.last().map_or(from, |last| Cursor { page: last.id + 1, record: 0 })));
         out
     }
 
@@ -276,13 +289,16 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// Makes room at once for what these pages are likely to become, so that a batch does not grow by copies of itself.
-    /// Documents are about twice as long as their records; memory that is not written to costs nothing.
-    fn expect(&mut self, pages: &[StoredPage]) {
-        let records = pages.iter().flat_map(|page| &page.records);
-        let bytes = records.map(|record| record.bytes.len()).fold(0, usize::saturating_add);
-        self.body = crate::spare::take();
-        self.body.reserve(bytes.saturating_mul(2).min(self.limits.bytes.saturating_add(SLACK)));
+    /// Goes on with what was begun, and makes room at once for what these pages are likely to become, so that a batch does
+    /// not grow by copies of itself. Documents are about twice as long as their records; memory that is not written to
+    /// costs nothing.
+    fn go_on(&mut self, begun: Built, pages: &[StoredPage]) {
+        let Built { batch, origins, dead, .. } = begun;
+        (self.documents, self.origins, self.dead) = (batch.documents, origins, dead);
+        self.body = if batch.body.is_empty() { crate::spare::take() } else { batch.body.into() };
+        let bytes = pages.iter().map(StoredPage::weight).fold(0, usize::saturating_add);
+        let room = self.limits.bytes.saturating_add(SLACK).saturating_sub(self.body.len());
+        self.body.reserve(bytes.saturating_mul(2).min(room));
     }
 
     fn full(&self) -> bool {
@@ -585,8 +601,14 @@ mod tests {
         let geoip = GeoIp::open(None, Some(&asn)).expect("a database");
         let renderer = Renderer { geoip: Some(Arc::new(geoip)), ..renderer(|_| true) };
         let now = DateTime::UNIX_EPOCH;
-        let built =
-            renderer.batches(&[page(1, Lane::Live, false)], Cursor::default(), &Lines, "lines", None, now);
+        let built = renderer.batches(
+            &[page(1, Lane::Live, false)],
+            Built::begin(Cursor::default()),
+            &Lines,
+            "lines",
+            None,
+            now,
+        );
         let document: serde_json::Value = serde_json::from_slice(&built[0].batch.body).expect("JSON");
         assert_eq!(document["source"]["as"]["number"], 64_500);
     }
@@ -601,7 +623,8 @@ mod tests {
             page(4, Lane::Backfill, true),
         ];
         let now = DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1);
-        let built = renderer.batches(&pages, Cursor::default(), &Lines, "lines", Some("fix"), now);
+        let built =
+            renderer.batches(&pages, Built::begin(Cursor::default()), &Lines, "lines", Some("fix"), now);
         assert!(built.iter().all(|built| built.dead.is_empty()), "{built:?}");
         let bodies = built.iter().map(|built| String::from_utf8_lossy(&built.batch.body));
         let tags: Vec<_> = bodies
@@ -625,7 +648,14 @@ mod tests {
         let of = |stream: &str, id| StoredPage { stream: stream.into(), ..page(id, Lane::Live, false) };
         let pages = [of("log", 1), of("chat", 2), of("renamed", 3), of("declined", 4)];
         let renderer = renderer(|stream| stream != "declined");
-        let built = renderer.batches(&pages, Cursor::default(), &Lines, "lines", None, DateTime::UNIX_EPOCH);
+        let built = renderer.batches(
+            &pages,
+            Built::begin(Cursor::default()),
+            &Lines,
+            "lines",
+            None,
+            DateTime::UNIX_EPOCH,
+        );
         let delivered: Vec<_> = built.iter().flat_map(|built| &built.origins).map(|o| &*o.stream).collect();
         assert_eq!(delivered, ["log", "chat"], "also what the connector does not list");
         let dead: Vec<_> = built.iter().flat_map(|built| &built.dead).collect();

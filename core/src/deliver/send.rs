@@ -86,6 +86,8 @@ pub(super) struct Sender {
     pub(super) give_up: GiveUp,
     /// Nothing waits for longer than since then: what an operator wants once more is old by nature.
     pub(super) asked: Option<DateTime<Utc>>,
+    /// So often in a row the same documents may be answered "later" before they are barred.
+    pub(super) patience: u32,
 }
 
 /// A part of the batch that still lacks verdicts.
@@ -195,7 +197,7 @@ impl Sender {
         }
         self.board.sink(&self.key, |state| state.retries += again as u64);
         let stuck = if again == part.batch.documents.len() { part.stuck + 1 } else { 1 };
-        if stuck >= PATIENCE {
+        if stuck >= self.patience {
             sent.barred.extend(delivery.retry.iter().filter_map(bar));
             return None;
         }

@@ -51,7 +51,7 @@ const fn stream(name: &'static str) -> Stream {
     }
 }
 
-/// Its records are ids.
+/// Its records are ids; a mail is two events.
 struct Vendor;
 
 impl Connector for Vendor {
@@ -79,11 +79,13 @@ impl Connector for Vendor {
     }
     fn normalize<'r>(
         &self,
-        _: &Stream,
+        stream: &Stream,
         record: Value<'r, 'r>,
         emit: &mut Emit<'_, 'r>,
     ) -> Result<(), NormalizeError> {
-        emit(Event { record: Some(record), time: Some(DateTime::UNIX_EPOCH), ..Event::default() });
+        for _ in 0..if stream.name == "mail" { 2 } else { 1 } {
+            emit(Event { record: Some(record), time: Some(DateTime::UNIX_EPOCH), ..Event::default() });
+        }
         Ok(())
     }
 }
@@ -98,8 +100,12 @@ struct Target {
     clock: Clock,
     says: Mutex<Arc<Says>>,
     taken: Mutex<Vec<(String, DateTime<Utc>)>>,
+    /// What becomes of a document in its frame.
+    shape: fn(&mut Vec<u8>, usize),
     /// Every request's ids.
     asked: Mutex<Vec<Vec<String>>>,
+    /// Every request's bytes.
+    bytes: Mutex<Vec<usize>>,
     /// Documents that it holds right now, and the most that it ever held.
     held: Mutex<(usize, usize)>,
 }
@@ -113,7 +119,9 @@ impl Target {
             clock: clock.clone(),
             says: Mutex::new(Arc::new(|_: &[String]| Ok(Delivery::default()))),
             taken: Mutex::default(),
+            shape: |_, _| {},
             asked: Mutex::default(),
+            bytes: Mutex::default(),
             held: Mutex::default(),
         }
     }
@@ -180,7 +188,10 @@ impl Sink for Target {
         self.limits
     }
     fn frame(&self, buf: &mut Vec<u8>, _: &Meta, document: &mut Render<'_>) -> Result<(), NormalizeError> {
-        document(buf)
+        let from = buf.len();
+        document(buf)?;
+        (self.shape)(buf, from);
+        Ok(())
     }
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliverError> {
         let ids: Vec<String> = batch.documents.iter().map(|(_, meta)| meta.id.clone()).collect();
@@ -190,6 +201,7 @@ impl Sink for Target {
             held.1 = held.1.max(held.0);
         }
         self.asked.lock().unwrap().push(ids.clone());
+        self.bytes.lock().unwrap().push(batch.body.len());
         tokio::time::sleep(self.pause).await;
         self.held.lock().unwrap().0 -= ids.len();
         let says = Arc::clone(&self.says.lock().unwrap());

@@ -189,6 +189,14 @@ pub struct StoredPage {
     pub reread: bool,
 }
 
+impl StoredPage {
+    /// Bytes of its records.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.records.iter().map(|record| record.bytes.len()).fold(0, usize::saturating_add)
+    }
+}
+
 /// A piece of unfinished reading: a chain (feed) or a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
@@ -444,7 +452,7 @@ pub struct Fetched {
     pub pages: Vec<(Lane, PageId, PageId)>,
     /// Some were trimmed already.
     pub trimmed: bool,
-    /// When the oldest page was fetched that is still kept.
+    /// When the oldest kept page was fetched that is younger than all that were trimmed.
     pub kept_since: Option<DateTime<Utc>>,
 }
 
@@ -599,7 +607,8 @@ pub enum Change {
     RenameSource(String, String),
     /// Forget a source's works (keys, ledger and tally stay).
     ResetSource(String),
-    /// Hand a sink's position and dead letters to another key.
+    /// Hand a sink's position and dead letters to another key. Where that one has a position already, what is handed on
+    /// ends there.
     RenameSink(String, String),
     /// End a sink's claim: what its spans lacked becomes its hole, its dead letters stay until they are dropped.
     ForgetSink(String, DateTime<Utc>),

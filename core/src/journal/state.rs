@@ -357,10 +357,13 @@ impl Db {
         )?;
         let gone =
             self.all(&format!("SELECT 1 FROM gone p {ours} AND {within} LIMIT 1"), time, |_| Ok(()))?;
-        let oldest =
-            self.all(&format!("SELECT min(p.at) FROM page p {ours}"), params![source, stream], |r| {
-                maybe_time(r, 0)
-            })?;
+        // A range that waits for one stream keeps pages older than some that are gone.
+        let last_gone = format!("SELECT coalesce(max(p.at), ?3) FROM gone p {ours}");
+        let oldest = self.all(
+            &format!("SELECT min(p.at) FROM page p {ours} AND p.at > ({last_gone})"),
+            params![source, stream, i64::MIN],
+            |r| maybe_time(r, 0),
+        )?;
         Ok(Fetched { pages, trimmed: !gone.is_empty(), kept_since: oldest.into_iter().flatten().next() })
     }
 
@@ -1090,8 +1093,25 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Hands a sink's rows on.
+    /// Hands a sink's rows on. Where the other key has a place already, because it was configured before this, what is
+    /// handed on ends where that one has come: two that follow a lane would deliver each page twice for ever.
     pub(super) fn rename_sink(&self, from: &str, to: &str) -> Result<(), JournalError> {
+        if from == to {
+            return Ok(());
+        }
+        let spans = self.all("SELECT * FROM delivery WHERE sink IN (?1, ?2)", [from, to], span_row)?;
+        for span in spans.iter().filter(|span| span.sink == from && span.to.is_none()) {
+            let other =
+                spans.iter().find(|other| other.sink == to && other.lane == span.lane && other.follows());
+            let Some(other) = other else { continue };
+            let end = other.next_page.saturating_add(u64::from(other.next_record > 0));
+            if span.next_page >= end {
+                self.end_span(span.id)?;
+                continue;
+            }
+            let purpose = if span.follows() { Purpose::CatchUp } else { span.purpose };
+            self.put_span(&Span { to: Some(end), purpose, ..span.clone() })?;
+        }
         for table in ["delivery", "dead", "given_up"] {
             self.run(&format!("UPDATE {table} SET sink = ?2 WHERE sink = ?1"), [from, to])?;
         }

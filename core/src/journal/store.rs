@@ -344,7 +344,7 @@ pub(super) fn read(
             };
             // The row knows what the source is called today.
             let page = StoredPage { source: row.source.into(), stream: row.stream.into(), ..page };
-            size = size.saturating_add(weight(&page));
+            size = size.saturating_add(page.weight());
             found.push(page);
             if size >= bytes {
                 return Ok(found);
@@ -362,10 +362,6 @@ pub(super) fn lost(dir: &Path, place: &Place) -> JournalError {
         &segment::path(dir, place.seg),
         format!("it is missing (offset {}, page {})", place.off, place.id),
     )
-}
-
-fn weight(page: &StoredPage) -> usize {
-    page.records.iter().map(|r| r.bytes.len()).fold(0, usize::saturating_add)
 }
 
 fn step(
@@ -636,7 +632,7 @@ impl Batch<'_, '_> {
 
 impl Newest {
     fn push(&mut self, page: StoredPage) {
-        let size = weight(&page);
+        let size = page.weight();
         self.bytes = self.bytes.saturating_add(size);
         self.pages.push_back((size, page));
         while self.bytes > self.limit {

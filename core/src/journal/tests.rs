@@ -1002,3 +1002,38 @@ fn a_handle_outlives_its_runtime() {
     let Outcome::Appended(a) = done[0] else { panic!("{done:?}") };
     assert_eq!((a.new, a.duplicates), (10, 5));
 }
+
+#[test]
+fn a_sink_handed_on_to_a_key_that_is_at_work_already_ends_where_that_one_has_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    let chat = StreamKey::new("okta", "chat");
+    let parked = Span {
+        purpose: Purpose::Parked,
+        only: Some(chat.clone()),
+        reason: Some("no index".to_owned()),
+        ..Span::follow("old", Lane::Live, 7)
+    };
+    let live =
+        Span { except: vec![LeftOut { of: chat, until: None }], ..Span::follow("old", Lane::Live, 12) };
+    let begun = Span { next_record: 3, ..Span::follow("new", Lane::Live, 20) };
+    let ahead = Span::follow("old", Lane::Sweep, 40);
+    let behind = Span::follow("new", Lane::Sweep, 30);
+    let alone = Span::follow("old", Lane::Backfill, 5);
+    let rows = [&live, &parked, &begun, &ahead, &behind, &alone];
+    journal.commit(&rows.map(|row| Change::Span(row.clone()))).unwrap();
+    journal.commit(&[Change::RenameSink("old".into(), "new".into())]).unwrap();
+    let spans = journal.load().unwrap().spans;
+    assert!(spans.iter().all(|span| span.sink == "new"), "{spans:?}");
+    let told: Vec<_> = spans.iter().map(|span| (span.lane, span.purpose, span.next_page, span.to)).collect();
+    assert_eq!(
+        told,
+        [
+            (Lane::Live, Purpose::CatchUp, 12, Some(21)),
+            (Lane::Live, Purpose::Parked, 7, Some(21)),
+            (Lane::Live, Purpose::Follow, 20, None),
+            (Lane::Sweep, Purpose::Follow, 30, None),
+            (Lane::Backfill, Purpose::Follow, 5, None),
+        ]
+    );
+}

@@ -33,6 +33,63 @@ async fn after_days_of_absence_live_goes_first_and_the_backlog_follows_in_order(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_that_finds_itself_far_behind_delivers_the_backlog_before_it_ends() {
+    let bench = Bench::new();
+    many(&bench, "log", 0..200).await;
+    tokio::time::sleep(HOUR).await;
+    let sink = Arc::new(bench.target(50, 2));
+    bench.drain(&sink).await;
+    assert_eq!((sink.times().len(), bench.lacks().await), (400, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_that_was_made_longer_is_delivered_without_waiting_for_a_new_page() {
+    let bench = Bench::new();
+    many(&bench, "log", 0..200).await;
+    let newest = 100;
+    // An earlier process left its backlog, and live as it was when that began.
+    let earlier = Span { to: Some(newest), purpose: Purpose::CatchUp, ..Span::follow("siem", Lane::Live, 1) };
+    let quiet = [Lane::Sweep, Lane::Backfill].map(|lane| Span::follow("siem", lane, newest));
+    let spans = [earlier, Span::follow("siem", Lane::Live, newest)].into_iter().chain(quiet);
+    bench.journal.commit(spans.map(Change::Span).collect()).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    let sink = Arc::new(bench.target(50, 2));
+    let running = bench.run("siem", &sink);
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!((sink.times().len(), bench.lacks().await), (400, 0));
+    end(running).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_are_nearly_full_however_long_documents_are() {
+    let shapes: [(&str, fn(&mut Vec<u8>, usize)); 4] = [
+        ("a third of the record", |buf, from| buf.truncate(from + (buf.len() - from) / 3)),
+        ("as long", |_, _| {}),
+        ("twice as long", |buf, from| buf.extend_from_within(from..)),
+        ("four times as long", |buf, from| (0..2).for_each(|_| buf.extend_from_within(from..))),
+    ];
+    let cases = shapes.iter().flat_map(|shape| [(20, shape), (500, shape)]);
+    for (page, (what, shape)) in cases {
+        let bench = Bench::new();
+        let what = format!("{what}, pages of {page}");
+        let pages = (0..20_000 / page).map(|n| bench.page(Lane::Live, "log", n * page..(n + 1) * page));
+        let changes = pages.collect();
+        bench.journal.commit(changes).await.unwrap();
+        let mut sink = bench.target(1 << 20, 1);
+        (sink.limits.bytes, sink.shape) = (10_000, *shape);
+        let sink = Arc::new(sink);
+        bench.drain(&sink).await;
+        assert_eq!(sink.times().len(), 20_000, "{what}");
+        let bytes = sink.bytes.lock().unwrap().clone();
+        // Of the first nothing is known yet, and the last has what is left.
+        let steady = &bytes[1..bytes.len() - 1];
+        let (sum, count) = (steady.iter().sum::<usize>(), steady.len());
+        assert!(sum / count > 8_000, "{what}: {} bytes on average: {bytes:?}", sum / count);
+        assert!(bytes.iter().all(|bytes| *bytes < 10_100), "{what}: {bytes:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_few_old_pages_are_no_backlog() {
     let bench = Bench::new();
     many(&bench, "log", 0..CATCH_UP_PAGES as usize).await;

@@ -1,6 +1,7 @@
 //! Dead letters that are sent again.
 
 use super::*;
+use crate::journal::DeadLetter;
 
 async fn letters(bench: &Bench) -> Vec<(u64, String)> {
     let letters = bench.journal.dead(0, 1_000, false).await.unwrap();
@@ -96,4 +97,42 @@ async fn a_bell_that_rings_while_letters_are_on_their_way_neither_sends_them_twi
     assert_eq!((sink.times().len(), letters(&bench).await), (10, vec![]));
     assert!(sink.times().values().all(|times| *times == 1));
     end((signal, running)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_of_several_events_of_which_one_is_barred_makes_no_letter_more_at_each_try() {
+    let bench = Bench::new();
+    let letter = DeadLetter {
+        id: 0,
+        sink: "siem".to_owned(),
+        source: "acme".to_owned(),
+        stream: "mail".to_owned(),
+        page: 1,
+        record: 0,
+        event: None,
+        kind: "normalize".to_owned(),
+        reason: "no".to_owned(),
+        at: bench.clock.now(),
+        copy: Bytes::from_static(b"\"mail-00001\""),
+        revision: None,
+        occurrence: 0,
+        retry: true,
+    };
+    bench.journal.commit(vec![Change::Dead(letter)]).await.unwrap();
+    let sink = Arc::new(bench.target(10, 2));
+    sink.say(|ids| {
+        assert_eq!(ids.len(), 2);
+        Ok(Delivery {
+            fault: vec![(0, no_index("mail"))],
+            rejected: vec![(1, no_index("mail"))],
+            ..Delivery::default()
+        })
+    });
+    let running = bench.run("siem", &sink);
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(letters(&bench).await.len(), 1);
+    sink.mend();
+    tokio::time::sleep(MINUTE).await;
+    assert_eq!((letters(&bench).await, sink.times().len()), (vec![], 2));
+    end(running).await;
 }

@@ -97,6 +97,32 @@ async fn documents_that_are_asked_to_come_later_for_ever_do_not_stall_the_others
 }
 
 #[tokio::test(start_paused = true)]
+async fn as_many_streams_as_slots_that_are_asked_to_come_later_hold_up_no_live_document() {
+    let bench = Bench::new();
+    bench.append(Lane::Live, "chat", 0..10).await;
+    bench.append(Lane::Live, "mail", 0..10).await;
+    let sink = Arc::new(bench.target(15, 2));
+    sink.say(|ids| {
+        let busy = Fault::new(FaultKind::Server, "shard is not available");
+        let others = ids.iter().enumerate().filter(|(_, id)| !id.starts_with("log"));
+        Ok(Delivery { retry: others.map(|(n, _)| (n, busy.clone())).collect(), ..Delivery::default() })
+    });
+    let running = bench.run("siem", &sink);
+    tokio::time::sleep(30 * MINUTE).await;
+    for n in 0..60 {
+        bench.append(Lane::Live, "log", n..n + 1).await;
+        let since = bench.clock.now();
+        tokio::time::sleep(Duration::from_secs(17)).await;
+        let waited = (sink.when(&format!("log-{n:05}")) - since).to_std().unwrap();
+        assert!(waited <= sink.pause * 4, "live document {n} waited {waited:?}");
+    }
+    sink.mend();
+    tokio::time::sleep(5 * MINUTE).await;
+    assert_eq!((sink.times().len(), bench.lacks().await), (90, 0));
+    end(running).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_credential_parks_nothing() {
     let bench = Bench::new();
     pages(&bench).await;
@@ -189,6 +215,8 @@ async fn pages_that_only_a_parked_range_needs_are_not_trimmed_and_others_are() {
     let left =
         bench.journal.read(crate::journal::Range { lane: Lane::Live, from: 0, to: None }, 1 << 30).await;
     assert_eq!(left.unwrap().iter().map(|page| page.id).collect::<Vec<_>>(), [pages[2]]);
+    let fetched = bench.journal.fetched(base(), bench.clock.now(), (None, None)).await.unwrap();
+    assert_eq!((fetched.trimmed, fetched.kept_since), (true, None), "nothing is whole from the kept page on");
     sink.mend();
     tokio::time::sleep(5 * MINUTE).await;
     assert_eq!(sink.count("chat"), 20);
