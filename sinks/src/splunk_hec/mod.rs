@@ -555,6 +555,15 @@ impl SplunkHec {
                                 let said = answer::judge(response.status.as_u16(), &response.body).1;
                                 self.halt(response, cause, &said).cause().clone()
                             }
+                            (Acks::NoSuchEndpoint, Ok(response)) => {
+                                self.learn(Known::NotYet);
+                                let said = answer::judge(response.status.as_u16(), &response.body).1;
+                                let what =
+                                    "documents are taken, and nobody answers for their acknowledgement";
+                                self.fault(response, FaultKind::Configuration, what, &said).remedy(
+                                    "let services/collector/ack lead to the same receiver as services/collector/event",
+                                )
+                            }
                             _ => {
                                 self.learn(Known::NotYet);
                                 let (what, remedy) = Cause::AckDisabled.words();
@@ -596,7 +605,10 @@ fn give_up(
 
 fn unacknowledged() -> Fault {
     Fault::new(FaultKind::Configuration, "the token does not acknowledge, and ack = \"required\"")
-        .remedy("switch indexer acknowledgement on for the token (useACK), or set ack = \"auto\"")
+        .remedy(
+            "see that `url` leads to the collector, and switch indexer acknowledgement on for the token (useACK); or set \
+             ack = \"auto\"",
+        )
 }
 
 #[async_trait]

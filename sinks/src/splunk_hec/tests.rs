@@ -562,7 +562,13 @@ async fn while_the_question_fails_everything_stays_pending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_is_refused_for_good_is_a_fault_and_keeps_everything() {
-    for (refusal, questions) in [(disabled(), 1), (code(403, 4), 5), (code(400, 11), 5)] {
+    for (refusal, questions, word) in [
+        (disabled(), 1, "switched off"),
+        (code(403, 4), 5, "token"),
+        (code(400, 11), 5, "channel"),
+        (code(404, 404), 5, "nobody answers"),
+        (code(400, 12), 5, "nobody answers"),
+    ] {
         let far = Script::start();
         let (mut asked, answer) = (0, refusal.clone());
         far.answer(move |request, _| {
@@ -576,7 +582,8 @@ async fn a_question_that_is_refused_for_good_is_a_fault_and_keeps_everything() {
         let sink = receiver.sink(&far, "");
         let delivery = deliver(&sink, 2).await.unwrap();
         assert_eq!(places(&delivery.fault), [0, 1], "{refusal:?}");
-        assert!(delivery.fault[0].1.remedy.is_some());
+        let cause = &delivery.fault[0].1;
+        assert!(cause.remedy.is_some() && cause.message.contains(word), "{cause}");
         let asked = far.requests().iter().filter(|r| !is_event(r)).count();
         assert_eq!(asked, 1 + questions, "{refusal:?}");
     }
