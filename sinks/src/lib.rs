@@ -58,15 +58,20 @@ async fn compressed(body: Bytes, level: Option<u32>) -> Result<(Bytes, bool), De
 fn one_line(buf: &mut Vec<u8>, document: &mut Render<'_>) -> Result<(), NormalizeError> {
     let from = buf.len();
     document(buf)?;
-    let mut rest = buf.get_mut(from..).unwrap_or_default();
+    without_breaks(buf.get_mut(from..).unwrap_or_default());
+    Ok(())
+}
+
+/// What would end a line or a text for some reader becomes a blank. In JSON such bytes stand between tokens only; LEEF has none.
+fn without_breaks(document: &mut [u8]) {
+    let mut rest = document;
     // Hardly any document has one, so the search is what counts.
     while let Some((byte, behind)) =
-        memchr::memchr2(b'\n', b'\r', rest).and_then(|at| rest.get_mut(at..)?.split_first_mut())
+        memchr::memchr3(b'\n', b'\r', 0, rest).and_then(|at| rest.get_mut(at..)?.split_first_mut())
     {
         *byte = b' ';
         rest = behind;
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Reading a sink's own keys: strict, and every error names its key.
 
+use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use std::fmt;
 use std::time::Duration;
+use tidegate_core::secret::SecretRef;
 use tidegate_core::source::SettingsError;
 use tidegate_core::units;
 use url::Url;
@@ -20,6 +22,27 @@ pub(crate) fn read<T: DeserializeOwned>(
     }
     serde_json::from_value(serde_json::Value::Object(table.clone()))
         .map_err(|e| SettingsError::new("", e.to_string()))
+}
+
+/// Who we are, for receivers that ask for a certificate.
+#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClientKeys {
+    /// PEM of the certificate, with those between it and its authority.
+    pub(crate) certificate: SecretRef,
+    /// PEM of its private key.
+    pub(crate) private_key: SecretRef,
+}
+
+impl ClientKeys {
+    /// Whether there are others now than those that were used and did not do. Read from one moment to the next, a
+    /// certificate and a key may not belong together while they are exchanged.
+    pub(crate) fn renewed(&self, now: DateTime<Utc>) -> bool {
+        let other =
+            |secret: &SecretRef| secret.read().is_ok_and(|used| secret.refresh(&used, now).unwrap_or(false));
+        // Both are read again, whichever of them is another.
+        other(&self.certificate) | other(&self.private_key)
+    }
 }
 
 /// A size with its unit: `"512B"`, `"64KiB"`, `"5MiB"`, `"2GiB"`.

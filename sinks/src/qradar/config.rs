@@ -1,12 +1,11 @@
 //! The keys of a qradar sink, and what they may be.
 
 use super::message::{self, Form, Framing};
-use crate::settings::{self, Size, Span};
+use crate::settings::{self, ClientKeys, Size, Span};
 use schemars::JsonSchema;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use tidegate_core::secret::SecretRef;
 use tidegate_core::source::SettingsError;
 
 /// IBM's ports: 514 for syslog over TCP and UDP, 6514 for TLS Syslog.
@@ -20,6 +19,10 @@ const UDP_MESSAGE: usize = 1_000;
 const LEAST_MESSAGE: usize = 300;
 /// The largest payload of a datagram over IPv4.
 const DATAGRAM: usize = 65_507;
+/// Linux refuses a longer wait before the first probe.
+const KEEPALIVE: Duration = Duration::from_secs(32_767);
+/// Linux counts it in milliseconds of 31 bits.
+const STALL: Duration = Duration::from_secs(86_400);
 /// The room that a socket has for what was not acknowledged, as it is asked for. Linux takes twice as much.
 pub(super) const SEND_BUFFER: usize = 256 << 10;
 
@@ -36,16 +39,6 @@ pub(super) enum Transport {
     Udp,
 }
 
-/// What says who we are.
-#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Identity {
-    /// The certificate, and those between it and the authority, as PEM.
-    pub(super) certificate: SecretRef,
-    /// Its private key as PEM.
-    pub(super) private_key: SecretRef,
-}
-
 /// The table as it is written.
 #[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -59,7 +52,7 @@ pub(super) struct Config {
     /// File of PEM certificates: the authorities that are trusted instead of the system's; with `tls`.
     pub(super) ca: Option<PathBuf>,
     /// Who we are, where the receiver asks for it: `{ certificate, private_key }`, references to PEM; with `tls`.
-    pub(super) client: Option<Identity>,
+    pub(super) client: Option<ClientKeys>,
     /// The name that the receiver's certificate must bear, where it is not the address; with `tls`.
     pub(super) server_name: Option<String>,
     /// The header before each document: `rfc5424` (IBM's short form), `rfc5424_full` or `rfc3164`.
@@ -240,8 +233,18 @@ impl Config {
                 return wrong(key, format!("must be {least}"));
             }
         }
-        if self.batch_bytes.0 > 16 << 20 {
-            return wrong("batch_bytes", "must be at most \"16MiB\"".to_owned());
+        for (key, fits, most) in [
+            ("batch_bytes", self.batch_bytes.0 <= 16 << 20, "\"16MiB\""),
+            ("batch_count", self.batch_count <= 100_000, "100000"),
+            // All of these are in memory.
+            ("in_flight", self.in_flight <= 1_024, "1024"),
+            ("tail_time", self.tail_time.0 <= Duration::from_secs(3_600), "\"1h\""),
+            ("keepalive", self.keepalive.0 <= KEEPALIVE, "\"32767s\""),
+            ("stall", self.stall.0 <= STALL, "\"24h\""),
+        ] {
+            if !fits {
+                return wrong(key, format!("must be at most {most}"));
+            }
         }
         if self.tail_bytes.0 < 2 * SEND_BUFFER {
             return wrong(
@@ -326,6 +329,11 @@ mod tests {
             (r#""tail_time":"0s""#, "tail_time"),
             (r#""keepalive":"10ms""#, "keepalive"),
             (r#""stall":"10ms""#, "stall"),
+            (r#""batch_count":100001"#, "batch_count"),
+            (r#""in_flight":1025"#, "in_flight"),
+            (r#""tail_time":"2h""#, "tail_time"),
+            (r#""keepalive":"10h""#, "keepalive"),
+            (r#""stall":"25h""#, "stall"),
             (r#""addresses":["b"]"#, "addresses"),
             (r#""port":514"#, "port"),
         ] {

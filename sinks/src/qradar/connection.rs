@@ -1,6 +1,7 @@
 //! Connections to a receiver: names, sockets, TLS.
 
-use super::config::{Address, Config, Identity, SEND_BUFFER, Transport};
+use super::config::{Address, Config, SEND_BUFFER, Transport};
+use crate::settings::ClientKeys;
 use chrono::{DateTime, Utc};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use socket2::{SockRef, TcpKeepalive};
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::resolve::resolve;
-use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::DeliverError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
@@ -39,21 +39,36 @@ pub(super) struct Connection {
 /// Our address and the receiver's: by them the system knows the connection.
 pub(super) type Ends = (SocketAddr, SocketAddr);
 
-/// How many bytes of a connection the receiver's kernel has not acknowledged, as Linux's table of sockets says it; `None`
-/// where there is no such table. It is read rarely: with thousands of sockets it takes a millisecond.
+/// What the receiver's kernel has acknowledged of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acknowledged {
+    /// All but so many bytes (an end of ours counts as one).
+    AllBut(u64),
+    /// The connection is gone, and what it had not acknowledged with it.
+    Gone,
+    /// The system does not say.
+    Unknown,
+}
+
+/// What Linux's table of sockets says of a connection. It is read rarely: with thousands of sockets it takes a millisecond.
 #[cfg(target_os = "linux")]
-pub(super) async fn unacknowledged(ends: Option<Ends>) -> Option<u64> {
-    let (ours, theirs) = ends?;
+pub(super) async fn acknowledged(ends: Option<Ends>) -> Acknowledged {
+    let Some((ours, theirs)) = ends else { return Acknowledged::Unknown };
     let table = move || if ours.is_ipv4() { procfs::net::tcp() } else { procfs::net::tcp6() };
-    let table = tokio::task::spawn_blocking(table).await.ok()?.ok()?;
-    let entry = table.iter().find(|entry| (entry.local_address, entry.remote_address) == (ours, theirs))?;
-    Some(u64::from(entry.tx_queue))
+    let Ok(Ok(table)) = tokio::task::spawn_blocking(table).await else { return Acknowledged::Unknown };
+    // The table has no scopes of IPv6.
+    let plain = |end: SocketAddr| (end.ip(), end.port());
+    let is_ours = |local, remote| (plain(local), plain(remote)) == (plain(ours), plain(theirs));
+    match table.iter().find(|entry| is_ours(entry.local_address, entry.remote_address)) {
+        Some(entry) => Acknowledged::AllBut(u64::from(entry.tx_queue)),
+        None => Acknowledged::Gone,
+    }
 }
 
 /// There is no such table.
 #[cfg(not(target_os = "linux"))]
-pub(super) async fn unacknowledged(_: Option<Ends>) -> Option<u64> {
-    None
+pub(super) async fn acknowledged(_: Option<Ends>) -> Acknowledged {
+    Acknowledged::Unknown
 }
 
 /// Opens a connection to this receiver, with TLS where that is configured.
@@ -63,11 +78,20 @@ pub(super) async fn open(
     now: DateTime<Utc>,
 ) -> Result<Connection, DeliverError> {
     let tcp = tcp(config, address).await.map_err(|error| retry(unreachable(address, &error)))?;
-    let ends = tcp.local_addr().ok().zip(tcp.peer_addr().ok());
+    let mut ends = tcp.local_addr().ok().zip(tcp.peer_addr().ok());
+    // A table that lacks it now (a sandbox has one of its own) says nothing when it lacks it later.
+    if acknowledged(ends).await == Acknowledged::Gone {
+        ends = None;
+    }
     if config.transport != Transport::Tls {
         return Ok(Connection { stream: Box::new(tcp), ends });
     }
-    let connector = connector(config).map_err(|cause| DeliverError::Halt { cause })?;
+    let renewed = || config.client.as_ref().is_some_and(|client| client.renewed(now));
+    let connector = match connector(config) {
+        Err(_) if renewed() => connector(config),
+        made => made,
+    };
+    let connector = connector.map_err(|cause| DeliverError::Halt { cause })?;
     let name = config.server_name.as_deref().unwrap_or(&address.host).to_owned();
     let name = ServerName::try_from(name).map_err(|error| {
         let cause = Fault::new(FaultKind::Configuration, format!("{address}: {error}"));
@@ -133,7 +157,7 @@ pub(super) fn broken(
         ) => {
             let cause = fault(FaultKind::Credential, "the receiver refuses our certificate");
             // It may have been renewed on the disk since it was read.
-            if config.client.as_ref().is_some_and(|client| renewed(client, now)) {
+            if config.client.as_ref().is_some_and(|client| client.renewed(now)) {
                 return retry(cause);
             }
             DeliverError::Halt {
@@ -146,15 +170,6 @@ pub(super) fn broken(
 
 pub(super) fn retry(cause: Fault) -> DeliverError {
     DeliverError::Retry { after: None, cause }
-}
-
-fn renewed(client: &Identity, now: DateTime<Utc>) -> bool {
-    let other = |secret: &SecretRef| {
-        let used: Option<Secret> = secret.read().ok();
-        used.is_some_and(|used| secret.refresh(&used, now).unwrap_or(false))
-    };
-    // Both are read again, whichever of them is another.
-    other(&client.certificate) | other(&client.private_key)
 }
 
 fn unreachable(address: &Address, error: &io::Error) -> Fault {
@@ -246,7 +261,7 @@ fn authorities(path: &Path) -> Result<RootCertStore, Fault> {
 }
 
 /// Errors never quote what was read: it may be the key.
-fn identity(client: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
+fn identity(client: &ClientKeys) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
     let wrong = |what: &str| {
         Fault::new(FaultKind::Credential, format!("client: {what}"))
             .remedy("both are PEM; keys are PKCS#8, PKCS#1 or SEC1, without a passphrase")

@@ -11,7 +11,7 @@
 //! - the connection was closed in good order and the receiver closed its side in turn: it has read all there was.
 
 use super::config::{Address, Config};
-use super::connection::{self, Connection, Ends, Stream};
+use super::connection::{self, Acknowledged, Connection, Ends, Stream};
 use crate::nodes::Nodes;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -24,12 +24,16 @@ use tidegate_core::http::Backoff;
 use tidegate_core::sink::DeliverError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A batch whose writing took longer had to wait for the receiver.
 const WAITED: Duration = Duration::from_secs(1);
+/// Batches whose order is remembered: more than may be on their way.
+const MOST_AGAIN: usize = 4_096;
 /// What has been there for long enough and is not acknowledged is looked at again after this long.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// When both sides have closed, the last acknowledgement is looked for this often.
+const SETTLES: Duration = Duration::from_millis(20);
 /// How long the receiver may take to close its side: it has to read what it was sent first.
 pub(super) const CLOSE: Duration = Duration::from_secs(10);
 
@@ -97,6 +101,10 @@ impl Numbers {
     }
 
     fn comes_again(&mut self, number: u64, body: &Bytes) {
+        // Those that core has given up meanwhile do not come again.
+        if self.again.len() >= MOST_AGAIN {
+            self.again.clear();
+        }
         self.again.insert(Self::key(body), number);
     }
 }
@@ -351,7 +359,12 @@ impl Open {
         let far = self.written.saturating_sub(tail_bytes);
         self.let_go(|sent| sent.end <= far);
         if self.tail.front().is_some_and(|sent| sent.until <= Instant::now()) {
-            let left = connection::unacknowledged(self.ends).await.unwrap_or(0);
+            let left = match connection::acknowledged(self.ends).await {
+                Acknowledged::AllBut(left) => left,
+                // The next read says why.
+                Acknowledged::Gone => u64::MAX,
+                Acknowledged::Unknown => 0,
+            };
             // With TLS there are more bytes on the wire than in messages: this errs on the side of waiting.
             let (acknowledged, now) = (self.written.saturating_sub(left), Instant::now());
             self.let_go(|sent| sent.until <= now && sent.end <= acknowledged);
@@ -372,17 +385,25 @@ impl Open {
     /// does when it has read everything. A bare close loses the tail where the receiver has sent what we did not read,
     /// such as the session tickets of TLS 1.3: our kernel then answers with a reset.
     async fn close(&mut self, asked: Option<oneshot::Sender<()>>) -> End {
-        let (read, write) = (&mut self.read, &mut self.write);
+        let (ends, read, write) = (self.ends, &mut self.read, &mut self.write);
         let closed = timeout(CLOSE, async {
             write.shutdown().await?;
             let mut said = [0; 512];
             loop {
                 match read.read(&mut said).await {
-                    Ok(0) => return Ok(()),
+                    Ok(0) => break,
                     Ok(_) => {}
                     // The other side's close_notify is missing, but its end of the connection came in order.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                     Err(error) => return Err(error),
+                }
+            }
+            // It may have closed by itself at the same time, before it had what was sent last.
+            loop {
+                match connection::acknowledged(ends).await {
+                    Acknowledged::AllBut(0) | Acknowledged::Unknown => return Ok(()),
+                    Acknowledged::AllBut(_) => sleep(SETTLES).await,
+                    Acknowledged::Gone => return Err(io::ErrorKind::ConnectionReset.into()),
                 }
             }
         });
@@ -397,4 +418,38 @@ fn closed(address: &str, unread: u64) -> DeliverError {
     let what =
         format!("{address}: the receiver closed the connection; the last {unread} bytes are sent again");
     connection::retry(Fault::new(FaultKind::Network, what))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn batches_that_never_come_again_are_not_remembered_for_ever() {
+        let mut numbers = Numbers::default();
+        let bodies: Vec<_> = (0..3 * MOST_AGAIN).map(|n| Bytes::from(n.to_string())).collect();
+        for body in &bodies {
+            let number = numbers.of(body);
+            numbers.comes_again(number, body);
+        }
+        assert!(numbers.again.len() <= MOST_AGAIN, "{}", numbers.again.len());
+        let last = bodies.last().unwrap();
+        assert_eq!(numbers.of(last), bodies.len() as u64, "the last are known");
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_closed_before_it_had_the_last_batch_has_not_closed_in_turn() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let ends = Some((ours.local_addr().unwrap(), ours.peer_addr().unwrap()));
+        drop(listener.accept().await.unwrap());
+        assert_eq!(ours.peek(&mut [0]).await.unwrap(), 0, "it has closed");
+        // Our kernel takes it; theirs answers that nobody is there any more.
+        ours.write_all(b"the last batch\n").await.unwrap();
+        let stream: Box<dyn Stream> = Box::new(ours);
+        let (read, write) = tokio::io::split(stream);
+        let mut open = Open { ends, read, write, current: None, tail: VecDeque::new(), written: 15 };
+        assert!(matches!(open.close(None).await, End::Unsure(..)));
+    }
 }

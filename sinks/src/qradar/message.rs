@@ -53,7 +53,7 @@ impl Format {
         host: &str,
         meta: &Meta,
     ) -> Result<(), NormalizeError> {
-        one_line(buf.get_mut(from..).unwrap_or_default());
+        crate::without_breaks(buf.get_mut(from..).unwrap_or_default());
         let document = buf.get(from..).unwrap_or_default();
         let mut head = self.header(severity(document), host, meta);
         let length = head.len() + document.len();
@@ -112,18 +112,6 @@ impl Format {
                  the payload length in QRadar's System Settings, or deliver as leef"
             )
         })
-    }
-}
-
-/// What would end a line or a text for some reader becomes a blank. In JSON such bytes stand between tokens only; LEEF has none.
-fn one_line(document: &mut [u8]) {
-    let mut rest = document;
-    // Hardly any document has one, so the search is what counts.
-    while let Some((byte, behind)) =
-        memchr::memchr3(b'\n', b'\r', 0, rest).and_then(|at| rest.get_mut(at..)?.split_first_mut())
-    {
-        *byte = b' ';
-        rest = behind;
     }
 }
 

@@ -111,26 +111,32 @@ impl Qradar {
         };
         let socket = connection::datagrams(address).await.map_err(failed)?;
         let mut delivery = Delivery::default();
+        let mut failure = None;
         for (index, (span, _)) in batch.documents.iter().enumerate() {
             let message = batch.body.get(span.clone()).unwrap_or_default();
             match socket.send(message).await {
                 Ok(_) => {}
+                Err(error) if is_too_long(&error) => {
+                    let cause = Fault::new(FaultKind::TooLarge, format!("{address}: cannot send: {error}"));
+                    let remedy = "lower `max_message_bytes`: the network takes no such datagram";
+                    delivery.rejected.push((index, cause.remedy(remedy)));
+                }
                 Err(error) => {
-                    let cause = Fault::new(FaultKind::Network, format!("{address}: cannot send: {error}"));
-                    if is_too_long(&error) {
-                        let cause = Fault { kind: FaultKind::TooLarge, ..cause };
-                        let remedy = "lower `max_message_bytes`: the network takes no such datagram";
-                        delivery.rejected.push((index, cause.remedy(remedy)));
-                        continue;
-                    }
-                    // A refusal is about the datagram before, and says that nobody listens.
-                    self.way.nodes.failed(node);
-                    let unsent = (index.saturating_sub(1)..batch.documents.len())
-                        .filter(|at| !delivery.rejected.iter().any(|(rejected, _)| rejected == at));
-                    delivery.retry = unsent.map(|at| (at, cause.clone())).collect();
+                    failure = Some((index, error));
                     break;
                 }
             }
+        }
+        // A refusal is about datagrams before it. It may have come since the last one was sent.
+        let failure = failure.or_else(|| Some((batch.documents.len(), socket.take_error().ok()??)));
+        if let Some((index, error)) = failure {
+            self.way.nodes.failed(node);
+            let cause = Fault::new(FaultKind::Network, format!("{address}: cannot send: {error}"));
+            // Nobody listens there, so none of the batch is known to have been heard.
+            let from = if error.kind() == io::ErrorKind::ConnectionRefused { 0 } else { index };
+            let unsent = (from..batch.documents.len())
+                .filter(|at| !delivery.rejected.iter().any(|(rejected, _)| rejected == at));
+            delivery.retry = unsent.map(|at| (at, cause.clone())).collect();
         }
         delivery.delivered = batch.documents.len() - delivery.retry.len() - delivery.rejected.len();
         Ok(delivery)

@@ -270,6 +270,27 @@ async fn datagrams_hold_one_message_each_and_no_framing() {
 }
 
 #[tokio::test]
+async fn a_batch_of_datagrams_that_nobody_listens_for_is_not_delivered() {
+    let address = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let sink = sink(&[address], r#","transport":"udp""#);
+    for count in [1, 3] {
+        let batch = batch(&sink, 0, count);
+        // When the refusal comes is the kernel's affair; on one machine it is nearly always at once.
+        let mut tries = 0;
+        let delivery = loop {
+            let delivery = sink.deliver(&batch).await.unwrap();
+            kit::covers_each_once(&delivery, count);
+            tries += 1;
+            if !delivery.retry.is_empty() || tries == 100 {
+                break delivery;
+            }
+        };
+        let again: Vec<_> = delivery.retry.iter().map(|(at, _)| *at).collect();
+        assert_eq!(again, (0..count).collect::<Vec<_>>(), "{delivery:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_lost_attributes_is_counted() {
     let (listener, address) = listener().await;
     let sink = sink(&[address], r#","tail_time":"50ms","max_message_bytes":"400B""#);
@@ -446,6 +467,26 @@ async fn a_refused_client_certificate_and_an_unknown_receiver_halt_with_the_key_
         };
         assert!(!findings.faults.is_empty(), "{key}: check finds it too: {findings:?}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_and_a_key_that_were_read_while_they_were_exchanged_are_read_again() {
+    let (old, pki) = (Pki::new(true), Pki::new(true));
+    let path = |name: &str| pki.dir.path().join(name);
+    let key = std::fs::read(path("client.key")).unwrap();
+    std::fs::copy(old.dir.path().join("client.key"), path("client.key")).unwrap();
+    let (listener, address) = listener().await;
+    let sink = sink(&[address], &pki.keys(true, NAME));
+    let keys = sink.way.config.client.as_ref().unwrap();
+    keys.certificate.read().unwrap();
+    keys.private_key.read().unwrap();
+    std::fs::write(path("client.key"), key).unwrap();
+    let server = tokio::spawn(async move {
+        let mut stream = pki.accept(&listener).await.unwrap();
+        (lines(&mut stream, 1).await, stream)
+    });
+    kit::covers_each_once(&sink.deliver(&batch(&sink, 0, 1)).await.unwrap(), 1);
+    assert_eq!(server.await.unwrap().0, ids(0, 1));
 }
 
 #[tokio::test]

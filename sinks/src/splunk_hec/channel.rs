@@ -28,7 +28,7 @@ pub(super) struct Channel {
     pub(super) id: String,
     /// Which address.
     pub(super) node: usize,
-    /// Whether something went well on it.
+    /// Whether it had a delivery before this one.
     pub(super) used: bool,
     /// Whether its receiver may not be the one that it was: nothing more is sent on it.
     pub(super) over: bool,
@@ -103,6 +103,7 @@ impl Channels {
     /// Gives it back, unless it is over.
     pub(super) fn give(&self, channel: Channel) {
         if !channel.over {
+            let channel = Channel { used: true, ..channel };
             self.0.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
         }
     }

@@ -1,6 +1,6 @@
 //! The keys of a splunk_hec sink, and what they may be.
 
-use crate::settings::{self, Gzip, Size, Span};
+use crate::settings::{self, ClientKeys, Gzip, Size, Span};
 use schemars::JsonSchema;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,16 +50,6 @@ pub(super) enum Field {
     TidegateId,
     /// `tenant`, the tenant's key.
     Tenant,
-}
-
-/// Who we are, for receivers that ask for a certificate.
-#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ClientKeys {
-    /// PEM file of the certificate, with those between it and its authority.
-    pub(super) certificate: SecretRef,
-    /// PEM file of its private key.
-    pub(super) private_key: SecretRef,
 }
 
 /// The table as it is written.

@@ -13,6 +13,7 @@ use self::answer::{AckId, Acks, Cause, Verdict};
 use self::channel::{Channel, Channels, Waiting};
 use self::config::{Ack, Config, Endpoint, Options};
 use crate::nodes::{Gate, Nodes};
+use crate::settings::ClientKeys;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -22,7 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::judge::{quotable, retry_after};
-use tidegate_core::http::{Client, ClientCertificate, HttpError, Response, TransportError};
+use tidegate_core::http::{
+    Client, ClientCertificate, HttpError, Response, TransportError, TransportSettingsError,
+};
 use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
@@ -47,6 +50,10 @@ const ROOM: usize = 32 << 10;
 
 /// That the queue is nearly full is said once in this time.
 const SAY_AGAIN: Duration = Duration::from_secs(3_600);
+
+/// Said when the guarantee becomes weaker than it was.
+const UNACKNOWLEDGED: &str = "the token acknowledged before and does not any more: what it takes now is best effort; look at \
+     useACK, or set ack = \"required\" to send nothing without it";
 
 /// HEC names no request.
 const REQUEST_ID: &str = "x-request-id";
@@ -161,20 +168,24 @@ impl SplunkHec {
         if let Some(client) = &*certified {
             return Ok(client.clone());
         }
-        let halt = |cause: Fault| DeliverError::Halt {
+        let client = match self.with_certificate(keys) {
+            Err(_) if keys.renewed(self.plain.clock().now()) => self.with_certificate(keys),
+            made => made,
+        };
+        let client = client.map_err(|cause| DeliverError::Halt {
             cause: cause
                 .remedy("look at the files that `client` names: a certificate and its private key, in PEM"),
-        };
-        let certificate = ClientCertificate {
-            certificate: keys.certificate.read().map_err(|error| halt(error.into()))?,
-            private_key: keys.private_key.read().map_err(|error| halt(error.into()))?,
-        };
-        let client = self
-            .plain
-            .with_certificate(&certificate)
-            .map_err(|error| halt(Fault::new(FaultKind::Credential, error.to_string())))?;
+        })?;
         *certified = Some(client.clone());
         Ok(client)
+    }
+
+    fn with_certificate(&self, keys: &ClientKeys) -> Result<Client, Fault> {
+        let ClientKeys { certificate, private_key } = keys;
+        let certificate =
+            ClientCertificate { certificate: certificate.read()?, private_key: private_key.read()? };
+        let wrong = |error: TransportSettingsError| Fault::new(FaultKind::Credential, error.to_string());
+        self.plain.with_certificate(&certificate).map_err(wrong)
     }
 
     fn request(&self, channel: &Channel, ask: &Ask) -> Result<Request<Bytes>, DeliverError> {
@@ -215,9 +226,10 @@ impl SplunkHec {
                 self.nodes.failed(channel.node);
             } else {
                 self.nodes.well(channel.node);
-                channel.used = true;
             }
-            if !tried && matches!(status, 401 | 403) && self.token_changed(used.as_ref()) {
+            // Not every refusal of a token is a 401 or a 403: some codes come with a 400.
+            let refused = || answer::judge(status, &response.body).0 == Verdict::Halt(Cause::Token);
+            if !tried && refused() && self.token_changed(used.as_ref()) {
                 tried = true;
                 continue;
             }
@@ -228,6 +240,12 @@ impl SplunkHec {
     /// The next connection may lead to another indexer, so the channel is over.
     fn unanswered(&self, channel: &mut Channel, error: HttpError) -> DeliverError {
         channel.over = true;
+        // It may be our certificate that was not welcome, and it may have been renewed on the disk since it was read.
+        if let (HttpError::Transport(_), Some(keys)) = (&error, &self.config.client)
+            && keys.renewed(self.plain.clock().now())
+        {
+            *self.certified.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         // A busy receiver closes connections that wait 12 s for their next request: asked again, at once, once.
         let at_once = channel.used && matches!(error, HttpError::Transport(TransportError::Broken(_)));
         if !at_once && !matches!(error, HttpError::TooLarge(_)) {
@@ -398,6 +416,9 @@ impl SplunkHec {
                         }
                         (_, Ack::Off) => delivery.delivered += part.len(),
                         (None, Ack::Auto) => {
+                            if self.known() == Known::On {
+                                delivery.warnings.push(UNACKNOWLEDGED.to_owned());
+                            }
                             self.learn(Known::Off);
                             delivery.delivered += part.len();
                         }
@@ -447,6 +468,8 @@ impl SplunkHec {
                 }
                 Verdict::Retry(kind) => {
                     round.busy |= kind == FaultKind::RateLimit;
+                    // Somewhere it may have been taken, under an id that a later request is given by another indexer.
+                    channel.over |= kind != FaultKind::RateLimit;
                     let what = match kind {
                         FaultKind::Answer => "no receipt",
                         _ => "the receiver could not take the request",
@@ -532,6 +555,15 @@ impl SplunkHec {
                                 let said = answer::judge(response.status.as_u16(), &response.body).1;
                                 self.halt(response, cause, &said).cause().clone()
                             }
+                            (Acks::NoSuchEndpoint, Ok(response)) => {
+                                self.learn(Known::NotYet);
+                                let said = answer::judge(response.status.as_u16(), &response.body).1;
+                                let what =
+                                    "documents are taken, and nobody answers for their acknowledgement";
+                                self.fault(response, FaultKind::Configuration, what, &said).remedy(
+                                    "let services/collector/ack lead to the same receiver as services/collector/event",
+                                )
+                            }
                             _ => {
                                 self.learn(Known::NotYet);
                                 let (what, remedy) = Cause::AckDisabled.words();
@@ -573,7 +605,10 @@ fn give_up(
 
 fn unacknowledged() -> Fault {
     Fault::new(FaultKind::Configuration, "the token does not acknowledge, and ack = \"required\"")
-        .remedy("switch indexer acknowledgement on for the token (useACK), or set ack = \"auto\"")
+        .remedy(
+            "see that `url` leads to the collector, and switch indexer acknowledgement on for the token (useACK); or set \
+             ack = \"auto\"",
+        )
 }
 
 #[async_trait]

@@ -380,20 +380,46 @@ async fn what_cannot_go_in_halts_and_says_what_to_do() {
 
 #[tokio::test]
 async fn a_token_that_was_rotated_is_read_again_and_tried_once() {
-    let far =
-        answering(
-            |request| {
-                if request.headers()[AUTHORIZATION] == "Splunk new" { taken(None) } else { code(403, 4) }
-            },
-        );
-    let (sink, receiver) = plain(&far, "");
-    assert!(matches!(deliver(&sink, 2).await, Err(DeliverError::Halt { .. })));
-    assert_eq!(far.requests().len(), 1);
-    let (sink, receiver) = (receiver.sink(&far, r#","ack":"off""#), receiver);
-    sink.token.read().unwrap();
-    std::fs::write(receiver.secret.path(), "new").unwrap();
-    assert_eq!(deliver(&sink, 2).await.unwrap().delivered, 2);
-    assert_eq!(far.requests().len(), 2, "refused, read again, taken");
+    for (status, number) in [(403, 4), (403, 1), (401, 3), (400, 21), (400, 22)] {
+        let far = answering(move |request| {
+            let new = request.headers()[AUTHORIZATION] == "Splunk new";
+            if new { taken(None) } else { code(status, number) }
+        });
+        let (sink, receiver) = plain(&far, "");
+        assert!(matches!(deliver(&sink, 2).await, Err(DeliverError::Halt { .. })));
+        assert_eq!(far.requests().len(), 1);
+        let (sink, receiver) = (receiver.sink(&far, r#","ack":"off""#), receiver);
+        sink.token.read().unwrap();
+        std::fs::write(receiver.secret.path(), "new").unwrap();
+        let outcome = deliver(&sink, 2).await;
+        assert_eq!(outcome.unwrap().delivered, 2, "{status} code {number}");
+        assert_eq!(far.requests().len(), 2, "refused, read again, taken");
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_that_was_renewed_is_read_again_when_no_connection_comes_about() {
+    let far = answering(|_| taken(None));
+    let receiver = Receiver::new(false);
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    for name in ["client.pem", "client.key"] {
+        std::fs::write(file(name), "old").unwrap();
+    }
+    let keys = serde_json::json!({
+        "certificate": format!("file:{}", file("client.pem")), "private_key": format!("file:{}", file("client.key")),
+    });
+    let sink = receiver.sink(&far, &format!(r#","ack":"off","client":{keys}"#));
+    deliver(&sink, 1).await.unwrap();
+    let in_use = |sink: &SplunkHec| sink.certified.lock().unwrap().is_some();
+    assert!(in_use(&sink));
+    std::fs::write(file("client.key"), "new").unwrap();
+    far.fail(TransportError::Tls("received fatal alert: CertificateExpired".to_owned()));
+    deliver(&sink, 1).await.unwrap_err();
+    assert!(!in_use(&sink), "the next connection is made with what is in the files now");
+    let client = sink.config.client.as_ref().unwrap();
+    assert!(client.private_key.read().unwrap().for_signing(|key| key == b"new"));
+    assert_eq!(deliver(&sink, 1).await.unwrap().delivered, 1);
 }
 
 #[tokio::test]
@@ -536,7 +562,13 @@ async fn while_the_question_fails_everything_stays_pending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_is_refused_for_good_is_a_fault_and_keeps_everything() {
-    for (refusal, questions) in [(disabled(), 1), (code(403, 4), 5), (code(400, 11), 5)] {
+    for (refusal, questions, word) in [
+        (disabled(), 1, "switched off"),
+        (code(403, 4), 5, "token"),
+        (code(400, 11), 5, "channel"),
+        (code(404, 404), 5, "nobody answers"),
+        (code(400, 12), 5, "nobody answers"),
+    ] {
         let far = Script::start();
         let (mut asked, answer) = (0, refusal.clone());
         far.answer(move |request, _| {
@@ -550,10 +582,72 @@ async fn a_question_that_is_refused_for_good_is_a_fault_and_keeps_everything() {
         let sink = receiver.sink(&far, "");
         let delivery = deliver(&sink, 2).await.unwrap();
         assert_eq!(places(&delivery.fault), [0, 1], "{refusal:?}");
-        assert!(delivery.fault[0].1.remedy.is_some());
+        let cause = &delivery.fault[0].1;
+        assert!(cause.remedy.is_some() && cause.message.contains(word), "{cause}");
         let asked = far.requests().iter().filter(|r| !is_event(r)).count();
         assert_eq!(asked, 1 + questions, "{refusal:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_answer_that_leaves_it_open_whether_the_documents_are_in_there_is_a_new_channel() {
+    for (first, another) in [
+        (Reply::json(504, "<html>"), true),
+        (code(500, 8), true),
+        (Reply::json(200, "<html>"), true),
+        (code(503, 9), false),
+    ] {
+        let far = Script::start();
+        let mut replies = vec![taken(Some("0")), first.clone()];
+        far.answer(move |request, _| {
+            Ok(if is_event(request) { replies.pop().unwrap() } else { all_true(request) })
+        });
+        let receiver = Receiver::new(true);
+        let sink = receiver.sink(&far, "");
+        assert!(matches!(deliver(&sink, 1).await, Err(DeliverError::Retry { .. })), "{first:?}");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(deliver(&sink, 1).await.unwrap().delivered, 1);
+        let channels: HashSet<_> = far
+            .requests()
+            .iter()
+            .filter(|r| is_event(r))
+            .map(|r| r.headers()[channel::CHANNEL].clone())
+            .collect();
+        assert_eq!(channels.len() == 2, another, "{first:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_answers_questions_and_breaks_off_every_document_is_not_asked_without_a_pause() {
+    let far = Script::start();
+    far.answer(|request, _| {
+        if is_event(request) {
+            return Err(TransportError::Broken("reset".to_owned()));
+        }
+        Ok(Reply::json(200, "<html>"))
+    });
+    let receiver = Receiver::new(true);
+    let sink = receiver.sink(&far, "");
+    for _ in 0..3 {
+        let outcome = deliver(&sink, 1).await;
+        assert!(matches!(outcome, Err(DeliverError::Retry { after: None, .. })), "{outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_acknowledgements_have_ended_is_said() {
+    let mut replies = vec![taken(None), taken(None), taken(Some("0"))];
+    let far = Script::start();
+    far.answer(move |request, _| {
+        Ok(if is_event(request) { replies.pop().unwrap() } else { all_true(request) })
+    });
+    let receiver = Receiver::new(true);
+    let sink = receiver.sink(&far, "");
+    let mut said = Vec::new();
+    for _ in 0..3 {
+        said.push(deliver(&sink, 1).await.unwrap().warnings.len());
+    }
+    assert_eq!(said, [0, 1, 0]);
 }
 
 #[tokio::test(start_paused = true)]
