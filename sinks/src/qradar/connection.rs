@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::http::distrusted;
 use tidegate_core::http::resolve::resolve;
 use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::DeliverError;
@@ -116,11 +117,13 @@ pub(super) fn broken(
     };
     let fault = |kind, what: &str| Fault::new(kind, format!("{address}: {what}: {tls}"));
     match tls {
-        rustls::Error::InvalidCertificate(_) => DeliverError::Halt {
-            cause: fault(FaultKind::Network, "the receiver's certificate is not trusted").remedy(
+        rustls::Error::InvalidCertificate(why) => {
+            let remedy = distrusted(&format!("{why:?}")).unwrap_or(
                 "put its authority's certificate into `ca`, or the name in the certificate into `server_name`",
-            ),
-        },
+            );
+            let cause = fault(FaultKind::Network, "the receiver's certificate is not trusted");
+            DeliverError::Halt { cause: cause.remedy(remedy) }
+        }
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
@@ -137,7 +140,9 @@ pub(super) fn broken(
                 return retry(cause);
             }
             DeliverError::Halt {
-                cause: cause.remedy("set `client` to a certificate, and its key, that the receiver's authority has signed"),
+                cause: cause.remedy(
+                    "set `client` to a certificate, and its key, that the receiver's authority has signed",
+                ),
             }
         }
         _ => retry(fault(FaultKind::Network, "TLS failed")),
