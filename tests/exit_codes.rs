@@ -121,6 +121,12 @@ async fn all_sinks_down_is_40_and_everything_is_kept() {
         (Some(300), Some(300)),
         "{summary}"
     );
+    let status = stage.tidegate(&["status"]).await;
+    let said = text(&status);
+    assert!(
+        said.contains("lacks 300 records") && said.contains("what keeps it: tidegate check --online"),
+        "{said}"
+    );
     stage.simulation.elasticsearch.set_random_faults(None);
     let output = sync(&stage, &[]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -154,6 +160,23 @@ async fn wrong_configuration_is_20() {
     let output = sync(&stage, &[]).await;
     assert_eq!(output.status.code(), Some(20), "{}", text(&output));
     assert!(text(&output).contains("dirr"), "{}", text(&output));
+}
+
+/// A file that does not load, and one whose sink does not open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_json_is_one_object_of_a_wrong_configuration_too() {
+    let stage = stage().await;
+    let whole = std::fs::read_to_string(&stage.file).unwrap();
+    for (wrong, named) in [("nosuch", "nosuch"), ("gzip = 11\nnosuch", "nosuch"), ("gzip = 11 #", "gzip")] {
+        let wrong = whole.replace("batch_count", &format!("{wrong} = 1\nbatch_count"));
+        std::fs::write(&stage.file, wrong).unwrap();
+        let output = stage.tidegate(&["check", "--json"]).await;
+        assert_eq!(output.status.code(), Some(20), "{}", text(&output));
+        let object = json(&output);
+        assert_eq!((&object["ok"], &object["exit"]), (&false.into(), &20.into()), "{object}");
+        let fault = object["checked"][0]["faults"][0].as_str().unwrap();
+        assert!(fault.contains(named) && fault.contains("sink elastic"), "{fault}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -292,6 +315,8 @@ async fn dead_letters_are_kept_listed_sent_again_and_dropped() {
     let list = stage.tidegate(&["dead-letters", "list", "acme", "--json"]).await;
     let letter = json(&list);
     assert_eq!((letter["sink"].as_str(), letter["kind"].as_str()), (Some("elastic"), Some("rejected")));
+    let of_all = stage.tidegate(&["dead-letters", "list", "--json"]).await;
+    assert_eq!((&json(&of_all), letter["tenant"].as_str()), (&letter, Some("acme")), "{}", text(&of_all));
     let number = letter["id"].to_string();
     let show = stage.tidegate(&["dead-letters", "show", "acme", &number]).await;
     assert!(text(&show).contains(&id), "{}", text(&show));
@@ -303,6 +328,10 @@ async fn dead_letters_are_kept_listed_sent_again_and_dropped() {
     assert_eq!(stage.books().missing, Vec::<String>::new());
     let list = stage.tidegate(&["dead-letters", "list", "acme"]).await;
     assert!(text(&list).contains("no dead letters"), "{}", text(&list));
+    let forget = stage.tidegate(&["sinks", "forget", "acme", "elastic"]).await;
+    assert!(forget.status.success(), "{}", text(&forget));
+    let none = stage.tidegate(&["sinks", "forget", "acme", "elastic"]).await;
+    assert!(text(&none).contains("knows no sink \"elastic\"; it knows none"), "{}", text(&none));
     let nothing = command(&stage.file, &["dead-letters", "drop", "acme"]).output().unwrap();
     assert_eq!(nothing.status.code(), Some(20));
 }

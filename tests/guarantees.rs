@@ -144,10 +144,18 @@ fn a_sink_that_cannot_keep_what_is_required_is_refused_with_level_reason_and_wha
         "tenant acme, sink elastic: require: \"exactly_once\" is asked",
         "promises at_least_once: the cluster answers for each document",
         "`ids = false`",
-        "accepted: \"at_least_once\", or no such key",
+        "change that, or ask for \"at_least_once\" at most",
     ] {
         assert!(refused.contains(part), "{part}: {refused}");
     }
+    assert!(!refused.contains("no such key"), "{refused}");
+    let hec = "[sink.hec]\nkind = \"splunk_hec\"\nurl = \"https://hec.example.com:8088\"\ntoken = \"env:HEC\"\n\
+               require = \"at_least_once\"";
+    let refused = Scene::new("", hec).refusal();
+    for part in ["sink hec: require: ", "ack = \"required\"", "or take `require` away"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    assert_eq!(Scene::new("", &format!("{hec}\nack = \"required\"")).refusal(), "");
     for (elastic, files) in [
         ("require = \"exactly_once\"", "require = \"at_least_once\""),
         ("ids = false\nrequire = \"at_least_once\"", ""),

@@ -54,6 +54,26 @@ fn check_accepts_what_init_offers_in_comments() {
     }
 }
 
+/// Each SIEM that is offered as a comment loads when its `#` are removed, and every kind of sink is offered.
+#[test]
+fn check_accepts_every_sink_that_init_offers() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline = String::from_utf8(tidegate(dir.path(), "none", &["init", "okta"]).stdout).unwrap();
+    let mut kinds = vec!["file".to_owned()];
+    for offer in pipeline.split("\n\n").filter(|part| part.contains("\n# [sink.")) {
+        let lines = offer.lines().skip_while(|line| !line.starts_with("# [sink.")).map(|line| &line[2..]);
+        let sink = lines.collect::<Vec<_>>().join("\n");
+        std::fs::write(dir.path().join("offer.toml"), format!("{pipeline}\n{sink}\n")).unwrap();
+        let checked = tidegate(dir.path(), "offer.toml", &["check"]);
+        assert_eq!(checked.status.code(), Some(0), "{sink}: {}", text(&checked));
+        let kind = sink.lines().find(|line| line.starts_with("kind ")).unwrap();
+        kinds.push(kind.split('"').nth(1).unwrap().to_owned());
+    }
+    kinds.sort();
+    let all: Vec<&str> = tidegate_sinks::ALL.iter().map(|kind| kind.name()).collect();
+    assert_eq!(kinds, all, "{pipeline}");
+}
+
 #[test]
 fn the_organisation_and_the_tenant_are_taken_and_what_would_not_load_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use crate::world::{OpenSource, World, journal_dir};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 use tidegate_core::collect::window::{self, LAST_HORIZON};
 use tidegate_core::fault::{Fault, FaultKind};
@@ -20,8 +21,9 @@ const EXPIRES: TimeDelta = TimeDelta::days(30);
 /// Checks the configuration; with --online also credentials, scopes, clocks and destinations.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 all is right; 10 something failed that may pass; 20 configuration; 21 a credential or a \
-                        permission was refused; 30 the vendor's limit is used up; 40 a destination cannot be written to"
+    after_help = "Exit codes: 0 all is right; 10 something failed that may pass; 20 configuration; 21 a vendor refused \
+                        a credential or a permission; 30 the vendor's limit is used up; 40 a destination cannot be \
+                        written to, or refused ours"
 )]
 pub struct Args {
     /// Asks vendors and destinations; nothing is moved or written
@@ -48,7 +50,7 @@ pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<Stri
             Ok(opened) => opened,
             Err(error) => {
                 super::complain(&format!("{name}: {error}"));
-                said.codes.insert(20);
+                said.refused(name, &error.to_string());
                 continue;
             }
         };
@@ -88,7 +90,7 @@ pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<Stri
     let code = PRECEDENCE.into_iter().find(|code| said.codes.contains(code)).unwrap_or(0);
     let mut lines = said.lines;
     if args.json {
-        lines = vec![json!({ "ok": code == 0, "exit": code, "checked": said.objects }).to_string()];
+        lines = vec![object(code, &said.objects)];
     } else if code == 0 && !args.online {
         lines.push(
             "The configuration is right. `tidegate check --online` tries credentials and destinations."
@@ -96,6 +98,22 @@ pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<Stri
         );
     }
     (code, lines)
+}
+
+/// The one object of `--json`.
+fn object(code: u8, checked: &[Value]) -> String {
+    json!({ "ok": code == 0, "exit": code, "checked": checked }).to_string()
+}
+
+/// What `--json` prints of a configuration that does not load: what is wrong stands in the file, so that it has no tenant's
+/// name.
+pub fn unloaded(path: &Path, errors: &str) -> String {
+    let faults: Vec<&str> = errors.lines().collect();
+    object(20, &[wrong(&path.display().to_string(), &faults)])
+}
+
+fn wrong(name: &str, faults: &[&str]) -> Value {
+    json!({ "name": name, "what": "configuration", "ok": false, "faults": faults })
 }
 
 /// What a run before, or beside us, has learned of the vendor's limit.
@@ -239,6 +257,12 @@ impl Said {
         }
         out.extend(probed.spent.iter().map(spent_text));
         out.extend(warnings.iter().map(|warning| format!("  warning: {warning}")));
+    }
+
+    /// A tenant whose configuration is wrong.
+    fn refused(&mut self, tenant: &str, error: &str) {
+        self.codes.insert(20);
+        self.objects.push(wrong(tenant, &[error]));
     }
 
     fn off(&mut self, tenant: &str, key: &str, reason: &str) {

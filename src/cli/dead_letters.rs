@@ -25,8 +25,8 @@ pub struct Args {
 enum DeadVerb {
     /// Lists them, a line each
     List {
-        /// The tenant
-        tenant: String,
+        /// Only these tenants
+        tenant: Vec<String>,
         #[command(flatten)]
         filter: Filter,
         /// One JSON object a line
@@ -95,25 +95,21 @@ impl Filter {
 
 /// Runs it; the exit code.
 pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let name = match &args.verb {
-        DeadVerb::List { tenant, .. }
-        | DeadVerb::Show { tenant, .. }
-        | DeadVerb::Retry { tenant, .. }
-        | DeadVerb::Drop { tenant, .. } => tenant,
+    let now = world.clock.now();
+    let (name, which, again) = match &args.verb {
+        DeadVerb::List { tenant, filter, json } => return list(config, tenant, filter, *json, now),
+        DeadVerb::Show { tenant, id } => {
+            return match super::tenant(config, tenant) {
+                Ok(_) => show(config, tenant, *id),
+                Err(code) => code,
+            };
+        }
+        DeadVerb::Retry { tenant, which } => (tenant, which, true),
+        DeadVerb::Drop { tenant, which } => (tenant, which, false),
     };
     if let Err(code) = super::tenant(config, name) {
         return code;
     }
-    let now = world.clock.now();
-    let (which, again) = match &args.verb {
-        DeadVerb::List { filter, json, .. } => match filter.choice(now) {
-            Ok(choice) => return list(config, name, &choice, *json),
-            Err(error) => return wrong(name, &error),
-        },
-        DeadVerb::Show { id, .. } => return show(config, name, *id),
-        DeadVerb::Retry { which, .. } => (which, true),
-        DeadVerb::Drop { which, .. } => (which, false),
-    };
     let choice = match which.filter.choice(now) {
         Ok(choice) => choice,
         Err(error) => return wrong(name, &error),
@@ -131,13 +127,13 @@ pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
     }
     let ids = which.ids.clone();
     let (wish, said) = match again {
-        true => (Ask::DeadLettersRetry { ids, choice }, "wait to be sent again"),
+        true => (Ask::DeadLettersRetry { ids, choice }, "to be sent again"),
         false => (Ask::DeadLettersDrop { ids, choice }, "given up"),
     };
     match ask(world, config, name, &wish).await {
         Ok(Done::Here(touched)) => {
             let when = if again { " (with the next run or sync)" } else { "" };
-            super::print(&format!("{name}: {touched} dead letters {said}{when}"));
+            super::print(&format!("{name}: {} {said}{when}", super::text::dead_letters(touched as u64)));
             0
         }
         Ok(Done::There(holder)) => {
@@ -180,10 +176,10 @@ fn missing(config: &Config, tenant: &str, ids: &[u64]) -> Result<Vec<String>, Jo
     Ok(out)
 }
 
-fn json(letter: &DeadLetter) -> serde_json::Value {
+fn json(tenant: &str, letter: &DeadLetter) -> serde_json::Value {
     let (reason, remedy) = letter.told();
     serde_json::json!({
-        "id": letter.id, "sink": letter.sink, "source": letter.source, "stream": letter.stream,
+        "tenant": tenant, "id": letter.id, "sink": letter.sink, "source": letter.source, "stream": letter.stream,
         "page": letter.page, "record": letter.record, "event": letter.event, "kind": letter.kind,
         "reason": reason, "remedy": remedy, "at": letter.at, "retry": letter.retry,
     })
@@ -203,7 +199,23 @@ fn line(tenant: &str, letter: &DeadLetter) -> String {
     )
 }
 
-fn list(config: &Config, tenant: &str, choice: &Choice, as_json: bool) -> u8 {
+fn list(config: &Config, tenants: &[String], filter: &Filter, as_json: bool, now: DateTime<Utc>) -> u8 {
+    let choice = match filter.choice(now) {
+        Ok(choice) => choice,
+        Err(error) => {
+            super::complain(&error);
+            return 20;
+        }
+    };
+    match super::chosen(config, tenants) {
+        Ok(chosen) => {
+            chosen.iter().map(|(name, _)| list_of(config, name, &choice, as_json)).max().unwrap_or(0)
+        }
+        Err(code) => code,
+    }
+}
+
+fn list_of(config: &Config, tenant: &str, choice: &Choice, as_json: bool) -> u8 {
     let mut count = 0_u64;
     let all = || {
         let reader = Reader::open(journal_dir(config, tenant))?;
@@ -214,13 +226,16 @@ fn list(config: &Config, tenant: &str, choice: &Choice, as_json: bool) -> u8 {
             after = last.id;
             for letter in letters.iter().filter(|letter| choice.fits(letter)) {
                 count += 1;
-                super::print(&if as_json { json(letter).to_string() } else { line(tenant, letter) });
+                super::print(&if as_json { json(tenant, letter).to_string() } else { line(tenant, letter) });
             }
         }
     };
     let mut all = all;
-    if let Err(error) = all() {
-        return failed(tenant, &error);
+    match all() {
+        // It never ran.
+        Err(error) if super::no_journal(&error) => {}
+        Err(error) => return failed(tenant, &error),
+        Ok(()) => {}
     }
     if count == 0 && !as_json {
         let such = if *choice == Choice::default() { "" } else { " of that kind" };
@@ -233,7 +248,7 @@ fn show(config: &Config, tenant: &str, id: u64) -> u8 {
     let found = Reader::open(journal_dir(config, tenant)).and_then(|reader| one(&reader, id));
     match found {
         Ok(Some(letter)) => {
-            super::print(&serde_json::to_string_pretty(&json(&letter)).unwrap_or_default());
+            super::print(&serde_json::to_string_pretty(&json(tenant, &letter)).unwrap_or_default());
             super::print(&String::from_utf8_lossy(&letter.copy));
             0
         }

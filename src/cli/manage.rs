@@ -268,6 +268,7 @@ async fn deed(
     match done.await {
         Ok(None) => 0,
         Ok(Some(keys)) => {
+            let keys = if keys.is_empty() { vec!["none".to_owned()] } else { keys };
             super::complain(&format!(
                 "{tenant}: the journal knows no {kind} {key:?}; it knows {}",
                 keys.join(", ")

@@ -160,6 +160,9 @@ async fn carry_out(cli: Cli, world: World) -> u8 {
         Ok(config) => config,
         Err(errors) => {
             complain(&errors);
+            if matches!(&cli.verb, Verb::Check(args) if args.json) {
+                print(&check::unloaded(&path, &errors));
+            }
             return 20;
         }
     };

@@ -325,8 +325,7 @@ impl Summary {
         }
         let _ = write!(out, " · {delivered}");
         if self.dead > 0 {
-            let _ =
-                write!(out, " · {} dead letters (tidegate dead-letters list TENANT)", thousands(self.dead));
+            let _ = write!(out, " · {} (tidegate dead-letters list)", super::text::dead_letters(self.dead));
         }
         if self.backlog > 0 {
             let _ = write!(

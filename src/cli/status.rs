@@ -224,6 +224,11 @@ fn promises(world: &World, config: &Config, tenant: &str) -> Promises {
     promises.map(|(sink, promise)| (sink, promise.level)).collect()
 }
 
+/// Whether what a sink lacks has waited for longer than it takes where all is well.
+fn state_waits(lacks: &Backlog, held: bool) -> bool {
+    lacks.records > 0 && (!held || lacks.oldest_s >= 60)
+}
+
 impl Looked {
     fn text(&self, name: &str, tenant: &Tenant, promises: &Promises, now: DateTime<Utc>) -> Vec<String> {
         let holder = match &self.state.holder {
@@ -255,7 +260,7 @@ impl Looked {
                 format!("lacks {} records, the oldest for {oldest}", thousands(lacks.records))
             };
             let dead =
-                if *dead == 0 { String::new() } else { format!("  {} dead letters", thousands(*dead)) };
+                if *dead == 0 { String::new() } else { format!("  {}", super::text::dead_letters(*dead)) };
             let gone = if tenant.sinks.contains_key(&lacks.sink) {
                 String::new()
             } else {
@@ -264,6 +269,11 @@ impl Looked {
             let promise =
                 promises.get(&lacks.sink).map_or_else(String::new, |level| format!("  {}", level.name()));
             out.push(format!("  → {}{promise}  {behind}{dead}{gone}", lacks.sink));
+            // What keeps a whole sink is in no journal: it is known to the process that tried, and to its log.
+            let waits = state_waits(lacks, self.state.holder.is_some());
+            if waits && gone.is_empty() && beside.is_empty() {
+                out.push("     what keeps it: tidegate check --online".to_owned());
+            }
             for range in beside {
                 out.push(range.text(now));
                 out.extend(

@@ -16,6 +16,12 @@ pub fn thousands(n: u64) -> String {
     out
 }
 
+/// `1 dead letter`, `1,002 dead letters`.
+#[must_use]
+pub fn dead_letters(count: u64) -> String {
+    format!("{} dead letter{}", thousands(count), if count == 1 { "" } else { "s" })
+}
+
 /// A part of a whole such as `100 %` or `99.866 %`. Cut off, not rounded: 100 is said of the whole alone. `–` of nothing.
 #[must_use]
 pub fn percent(part: TimeDelta, whole: TimeDelta) -> String {

@@ -276,12 +276,12 @@ impl SinkConfig {
             return Ok(());
         }
         let why: Vec<String> = std::iter::once(because).chain(except).collect();
-        let accepted = match level {
-            Level::BestEffort => "no such key".to_owned(),
-            level => format!("{:?}, or no such key", level.name()),
+        let instead = match level {
+            Level::BestEffort => "take `require` away".to_owned(),
+            level => format!("ask for {:?} at most", level.name()),
         };
         let message = format!(
-            "{:?} is asked, and this sink, as it is configured, promises {}: {}; accepted: {accepted}",
+            "{:?} is asked, and this sink, as it is configured, promises {}: {}; change that, or {instead}",
             asked.name(),
             level.name(),
             why.join("; ")

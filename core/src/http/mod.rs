@@ -109,14 +109,29 @@ pub enum HttpError {
     NoSlot(Duration),
 }
 
+/// What to do about a certificate for whose refusal (`why`, in the words of the TLS library) no list of authorities is to
+/// blame: appliances often show one that they made themselves as an authority's. The library has no variant of its own for it.
+#[must_use]
+pub fn distrusted(why: &str) -> Option<&'static str> {
+    why.contains("CaUsedAsEndEntity").then_some(
+        "the other side shows an authority's own certificate (self-signed, CA:TRUE), which is not accepted for a server: give \
+         it one that this authority has signed, and trust the authority",
+    )
+}
+
 impl From<HttpError> for Fault {
     fn from(error: HttpError) -> Self {
         let message = error.to_string();
         match error {
             HttpError::TooLarge(_) => Self::new(FaultKind::TooLarge, message)
                 .remedy("raise max_body, or make the vendor's pages smaller (limit)"),
-            HttpError::Transport(TransportError::Tls(_)) => Self::new(FaultKind::Network, message)
-                .remedy("if a private authority signed the certificate, name its file in ca_file"),
+            HttpError::Transport(TransportError::Tls(_)) => {
+                let otherwise = "if a private authority signed the certificate, name its file in ca_file";
+                let remedy = distrusted(&message).unwrap_or(otherwise);
+                Self::new(FaultKind::Network, message).remedy(remedy)
+            }
+            HttpError::Transport(TransportError::Connect(_)) => Self::new(FaultKind::Network, message)
+                .remedy("see that it listens at this address, and that no firewall is between"),
             HttpError::Transport(TransportError::Decode(_)) => Self::new(FaultKind::Answer, message),
             HttpError::Transport(_) | HttpError::Timeout(_) | HttpError::Slow(_) | HttpError::NoSlot(_) => {
                 Self::new(FaultKind::Network, message)
@@ -399,6 +414,16 @@ mod tests {
         let chunk =
             |(pause, size): &(u64, usize)| (Duration::from_secs(*pause), Bytes::from(vec![b'x'; *size]));
         Reply { chunks: chunks.iter().map(chunk).collect(), ..Reply::json(200, "") }
+    }
+
+    #[test]
+    fn a_connection_that_cannot_be_made_comes_with_what_to_do_about_it() {
+        let remedy = |error| Fault::from(HttpError::from(error)).remedy.unwrap_or_default();
+        let tls = |why: &str| remedy(TransportError::Tls(why.to_owned()));
+        assert!(tls("invalid peer certificate: UnknownIssuer").contains("ca_file"));
+        let own = tls("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
+        assert!(own.contains("CA:TRUE") && !own.contains("ca_file"), "{own}");
+        assert!(remedy(TransportError::Connect("refused".to_owned())).contains("firewall"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
+use tidegate_core::http::distrusted;
 use tidegate_core::http::resolve::resolve;
 use tidegate_core::sink::DeliverError;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -140,11 +141,13 @@ pub(super) fn broken(
     };
     let fault = |kind, what: &str| Fault::new(kind, format!("{address}: {what}: {tls}"));
     match tls {
-        rustls::Error::InvalidCertificate(_) => DeliverError::Halt {
-            cause: fault(FaultKind::Network, "the receiver's certificate is not trusted").remedy(
+        rustls::Error::InvalidCertificate(why) => {
+            let remedy = distrusted(&format!("{why:?}")).unwrap_or(
                 "put its authority's certificate into `ca`, or the name in the certificate into `server_name`",
-            ),
-        },
+            );
+            let cause = fault(FaultKind::Network, "the receiver's certificate is not trusted");
+            DeliverError::Halt { cause: cause.remedy(remedy) }
+        }
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
@@ -161,7 +164,9 @@ pub(super) fn broken(
                 return retry(cause);
             }
             DeliverError::Halt {
-                cause: cause.remedy("set `client` to a certificate, and its key, that the receiver's authority has signed"),
+                cause: cause.remedy(
+                    "set `client` to a certificate, and its key, that the receiver's authority has signed",
+                ),
             }
         }
         _ => retry(fault(FaultKind::Network, "TLS failed")),

@@ -201,7 +201,11 @@ impl Sink for Qradar {
                 except,
             };
         }
-        let (bytes, time) = (config.tail_bytes.0 >> 10, config.tail_time.0.as_secs_f64());
+        let time = config.tail_time.0.as_secs_f64();
+        let bytes = match config.tail_bytes.0 {
+            whole if whole % (1 << 20) == 0 => format!("{} MiB", whole >> 20),
+            bytes => format!("{} KiB", bytes >> 10),
+        };
         except.push(format!(
             "a receiver that stops reading for more than {time} s without a broken connection, and fails then, loses \
              what lies in its buffers"
@@ -210,7 +214,7 @@ impl Sink for Qradar {
         Guarantee {
             level: Level::BestEffort,
             because: format!(
-                "syslog has no acknowledgement: what was sent stays in a replay tail until {bytes} KiB more were sent or \
+                "syslog has no acknowledgement: what was sent stays in a replay tail until {bytes} more were sent or \
                  its connection was well for {time} s; a broken connection, a restart of the receiver that breaks it, \
                  or a crash of tidegate sends the tail again"
             ),

@@ -640,7 +640,8 @@ impl Sink for SplunkHec {
             ),
             (Ack::Auto, Known::NotYet) => (
                 Level::BestEffort,
-                "whether the token acknowledges is not known before the receiver was asked (tidegate check --online)",
+                "whether the token acknowledges is not known before the receiver was asked (tidegate check --online); \
+                 ack = \"required\" sends nothing without it",
                 vec![twice, lost],
             ),
             (Ack::Auto, Known::Off) => (
