@@ -697,7 +697,11 @@ mod init {
         let mut offered = String::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {
-                Some(rest) if rest.starts_with('[') || (rest.contains(" = ") && !rest.contains("token")) => {
+                Some(rest)
+                    if rest.starts_with('[')
+                        || rest.starts_with("token ")
+                        || (rest.contains(" = ") && !rest.contains("token")) =>
+                {
                     offered.push_str(rest);
                 }
                 _ if line.starts_with("auth ") => {}
@@ -708,7 +712,7 @@ mod init {
         let config = one(&offered).unwrap();
         let tenant = &config.tenants["globex"];
         assert_eq!(tenant.sources["okta"].table["auth"]["private_key"], "file:/run/secrets/globex/okta.pem");
-        assert!(tenant.sinks.contains_key("elastic"));
+        assert_eq!(tenant.sinks.keys().collect::<Vec<_>>(), ["elastic", "files", "qradar", "splunk"]);
     }
 
     #[test]
