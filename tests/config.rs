@@ -709,7 +709,10 @@ mod init {
             }
             offered.push('\n');
         }
-        let config = one(&offered).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipeline.toml");
+        fs::write(&path, &offered).unwrap();
+        let config = tidegate::world::World::new(&[]).load(&path).unwrap();
         let tenant = &config.tenants["globex"];
         assert_eq!(tenant.sources["okta"].table["auth"]["private_key"], "file:/run/secrets/globex/okta.pem");
         assert_eq!(tenant.sinks.keys().collect::<Vec<_>>(), ["elastic", "files", "qradar", "splunk"]);
