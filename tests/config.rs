@@ -697,7 +697,11 @@ mod init {
         let mut offered = String::new();
         for line in text.lines() {
             match line.strip_prefix("# ") {
-                Some(rest) if rest.starts_with('[') || (rest.contains(" = ") && !rest.contains("token")) => {
+                Some(rest)
+                    if rest.starts_with('[')
+                        || rest.starts_with("token ")
+                        || (rest.contains(" = ") && !rest.contains("token")) =>
+                {
                     offered.push_str(rest);
                 }
                 _ if line.starts_with("auth ") => {}
@@ -705,10 +709,13 @@ mod init {
             }
             offered.push('\n');
         }
-        let config = one(&offered).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipeline.toml");
+        fs::write(&path, &offered).unwrap();
+        let config = tidegate::world::World::new(&[]).load(&path).unwrap();
         let tenant = &config.tenants["globex"];
         assert_eq!(tenant.sources["okta"].table["auth"]["private_key"], "file:/run/secrets/globex/okta.pem");
-        assert!(tenant.sinks.contains_key("elastic"));
+        assert_eq!(tenant.sinks.keys().collect::<Vec<_>>(), ["elastic", "files", "qradar", "splunk"]);
     }
 
     #[test]

@@ -151,10 +151,7 @@ pub async fn run(args: &Args) -> u8 {
         super::print(&format!("{:16}  {url}", "Splunk HEC"));
     }
     super::print(&format!("\nThese lines of a pipeline read them:\n{}", sources(&simulation, &args.keys)));
-    super::print(&format!("And these are its sinks:\n{}", sinks(&simulation, &args.keys)));
-    super::print(
-        "Next, in another terminal: export TIDEGATE_DEMO_TOKEN=…, the token of Okta; tidegate sync    (Ctrl-C ends the stand-ins)",
-    );
+    super::print("Next: tidegate sync    (Ctrl-C ends the stand-ins)");
     super::interrupted().await;
     simulation.shutdown().await;
     0
@@ -215,19 +212,6 @@ pub(super) fn sources(simulation: &Simulation, keys: &Path) -> String {
                 file("google.json")
             ),
         );
-    }
-    text
-}
-
-/// The destinations that are played, as sinks of a pipeline.
-fn sinks(simulation: &Simulation, keys: &Path) -> String {
-    let mut text = format!(
-        "\n[sink.elastic]\nkind   = \"elasticsearch\"\nschema = \"ecs\"\nurls   = [\"{}\"]\n",
-        simulation.elasticsearch_url
-    );
-    if let Some(url) = &simulation.splunk_url {
-        let token = serde_json::Value::String(format!("file:{}", keys.join("splunk_token").display()));
-        let _ = write!(text, "\n[sink.splunk]\nkind  = \"splunk_hec\"\nurl   = \"{url}\"\ntoken = {token}\n");
     }
     text
 }
