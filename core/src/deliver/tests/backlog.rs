@@ -62,7 +62,9 @@ async fn a_backlog_that_was_made_longer_is_delivered_without_waiting_for_a_new_p
 
 #[tokio::test(start_paused = true)]
 async fn batches_are_nearly_full_however_long_documents_are() {
-    let shapes: [(&str, fn(&mut Vec<u8>, usize)); 4] = [
+    /// Makes another document of the one that begins here.
+    type Shape = fn(&mut Vec<u8>, usize);
+    let shapes: [(&str, Shape); 4] = [
         ("a third of the record", |buf, from| buf.truncate(from + (buf.len() - from) / 3)),
         ("as long", |_, _| {}),
         ("twice as long", |buf, from| buf.extend_from_within(from..)),
