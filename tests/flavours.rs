@@ -160,7 +160,7 @@ async fn an_index_that_takes_no_writes_loses_nothing_and_goes_on_when_it_does() 
     tokio::time::sleep(30 * MINUTE).await;
     let state = tenant.board.sinks()["elastic"].clone();
     assert_eq!((state.delivered, state.dead), (0, 0), "{state:?}");
-    let (fault, since) = state.fault.unwrap();
+    let (fault, since) = state.trouble().cloned().unwrap();
     assert!(fault.message.contains("the index takes no writes"), "{fault}");
     assert!(fault.remedy.as_deref().unwrap().starts_with("roll the data stream over"), "{fault:?}");
     assert!(rig.clock.now() - since > chrono::TimeDelta::minutes(25), "the alarm knows since when: {since}");

@@ -155,7 +155,7 @@ async fn dead_letters_are_chosen_by_what_they_are_and_numbers_that_do_not_exist_
     assert!(text(&output).contains("2 dead letters given up"), "{}", text(&output));
     elastic.clear_faults();
     let output = stage.tidegate(&["dead-letters", "retry", "acme", "--source", "okta"]).await;
-    assert!(text(&output).contains("38 dead letters wait to be sent again"), "{}", text(&output));
+    assert!(text(&output).contains("38 dead letters to be sent again"), "{}", text(&output));
     assert!(stage.tidegate(&["sync"]).await.status.success());
     assert_eq!(elastic.created(), 298);
     let actions = tidegate_core::journal::Reader::open(stage.dir.path().join("journal/acme")).unwrap();
