@@ -1,6 +1,7 @@
 //! One rsyslog or syslog-ng on loopback: started on free ports, killed and started again at will, gone when it is dropped.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +10,9 @@ use tempfile::TempDir;
 
 /// Both start within a second where nothing else runs.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What each of them is told first; no message of a test.
+const HELLO: &[u8] = b"<13>1 2026-01-15T10:00:00.000Z test - - - - hello\n";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Product {
@@ -79,12 +83,17 @@ impl Receiver {
 
     /// What has arrived and was written: whole lines.
     pub fn messages(&self) -> Vec<Vec<u8>> {
-        let bytes = std::fs::read(self.home.path().join("raw.log")).unwrap_or_default();
+        let bytes = self.raw();
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         bytes[..whole]
             .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| *line != HELLO)
             .map(|line| line[..line.len() - 1].to_vec())
             .collect()
+    }
+
+    fn raw(&self) -> Vec<u8> {
+        std::fs::read(self.home.path().join("raw.log")).unwrap_or_default()
     }
 
     /// Waits until this holds of what was written.
@@ -107,14 +116,20 @@ impl Receiver {
 
     fn wait(&mut self) {
         let end = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.address(Port::Tcp)).is_err()
-            || TcpStream::connect(self.address(Port::Tls)).is_err()
-        {
+        while !is_listening(self.address(Port::Tcp).port()) || !is_listening(self.address(Port::Tls).port()) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the receiver ended with {status}\n{}", self.log());
             }
             assert!(Instant::now() < end, "the receiver does not listen after {PATIENCE:?}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
+        }
+        // rsyslog 8.2302 closes each TLS connection's descriptor twice. If it opens its file in between, the file has that number,
+        // is closed with it, and what it writes then goes to whoever connects next. So the file is opened first.
+        let before = self.raw().len();
+        TcpStream::connect(self.address(Port::Tcp)).unwrap().write_all(HELLO).unwrap();
+        while self.raw().len() == before {
+            assert!(Instant::now() < end, "it wrote nothing within {PATIENCE:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -126,6 +141,16 @@ impl Receiver {
     fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("receiver.log")).unwrap_or_default()
     }
+}
+
+/// Whether somebody listens on this port, by the kernel's table: `sl local_address rem_address st …`, 0A is LISTEN.
+fn is_listening(port: u16) -> bool {
+    let ours = format!(":{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next().is_some_and(|local| local.ends_with(&ours)) && words.nth(1) == Some("0A")
+    })
 }
 
 impl Drop for Receiver {
