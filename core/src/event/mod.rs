@@ -19,7 +19,7 @@ pub use lower::{Lower, lower_case};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use time::parse_time;
-pub(crate) use time::{is_plain_time, write_time};
+pub(crate) use time::{is_our_time, is_plain_time, write_time};
 
 use crate::json::{Kind as Json, Text, Value, inside};
 use chrono::{DateTime, Utc};
@@ -579,32 +579,33 @@ pub struct Change<'r> {
 }
 
 /// What vendors write where they know nothing. Such a word is no id, no name and no address.
+#[cold]
 fn says_nothing(word: &str) -> bool {
-    match word.as_bytes() {
-        [b'n' | b'N' | b'u' | b'U' | b'-', ..] => matches!(
-            word,
-            "null" | "NULL" | "unknown" | "Unknown" | "UNKNOWN" | "none" | "None" | "n/a" | "N/A" | "-"
-        ),
-        _ => false,
-    }
+    matches!(
+        word,
+        "null" | "NULL" | "unknown" | "Unknown" | "UNKNOWN" | "none" | "None" | "n/a" | "N/A" | "-"
+    )
 }
 
 /// A string that says something: not blank, and none of the words that vendors write where they know nothing.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    let text = text(value)?;
-    if value.span().len() <= 9 && says_nothing(text.as_plain().unwrap_or_default()) {
+    // The longest of these words has seven letters and its quotes.
+    if let quoted @ ([_, _, _] | [_, b'n' | b'N' | b'u' | b'U', .., _]) = value.raw().as_bytes()
+        && quoted.len() <= 9
+        && value.as_text()?.as_plain().is_some_and(says_nothing)
+    {
         return None;
     }
-    Some(text)
+    text(value)
 }
 
 /// A string that is not blank.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn text<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    value.as_text().filter(|text| !text.is_blank())
+    value.as_filled()
 }
 
 /// A string, or a number or boolean by its spelling.

@@ -1,7 +1,16 @@
 //! Text in the style of a printed Java map: `{New City=POSITIVE, Velocity=NEGATIVE}`.
 
-/// Words that end a pair for certain. Names may hold commas and colons; these words never do.
+/// Words that end a pair for certain, no two with the same first letter. Names may hold commas and colons; these words never do.
 const VERDICTS: [&str; 4] = ["POSITIVE", "NEGATIVE", "UNKNOWN", "BAD_REQUEST"];
+
+/// The length of the verdict word that a value begins with and ends at.
+fn verdict(value: &str) -> Option<usize> {
+    // Most values are none, and most verdicts are told apart by their first letter.
+    let first = value.as_bytes().first()?;
+    let verdict = VERDICTS.into_iter().find(|verdict| verdict.as_bytes().first() == Some(first))?;
+    let rest = value.strip_prefix(verdict)?;
+    (rest.is_empty() || rest.starts_with(", ")).then_some(verdict.len())
+}
 
 /// The pairs of such a text, in order. Values may hold commas (`{reasons=far, fast, level=HIGH}`), and so may names that
 /// stand before one of the verdict words. Text that is no such map has no pairs.
@@ -23,17 +32,18 @@ impl<'a> Iterator for Pairs<'a> {
         let mut equals = memchr::memchr(b'=', rest.as_bytes())?;
         loop {
             let value = rest.get(equals + 1..).unwrap_or_default();
-            let verdict = VERDICTS.into_iter().find(|verdict| {
-                value.strip_prefix(verdict).is_some_and(|rest| rest.is_empty() || rest.starts_with(", "))
-            });
-            if let Some(verdict) = verdict {
-                return self.found(equals, equals + 1 + verdict.len());
+            if let Some(length) = verdict(value) {
+                return self.found(equals, equals + 1 + length);
             }
             // The value goes on to the comma before the next name.
             let Some(step) = memchr::memchr(b'=', value.as_bytes()) else {
                 return self.found(equals, rest.len());
             };
-            match value.get(..step).and_then(|value| value.rfind(", ")) {
+            match value
+                .as_bytes()
+                .get(..step)
+                .and_then(|value| value.windows(2).rposition(|two| two == b", "))
+            {
                 Some(comma) => return self.found(equals, equals + 1 + comma),
                 // No comma: the sign belonged to the name.
                 None => equals += 1 + step,

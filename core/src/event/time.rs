@@ -6,20 +6,75 @@ use chrono::{DateTime, Utc};
 /// one digit and with a leap second.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let Written { year, month, day, of_day, nanos, .. } = read(text)?;
+    DateTime::from_timestamp(days_since_epoch(year, month, day) * 86_400 + of_day, nanos)
+}
+
+/// Whether [`parse_time`] reads it, and [`write_time`] would write it in the same letters.
+pub(crate) fn is_our_time(text: &str) -> bool {
+    read(text).is_some_and(|written| written.is_ours)
+}
+
+/// The number of two digits.
+fn two(tens: u8, ones: u8) -> i64 {
+    i64::from(tens.wrapping_sub(b'0')) * 10 + i64::from(ones.wrapping_sub(b'0'))
+}
+
+/// What a text says of a time.
+struct Written {
+    year: i64,
+    month: i64,
+    day: i64,
+    /// Seconds of that day in UTC; before it and after it where the zone makes it so.
+    of_day: i64,
+    nanos: u32,
+    /// It is written as we would.
+    is_ours: bool,
+}
+
+fn read(text: &str) -> Option<Written> {
     let bytes = text.as_bytes();
-    let number = |from: usize, len: usize| -> Option<i64> {
-        let digits = bytes.get(from..from + len)?;
-        digits
-            .iter()
-            .try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0')))
-    };
-    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
     // Microsoft has been seen to leave out the hour's zero.
-    let short = usize::from(bytes.get(12) == Some(&b':'));
-    let (hour, minute, second) = (number(11, 2 - short)?, number(14 - short, 2)?, number(17 - short, 2)?);
-    let marks =
-        [bytes.get(4)?, bytes.get(7)?, bytes.get(10)?, bytes.get(13 - short)?, bytes.get(16 - short)?];
-    let [b'-', b'-', b'T' | b't' | b' ', b':', b':'] = marks else { return None };
+    let mut padded = [b'0'; 19];
+    let (head, tail) = match bytes {
+        [_, _, _, _, _, _, _, _, _, _, _, _, b':', ..] => {
+            let (before, after) = bytes.split_at_checked(11)?;
+            let (after, tail) = after.split_at_checked(7)?;
+            padded.get_mut(..11)?.copy_from_slice(before);
+            padded.get_mut(12..)?.copy_from_slice(after);
+            (&padded, tail)
+        }
+        _ => bytes.split_first_chunk::<19>()?,
+    };
+    let [
+        y1,
+        y2,
+        y3,
+        y4,
+        b'-',
+        m1,
+        m2,
+        b'-',
+        d1,
+        d2,
+        mark @ (b'T' | b't' | b' '),
+        h1,
+        h2,
+        b':',
+        n1,
+        n2,
+        b':',
+        s1,
+        s2,
+    ] = *head
+    else {
+        return None;
+    };
+    if ![y1, y2, y3, y4, m1, m2, d1, d2, h1, h2, n1, n2, s1, s2].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (year, month, day) = (two(y1, y2) * 100 + two(y3, y4), two(m1, m2), two(d1, d2));
+    let (hour, minute, second) = (two(h1, h2), two(n1, n2), two(s1, s2));
     if !(1..=12).contains(&month)
         || day < 1
         || day > days(year, month)
@@ -29,42 +84,45 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     {
         return None;
     }
-    let mut at = 19 - short;
-    let mut nanos: u32 = 0;
-    if let Some(b'.' | b',') = bytes.get(at) {
-        at += 1;
-        let mut unit: u32 = 100_000_000;
-        let from = at;
-        while let Some(digit) = bytes.get(at).filter(|digit| digit.is_ascii_digit()) {
-            nanos += u32::from(digit - b'0') * unit;
-            unit /= 10;
-            at += 1;
+    let (nanos, zone) = match tail {
+        [b'.' | b',', fraction @ ..] => {
+            let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let (fraction, zone) = fraction.split_at_checked(length).filter(|_| length > 0)?;
+            let mut unit = 1_000_000_000;
+            let nanos = fraction.iter().fold(0, |sum, digit| {
+                unit /= 10;
+                sum + u32::from(digit - b'0') * unit
+            });
+            (nanos, zone)
         }
-        if at == from {
-            return None;
-        }
-    }
-    let offset = match bytes.get(at) {
-        None => 0,
-        Some(b'Z' | b'z') if bytes.len() == at + 1 => 0,
-        Some(sign @ (b'+' | b'-')) => {
-            let hours = number(at + 1, 2)?;
-            let minutes = match bytes.len() - at {
-                3 => 0,
-                5 => number(at + 3, 2)?,
-                6 if bytes.get(at + 3) == Some(&b':') => number(at + 4, 2)?,
+        zone => (0, zone),
+    };
+    let offset = match zone {
+        [] | [b'Z' | b'z'] => 0,
+        [sign @ (b'+' | b'-'), zone @ ..] => {
+            let [h1, h2, m1, m2] = match *zone {
+                [h1, h2] => [h1, h2, b'0', b'0'],
+                [h1, h2, b':', m1, m2] | [h1, h2, m1, m2] => [h1, h2, m1, m2],
                 _ => return None,
             };
-            if hours > 23 || minutes > 59 {
+            let (hours, minutes) = (two(h1, h2), two(m1, m2));
+            if ![h1, h2, m1, m2].iter().all(u8::is_ascii_digit) || hours > 23 || minutes > 59 {
                 return None;
             }
             let seconds = hours * 3600 + minutes * 60;
             if *sign == b'-' { -seconds } else { seconds }
         }
-        Some(_) => return None,
+        _ => return None,
     };
-    let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset;
-    DateTime::from_timestamp(seconds, nanos)
+    let of_day = hour * 3600 + minute * 60 + second - offset;
+    let digits = match (nanos % 1_000_000, nanos % 1000) {
+        (0, _) => 3,
+        (_, 0) => 6,
+        _ => 9,
+    };
+    let is_ours =
+        second < 60 && mark == b'T' && bytes.len() == 21 + digits && matches!(tail, [b'.', .., b'Z']);
+    Some(Written { year, month, day, of_day, nanos, is_ours })
 }
 
 /// Whether text that [`parse_time`] reads is in the one form that every store reads: with a zone, and no oddity.
@@ -108,46 +166,59 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 /// Appends a time as `"2026-01-15T10:00:00.123Z"`: milliseconds, or more digits where there are more.
 pub(crate) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
-    let seconds = time.timestamp();
-    let nanos = time.timestamp_subsec_nanos();
-    let day = seconds.div_euclid(86_400);
-    let of_day = seconds.rem_euclid(86_400);
-    // Howard Hinnant's `civil_from_days`.
-    let shifted = day + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
+    let (year, month, day) = date_of(time.timestamp().div_euclid(86_400));
+    let of_day = time.timestamp().rem_euclid(86_400) as u32;
+    let nanos = time.timestamp_subsec_nanos() % 1_000_000_000;
+    let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
+    for (at, number) in [
+        (1, year / 100),
+        (3, year % 100),
+        (6, month),
+        (9, day),
+        (12, of_day / 3600),
+        (15, of_day / 60 % 60),
+        (18, of_day % 60),
+    ] {
+        if let Some([tens, ones]) = text.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            (*tens, *ones) = (b'0' + (number / 10) as u8, b'0' + (number % 10) as u8);
+        }
+    }
+    let (millis, micros, rest) = (nanos / 1_000_000, nanos / 1000 % 1000, nanos % 1000);
+    for (at, number) in [(21, millis), (24, micros), (27, rest)] {
+        if number != 0
+            && let Some([hundreds, tens, ones]) = text.get_mut(at..).and_then(|rest| rest.first_chunk_mut())
+        {
+            *hundreds = b'0' + (number / 100) as u8;
+            *tens = b'0' + (number / 10 % 10) as u8;
+            *ones = b'0' + (number % 10) as u8;
+        }
+    }
+    let digits = match (micros, rest) {
+        (0, 0) => 3,
+        (_, 0) => 6,
+        _ => 9,
+    };
+    let end = 21 + digits;
+    if let Some(end) = text.get_mut(end..).and_then(|rest| rest.first_chunk_mut()) {
+        *end = *b"Z\"";
+    }
+    out.extend_from_slice(text.get(..end + 2).unwrap_or_default());
+}
+
+/// Year, month and day of a day since 1970: Howard Hinnant's `civil_from_days`. ECS dates have four digits, and no vendor's
+/// clock reads otherwise: what is before the year 0 or after 9999 is its first or last day.
+fn date_of(day: i64) -> (u32, u32, u32) {
+    const ERA: u32 = 146_097;
+    // From the first of March of the year -400 on, so that January of the year 0 is within.
+    let shifted = day.clamp(-719_528, 2_932_896) + 719_468 + i64::from(ERA);
+    let shifted = u32::try_from(shifted).unwrap_or(ERA);
+    let (era, of_era) = (shifted / ERA, shifted % ERA);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    // ECS dates have four digits; no vendor's clock reads otherwise.
-    let year = year.clamp(0, 9999);
-    let digit = |number: i64| b'0' + (number % 10) as u8;
-    let two = |number: i64| [digit(number / 10), digit(number)];
-    let [y1, y2] = two(year / 100);
-    let [y3, y4] = two(year % 100);
-    let [m1, m2] = two(month);
-    let [d1, d2] = two(day);
-    let [h1, h2] = two(of_day / 3600);
-    let [n1, n2] = two(of_day / 60 % 60);
-    let [s1, s2] = two(of_day % 60);
-    out.extend_from_slice(&[
-        b'"', y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.',
-    ]);
-    let millis = i64::from(nanos / 1_000_000);
-    out.extend_from_slice(&[digit(millis / 100), digit(millis / 10), digit(millis)]);
-    let rest = i64::from(nanos % 1_000_000);
-    if rest != 0 {
-        let micros = rest / 1000;
-        out.extend_from_slice(&[digit(micros / 100), digit(micros / 10), digit(micros)]);
-        let rest = rest % 1000;
-        if rest != 0 {
-            out.extend_from_slice(&[digit(rest / 100), digit(rest / 10), digit(rest)]);
-        }
-    }
-    out.extend_from_slice(b"Z\"");
+    ((year + era * 400 + u32::from(month <= 2)).saturating_sub(400), month, day)
 }
 
 #[cfg(test)]
@@ -208,6 +279,35 @@ mod tests {
             "2026-01-15T5:0:00Z",
         ] {
             assert_eq!(parse_time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_which_texts_are_as_we_write_them() {
+        for text in [
+            "2026-01-15T10:00:00.123Z",
+            "2024-02-29T23:59:59.000Z",
+            "2026-01-15T10:00:00.000001Z",
+            "2026-01-15T10:00:00.120000001Z",
+        ] {
+            assert!(is_our_time(text), "{text}");
+            assert_eq!(written(text).unwrap(), format!("\"{text}\""));
+        }
+        for other in [
+            "2026-01-15T10:00:00Z",
+            "2026-01-15T10:00:00.1234Z",
+            "2026-01-15T10:00:00.123000Z",
+            "2026-01-15T10:00:00.123456000Z",
+            "2026-01-15 10:00:00.123Z",
+            "2026-01-15t10:00:00.123Z",
+            "2026-01-15T10:00:00,123Z",
+            "2026-01-15T10:00:00.123z",
+            "2016-12-31T23:59:60.000Z",
+            "2026-01-15T5:00:00.1234Z",
+            "2026-01-15T10:00:00.12+Z",
+            "2026-02-29T10:00:00.123Z",
+        ] {
+            assert!(!is_our_time(other), "{other}");
         }
     }
 

@@ -1,20 +1,30 @@
 //! JSON in a text of the record.
 
+use super::text::unescape_into;
 use super::{Tape, Text, Value};
 use std::cell::Cell;
 
 /// Bytes of a text and entries of its tape up to which memory is kept for the next one: what a thread keeps is bounded.
 const KEPT: usize = 64 << 10;
 
-/// Memory for one text that is being read.
+/// How many texts a thread keeps: an event is made of what a text says, and then its document, so each is asked for twice
+/// and more.
+const TEXTS: usize = 4;
+
+/// A text that was read.
 #[derive(Default)]
 struct Spare {
+    /// The text with its escapes; empty where it has none.
+    source: String,
+    /// Without.
     text: String,
     tape: Tape,
+    /// Whether `tape` is that of `text`, or else that it has none; `None`: not tried.
+    cut: Option<bool>,
 }
 
 thread_local! {
-    /// Memory that is used again: texts hold JSON with such texts in it, so there may be several.
+    /// Those that are not in use just now, the newest last: texts hold JSON with such texts in it.
     static SPARE: Cell<Vec<Spare>> = const { Cell::new(Vec::new()) };
 }
 
@@ -24,9 +34,10 @@ pub(crate) fn inside<T>(
     fits: impl FnOnce(&str) -> bool,
     show: impl FnOnce(Value<'_, '_>) -> T,
 ) -> Option<T> {
-    with_spare(|spare| {
-        let decoded = text.decode_into(&mut spare.text);
-        if fits(decoded) { spare.tape.cut(decoded.as_bytes()).ok().map(show) } else { None }
+    with_spare(text, |Spare { text: memory, tape, cut, .. }| {
+        let decoded = text.as_plain().unwrap_or(memory);
+        let opens = fits(decoded) && *cut.get_or_insert_with(|| tape.cut_text(decoded).is_ok());
+        opens.then(|| show(tape.root(decoded)))
     })
 }
 
@@ -34,16 +45,30 @@ pub(crate) fn inside<T>(
 pub(crate) fn decoded<T>(text: &Text<'_>, show: impl FnOnce(&str) -> T) -> T {
     match text.as_plain() {
         Some(plain) => show(plain),
-        None => with_spare(|spare| show(text.decode_into(&mut spare.text))),
+        None => with_spare(text, |spare| show(&spare.text)),
     }
 }
 
-fn with_spare<T>(read: impl FnOnce(&mut Spare) -> T) -> T {
+fn with_spare<T>(text: &Text<'_>, read: impl FnOnce(&mut Spare) -> T) -> T {
+    let source = text.escaped().unwrap_or_default();
     let mut all = SPARE.take();
-    let mut spare = all.pop().unwrap_or_default();
+    let same = all.iter().rposition(|spare| spare.source == source);
+    let mut spare = match same.or((all.len() >= TEXTS).then_some(0)) {
+        Some(at) => all.remove(at),
+        None => Spare::default(),
+    };
     SPARE.set(all);
+    if spare.source != source {
+        spare.source.clear();
+        spare.source.push_str(source);
+        unescape_into(source, &mut spare.text);
+        spare.cut = None;
+    } else if source.is_empty() {
+        // Which text without escapes it was, nobody knows.
+        spare.cut = None;
+    }
     let seen = read(&mut spare);
-    if spare.text.capacity() <= KEPT && spare.tape.entries.capacity() <= KEPT / 16 {
+    if spare.source.len() <= KEPT && spare.tape.entries.capacity() <= KEPT / 16 {
         let mut all = SPARE.take();
         all.push(spare);
         SPARE.set(all);

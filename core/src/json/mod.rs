@@ -19,4 +19,5 @@ pub(crate) use inside::{decoded, inside};
 pub use meaning::{id_hash, meaning};
 pub use tape::{JsonError, Tape};
 pub use text::{Text, write_string};
+use value::same;
 pub use value::{Elements, Kind, Members, Value};

@@ -1,8 +1,10 @@
 //! Strings that are read without being unescaped.
 
 use super::inside::decoded;
+use super::same;
 use super::tape::{Tag, unit_at};
 use std::borrow::Cow;
+use wide::u8x16;
 
 /// A string: a still-escaped slice of a record, a static, or one of our own making.
 #[derive(Clone)]
@@ -24,6 +26,18 @@ enum Form<'r> {
     Static(&'static str),
     /// Without quotes.
     Owned(Box<str>),
+}
+
+/// Whether a string begins with a visible letter, or an escaped quote or slash: no need to read the rest.
+#[inline]
+pub(super) fn begins(quoted: &str, tag: Tag) -> bool {
+    match (tag, quoted.as_bytes()) {
+        (Tag::Clean, [_, b'!' | b'#'..=b'~', ..]) => true,
+        (Tag::Escaped, [_, b'!' | b'#'..=b'[' | b']'..=b'~', ..] | [_, b'\\', b'"' | b'\\' | b'/', ..]) => {
+            true
+        }
+        _ => false,
+    }
 }
 
 #[inline]
@@ -94,6 +108,21 @@ impl<'r> Text<'r> {
         Self(Form::Owned(word.into()))
     }
 
+    /// Whether it is this name; most are told apart by their length.
+    #[inline]
+    pub(crate) fn is(&self, name: &str) -> bool {
+        match self.0 {
+            Form::Clean(quoted) => {
+                let quoted = quoted.as_bytes();
+                quoted.len() == name.len().wrapping_add(2)
+                    && quoted
+                        .get(1..quoted.len().wrapping_sub(1))
+                        .is_some_and(|bytes| same(bytes, name.as_bytes()))
+            }
+            _ => *self == *name,
+        }
+    }
+
     /// The string itself, where it can be had without unescaping.
     #[inline]
     #[must_use]
@@ -115,15 +144,12 @@ impl<'r> Text<'r> {
         }
     }
 
-    /// As [`Text::decode`], into memory that is used again.
-    pub(super) fn decode_into<'s>(&'s self, memory: &'s mut String) -> &'s str {
-        match &self.0 {
-            Form::Escaped(quoted) | Form::Lone(quoted) => {
-                memory.clear();
-                unescape_into(inner(quoted), memory);
-                memory
-            }
-            _ => self.as_plain().unwrap_or_default(),
+    /// What stands between its quotes, if it has escapes.
+    #[inline]
+    pub(super) fn escaped(&self) -> Option<&'r str> {
+        match self.0 {
+            Form::Escaped(quoted) | Form::Lone(quoted) => Some(inner(quoted)),
+            _ => None,
         }
     }
 
@@ -173,23 +199,19 @@ impl<'r> Text<'r> {
     #[inline]
     #[must_use]
     pub fn is_blank(&self) -> bool {
+        let tag = match self.0 {
+            Form::Clean(_) => Tag::Clean,
+            Form::Escaped(_) => Tag::Escaped,
+            _ => Tag::Lone,
+        };
         match self.0 {
-            Form::Clean(quoted) if matches!(quoted.as_bytes().get(1), Some(b'!' | b'#'..=b'~')) => false,
-            // A visible letter, or an escaped quote or backslash: no need to read the rest.
-            Form::Escaped(quoted)
-                if matches!(
-                    quoted.as_bytes(),
-                    [_, b'!' | b'#'..=b'[' | b']'..=b'~', ..] | [_, b'\\', b'"' | b'\\' | b'/', ..]
-                ) =>
-            {
-                false
-            }
+            Form::Clean(quoted) | Form::Escaped(quoted) if begins(quoted, tag) => false,
             _ => self.is_only_space(),
         }
     }
 
     #[cold]
-    fn is_only_space(&self) -> bool {
+    pub(super) fn is_only_space(&self) -> bool {
         decoded(self, |text| text.trim().is_empty())
     }
 
@@ -217,37 +239,72 @@ fn position(all: &[u8], part: &[u8]) -> Option<usize> {
 
 /// Appends any string as a JSON string.
 pub fn write_string(word: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
     let bytes = word.as_bytes();
-    let odd = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    if !bytes.iter().fold(false, |any, &byte| any | odd(byte)) {
+    out.push(b'"');
+    if is_plain(bytes) {
         out.extend_from_slice(bytes);
-        out.push(b'"');
-        return;
+    } else {
+        escape(bytes, out);
     }
-    let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let escape: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            0..0x20 => b"",
-            _ => continue,
+    out.push(b'"');
+}
+
+/// Bytes that are looked at at once.
+const WIDE: usize = 16;
+
+/// Marks the bytes that JSON escapes.
+#[inline]
+fn odd(chunk: &[u8; WIDE]) -> u32 {
+    let chunk = u8x16::new(*chunk);
+    (chunk.simd_eq(b'"') | chunk.simd_eq(b'\\') | chunk.simd_lt(0x20)).to_bitmask()
+}
+
+/// Whether JSON escapes nothing of it. Most words are of up to 32 bytes: the first sixteen and the last.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        return bytes.iter().all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    };
+    odd(first) | odd(last) == 0
+        && (bytes.len() <= 2 * WIDE || bytes.as_chunks::<WIDE>().0.iter().all(|chunk| odd(chunk) == 0))
+}
+
+fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+    const HEX: [u8; 16] = *b"0123456789abcdef";
+    let (mut from, mut at) = (0, 0);
+    while let Some(&byte) = bytes.get(at) {
+        if let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk())
+            && byte != b'"'
+            && byte != b'\\'
+        {
+            let plain = WIDE.min(odd(chunk).trailing_zeros() as usize);
+            if plain > 0 {
+                at += plain;
+                continue;
+            }
+        }
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..0x20 => 0,
+            _ => {
+                at += 1;
+                continue;
+            }
         };
         out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
-        from = at + 1;
-        if escape.is_empty() {
-            const HEX: [u8; 16] = *b"0123456789abcdef";
+        at += 1;
+        from = at;
+        if short == 0 {
             let low = HEX.get(usize::from(byte & 15)).copied().unwrap_or(b'0');
             out.extend_from_slice(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), low]);
         } else {
-            out.extend_from_slice(escape);
+            out.extend_from_slice(&[b'\\', short]);
         }
     }
     out.extend_from_slice(bytes.get(from..).unwrap_or_default());
-    out.push(b'"');
 }
 
 /// The meaning of what stands between two quotes; the tape has checked its grammar.
@@ -257,42 +314,75 @@ fn unescape(escaped: &str) -> String {
     out
 }
 
-/// Appends it.
-fn unescape_into(escaped: &str, out: &mut String) {
+/// The same into memory that is used again.
+pub(super) fn unescape_into(escaped: &str, out: &mut String) {
     let bytes = escaped.as_bytes();
-    out.reserve(escaped.len());
-    let mut from = 0;
-    while let Some(step) = memchr::memchr(b'\\', bytes.get(from..).unwrap_or_default()) {
-        let mut at = from + step;
-        out.push_str(escaped.get(from..at).unwrap_or_default());
-        match bytes.get(at + 1) {
-            Some(b'b') => out.push('\u{8}'),
-            Some(b'f') => out.push('\u{c}'),
-            Some(b'n') => out.push('\n'),
-            Some(b'r') => out.push('\r'),
-            Some(b't') => out.push('\t'),
-            Some(b'u') => {
-                let high = unit_at(bytes, at + 2).unwrap_or(0xFFFD);
-                let low = match (high, bytes.get(at + 6..at + 8)) {
-                    (0xD800..=0xDBFF, Some(b"\\u")) => unit_at(bytes, at + 8),
-                    _ => None,
-                };
-                at += 4;
-                match low {
-                    Some(low @ 0xDC00..=0xDFFF) => {
-                        at += 6;
-                        let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
-                        out.push(char::from_u32(code).unwrap_or('\u{FFFD}'));
-                    }
-                    _ => out.push(char::from_u32(high).unwrap_or('\u{FFFD}')),
-                }
+    let mut memory = std::mem::take(out).into_bytes();
+    memory.clear();
+    // Nothing becomes longer: six bytes `\ud83d` the three of U+FFFD.
+    memory.resize(bytes.len(), 0);
+    let (mut from, mut to) = (0, 0);
+    while let Some(&byte) = bytes.get(from) {
+        if let Some(chunk) = bytes.get(from..).and_then(|rest| rest.first_chunk::<WIDE>())
+            && let Some(place) = memory.get_mut(to..).and_then(|rest| rest.first_chunk_mut::<WIDE>())
+        {
+            // All of it; what is behind a backslash is written over.
+            *place = *chunk;
+            let found = u8x16::new(*chunk).simd_eq(b'\\').to_bitmask();
+            let plain = WIDE.min(found.trailing_zeros() as usize);
+            from += plain;
+            to += plain;
+            if found == 0 {
+                continue;
             }
-            Some(&plain) => out.push(plain as char),
-            None => {}
+        } else if byte != b'\\' {
+            if let Some(place) = memory.get_mut(to) {
+                *place = byte;
+            }
+            from += 1;
+            to += 1;
+            continue;
         }
-        from = at + 2;
+        let (letter, length) = escape_at(bytes, from);
+        let mut utf8 = [0; 4];
+        for byte in letter.encode_utf8(&mut utf8).bytes() {
+            if let Some(place) = memory.get_mut(to) {
+                *place = byte;
+            }
+            to += 1;
+        }
+        from += length;
     }
-    out.push_str(escaped.get(from..).unwrap_or_default());
+    memory.truncate(to);
+    *out = String::from_utf8(memory).unwrap_or_default();
+}
+
+/// The letter that an escape stands for, and the escape's length.
+#[inline]
+fn escape_at(bytes: &[u8], at: usize) -> (char, usize) {
+    match bytes.get(at + 1) {
+        Some(b'b') => ('\u{8}', 2),
+        Some(b'f') => ('\u{c}', 2),
+        Some(b'n') => ('\n', 2),
+        Some(b'r') => ('\r', 2),
+        Some(b't') => ('\t', 2),
+        Some(b'u') => {
+            let high = unit_at(bytes, at + 2).unwrap_or(0xFFFD);
+            let low = match (high, bytes.get(at + 6..at + 8)) {
+                (0xD800..=0xDBFF, Some(b"\\u")) => unit_at(bytes, at + 8),
+                _ => None,
+            };
+            match low {
+                Some(low @ 0xDC00..=0xDFFF) => {
+                    let code = 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
+                    (char::from_u32(code).unwrap_or('\u{FFFD}'), 12)
+                }
+                _ => (char::from_u32(high).unwrap_or('\u{FFFD}'), 6),
+            }
+        }
+        Some(&plain) => (plain as char, 2),
+        None => ('\u{FFFD}', 2),
+    }
 }
 
 impl PartialEq for Text<'_> {

@@ -1,7 +1,7 @@
 //! Places in a cut record.
 
 use super::tape::{Entry, Tag};
-use super::text::Text;
+use super::text::{Text, begins};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -101,6 +101,21 @@ impl<'t, 'r> Value<'t, 'r> {
         }
     }
 
+    /// A string that is not blank.
+    #[inline(always)]
+    #[must_use]
+    pub fn as_filled(&self) -> Option<Text<'r>> {
+        let tag = self.entry().tag;
+        if !matches!(tag, Tag::Clean | Tag::Escaped | Tag::Lone) {
+            return None;
+        }
+        let quoted = self.raw();
+        if !begins(quoted, tag) && Text::quoted(quoted, tag).is_only_space() {
+            return None;
+        }
+        Some(Text::quoted(quoted, tag))
+    }
+
     /// The member of this value as it stands, `"key":"value"`, and where in it the value begins: if both are strings
     /// without escapes, the value begins with a visible character, and nothing but the colon is between them.
     #[inline]
@@ -148,27 +163,32 @@ impl<'t, 'r> Value<'t, 'r> {
     #[inline]
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'t, 'r>> {
+        let quoted = key.len().wrapping_add(2);
         let mut rest = self.inside(Tag::Object);
         loop {
             let (name, after) = rest.split_first()?;
             let (value, next) = after.split_at_checked(after.first()?.size as usize)?;
-            if !name.shadowed && self.is_named(name, key) {
+            // Most names are told apart by their length.
+            if (name.end.wrapping_sub(name.start) as usize == quoted || name.tag != Tag::Clean)
+                && !name.shadowed
+                && self.is_named(name, key)
+            {
                 return Some(Value::new(value, self.record));
             }
             rest = next;
         }
     }
 
-    /// Whether an entry is this key. Most are told apart by their length.
+    /// Whether an entry is this key.
     #[inline]
     fn is_named(&self, name: &Entry, key: &str) -> bool {
-        let span = name.start as usize..name.end as usize;
+        let (start, end) = (name.start as usize, name.end as usize);
         match name.tag {
             Tag::Clean => {
-                span.len() == key.len() + 2
-                    && self.record.as_bytes().get(span.start + 1..span.end - 1) == Some(key.as_bytes())
+                let name = self.record.as_bytes().get(start.wrapping_add(1)..end.wrapping_sub(1));
+                name.is_some_and(|name| same(name, key.as_bytes()))
             }
-            tag => Text::quoted(self.record.get(span).unwrap_or_default(), tag) == *key,
+            tag => Text::quoted(self.record.get(start..end).unwrap_or_default(), tag) == *key,
         }
     }
 
@@ -258,6 +278,23 @@ impl<'t, 'r> Value<'t, 'r> {
             }
             return path;
         }
+    }
+}
+
+/// Equality of short names, without a call: most are of 4 to 16 bytes.
+#[inline]
+pub(super) fn same(ours: &[u8], theirs: &[u8]) -> bool {
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
+        Some((*bytes.first_chunk::<N>()?, *bytes.last_chunk::<N>()?))
+    }
+    if ours.len() != theirs.len() {
+        return false;
+    }
+    match ours.len() {
+        8..=16 => ends::<8>(ours) == ends::<8>(theirs),
+        4..=7 => ends::<4>(ours) == ends::<4>(theirs),
+        2..=3 => ends::<2>(ours) == ends::<2>(theirs),
+        _ => ours == theirs,
     }
 }
 

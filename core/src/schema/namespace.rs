@@ -4,8 +4,8 @@ use super::ecs::Told;
 use super::writer::LEVELS;
 use super::{Context, Writer};
 use crate::event::{
-    Event, Field, Part, Risk, RiskLevel, Shape, Table, address_and_port, integer, is_ip, is_plain_time,
-    known, pairs, parse_time, text, truth, write_time,
+    Event, Field, Part, Risk, RiskLevel, Shape, Table, address_and_port, integer, is_ip, is_our_time,
+    is_plain_time, known, pairs, parse_time, text, truth, write_time,
 };
 use crate::json::{Kind, Text, Value, inside, write_string};
 use chrono::{DateTime, Datelike, Utc};
@@ -187,6 +187,9 @@ impl Writer<'_> {
                         {
                             continue;
                         }
+                        if matches!(field.shape, Shape::Keyword) && self.filled(field, member) {
+                            continue;
+                        }
                         always |= field.always && member.kind() == Kind::Object;
                         self.field(field, member, risk, depth);
                     }
@@ -210,6 +213,19 @@ impl Writer<'_> {
                 }
                 self.close(open);
             }
+        }
+    }
+
+    /// Most fields are words, and most words say something.
+    #[inline]
+    fn filled(&mut self, field: &'static Field, value: Value<'_, '_>) -> bool {
+        match value.as_filled() {
+            Some(text) => {
+                self.put(field.label);
+                self.string(&text);
+                true
+            }
+            None => false,
         }
     }
 
@@ -260,19 +276,12 @@ impl Writer<'_> {
             }
             (Shape::Parts, Kind::Object) => {}
             (Shape::Stamp, _) => {
-                let at = self.len();
-                if self.keeps && !self.date(value) {
+                if self.keeps && date(value).is_none() {
                     self.odd(field.key, value);
                 }
-                self.cut_back(at);
             }
             (Shape::Keyword, Kind::String) => {
-                if let Some(text) = value.as_text()
-                    && !text.is_blank()
-                {
-                    self.put(field.label);
-                    self.string(&text);
-                }
+                self.filled(field, value);
             }
             (Shape::Words(words), Kind::String | Kind::Array) => {
                 let open = self.open(field.label);
@@ -501,9 +510,11 @@ impl Writer<'_> {
             }
             (Shape::Debug(named, opened), Kind::Object) => {
                 let open = self.open(field.label);
-                let mut hint = 0;
+                let (rows, mut hint) = (Known::of(named), 0);
                 for (key, member) in value.members() {
-                    if let Some(field) = find(named, &key, &mut hint) {
+                    if rows.may_have(&key)
+                        && let Some(field) = find(named, &key, &mut hint)
+                    {
                         self.field(field, member, risk, depth + 1);
                     }
                 }
@@ -743,21 +754,12 @@ impl Writer<'_> {
 
     /// A time or a day.
     fn date(&mut self, value: Value<'_, '_>) -> bool {
+        if let Some(text) = value.as_text().filter(|text| text.as_plain().is_some_and(is_our_time)) {
+            self.string(&text);
+            return true;
+        }
         self.note(value.raw());
-        let time = match integer(value) {
-            // Of the units that vendors count in, the one that makes a time between 1973 and 5138.
-            Some(number) => match number.unsigned_abs() {
-                100_000_000..100_000_000_000 => DateTime::from_timestamp(number, 0),
-                100_000_000_000..100_000_000_000_000 => DateTime::from_timestamp_millis(number),
-                100_000_000_000_000..100_000_000_000_000_000 => DateTime::from_timestamp_micros(number),
-                _ => None,
-            },
-            None => value.as_text().and_then(|text| {
-                let text = text.decode();
-                parse_time(&text).or_else(|| day(&text))
-            }),
-        };
-        match time.filter(|time| (0..=9999).contains(&time.year())) {
+        match date(value) {
             Some(time) => write_time(time, self.buf),
             None => return false,
         }
@@ -893,20 +895,20 @@ impl Writer<'_> {
 
     /// Members of an open map, keys as they are.
     fn flat_object(&mut self, value: Value<'_, '_>, special: &'static [Field], depth: usize) {
-        let mut hint = 0;
+        let (rows, mut hint) = (Known::of(special), 0);
         let mut taken = None;
         for (key, member) in value.members() {
             if member.is_null() {
                 continue;
             }
-            if !special.is_empty()
+            if rows.may_have(&key)
                 && let Some(field) = find(special, &key, &mut hint)
             {
                 self.field(field, member, &Risk::default(), depth);
                 continue;
             }
             if let Some((whole, at)) = member.member(&key)
-                && at <= 256
+                && at <= NAME
                 && !key.is_blank()
                 && !matches!(member.raw().as_bytes().get(1), Some(b'{' | b'['))
                 && self.member(whole, at)
@@ -1086,6 +1088,24 @@ impl Writer<'_> {
     }
 }
 
+/// A time or a day, where a document can have it.
+fn date(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
+    let time = match integer(value) {
+        // Of the units that vendors count in, the one that makes a time between 1973 and 5138.
+        Some(number) => match number.unsigned_abs() {
+            100_000_000..100_000_000_000 => DateTime::from_timestamp(number, 0),
+            100_000_000_000..100_000_000_000_000 => DateTime::from_timestamp_millis(number),
+            100_000_000_000_000..100_000_000_000_000_000 => DateTime::from_timestamp_micros(number),
+            _ => None,
+        },
+        None => value.as_text().and_then(|text| {
+            let text = text.decode();
+            parse_time(&text).or_else(|| day(&text))
+        }),
+    };
+    time.filter(|time| (0..=9999).contains(&time.year()))
+}
+
 /// The beginning of a day.
 fn day(text: &str) -> Option<DateTime<Utc>> {
     let mut whole = *b"0000-00-00T00:00:00Z";
@@ -1095,7 +1115,7 @@ fn day(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// Bytes of a key in an open map.
-const NAME: usize = 256;
+pub(super) const NAME: usize = 256;
 
 /// A key as stores take it, and whether that had to be cut.
 fn fit(key: &str, dots: bool) -> (Cow<'_, str>, bool) {
@@ -1159,54 +1179,77 @@ fn spelled(fields: &'static [Field], again: &Field, object: Value<'_, '_>) -> bo
     others.any(|other| object.get(other.key).is_some_and(|member| !member.is_null()))
 }
 
-/// Records keep their order, so the next member is most often the next row.
+/// The row of a key. Records keep their order, so the next member is most often the next row.
 #[inline]
 pub(super) fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'static Field> {
-    let decoded;
-    let plain = match key.as_plain() {
-        Some(plain) => plain,
-        None => {
-            decoded = key.decode();
-            &*decoded
+    match fields.get(*hint) {
+        Some(field) if key.is(field.key) => {
+            *hint += 1;
+            Some(field).filter(|field| !field.key.is_empty())
         }
-    };
-    let key = plain.as_bytes();
-    if let Some(field) = fields.get(*hint)
-        && same(field.key.as_bytes(), key)
-    {
-        *hint += 1;
-        return Some(field);
+        _ => find_elsewhere(fields, key, hint),
     }
-    let (before, after) = fields.split_at_checked(*hint)?;
-    if let Some(at) = after.iter().position(|field| same(field.key.as_bytes(), key)) {
-        *hint += at + 1;
-        return after.get(at).filter(|field| !field.key.is_empty());
-    }
-    let at = before.iter().position(|field| same(field.key.as_bytes(), key))?;
-    *hint = at + 1;
-    before.get(at).filter(|field| !field.key.is_empty())
 }
 
-/// Equality of short names, without a call: most are of 4 to 16 bytes.
-#[inline]
-fn same(ours: &[u8], theirs: &[u8]) -> bool {
-    fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
-        Some((*bytes.first_chunk::<N>()?, *bytes.last_chunk::<N>()?))
+fn find_elsewhere(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'static Field> {
+    let (before, after) = fields.split_at_checked(*hint)?;
+    let (at, field) = match after.iter().position(|field| key.is(field.key)) {
+        Some(at) => (*hint + at, after.get(at)),
+        None => {
+            let at = before.iter().position(|field| key.is(field.key))?;
+            (at, before.get(at))
+        }
+    };
+    *hint = at + 1;
+    field.filter(|field| !field.key.is_empty())
+}
+
+/// Which keys rows may have, by their lengths and first letters: where most members have no row, that saves looking through
+/// all rows for each.
+struct Known([u64; 4]);
+
+impl Known {
+    fn of(fields: &[Field]) -> Self {
+        let mut known = Self([0; 4]);
+        for field in fields {
+            let (word, bit) = Self::place(field.key);
+            if let Some(word) = known.0.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        known
     }
-    if ours.len() != theirs.len() {
-        return false;
+
+    fn may_have(&self, key: &Text<'_>) -> bool {
+        key.as_plain().is_none_or(|key| {
+            let (word, bit) = Self::place(key);
+            self.0.get(word).is_some_and(|word| word & bit != 0)
+        })
     }
-    match ours.len() {
-        8..=16 => ends::<8>(ours) == ends::<8>(theirs),
-        4..=7 => ends::<4>(ours) == ends::<4>(theirs),
-        2..=3 => ends::<2>(ours) == ends::<2>(theirs),
-        _ => ours == theirs,
+
+    fn place(key: &str) -> (usize, u64) {
+        let first = key.as_bytes().first().copied().unwrap_or_default();
+        (key.len() % 4, 1 << ((usize::from(first) + key.len() / 4 * 27) % 64))
     }
 }
 
 /// `New Geo-Location` → `New_Geo_Location`, as the integration's field names have it.
+#[inline]
 fn underscored(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() || byte == b':' || !byte.is_ascii() { byte } else { b'_' }
+    const ALL: [u8; 256] = {
+        let mut all = [b'_'; 256];
+        let mut byte: u8 = 0;
+        loop {
+            if byte.is_ascii_alphanumeric() || byte == b':' || !byte.is_ascii() {
+                all[byte as usize] = byte;
+            }
+            if byte == u8::MAX {
+                break all;
+            }
+            byte += 1;
+        }
+    };
+    ALL.get(usize::from(byte)).copied().unwrap_or(b'_')
 }
 
 /// `userBehaviors`, `IPAddress`, `New City` → `user_behaviors`, `ip_address`, `new_city`.

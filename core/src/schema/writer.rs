@@ -219,18 +219,20 @@ impl<'b> Writer<'b> {
     /// A string for an indexed field.
     #[inline]
     pub(super) fn string(&mut self, text: &Text<'_>) {
+        match text.verbatim() {
+            Some(slice) if slice.len() <= LONGEST => self.copy(slice),
+            _ => self.other_string(text),
+        }
+    }
+
+    fn other_string(&mut self, text: &Text<'_>) {
         if text.len_at_most() > LONGEST {
             return self.long(text);
         }
-        match text.verbatim() {
-            Some(slice) => self.copy(slice),
-            None => {
-                if let Some(slice) = text.source().or_else(|| text.as_slice()) {
-                    self.note(slice);
-                }
-                text.write(self.buf);
-            }
+        if let Some(slice) = text.source().or_else(|| text.as_slice()) {
+            self.note(slice);
         }
+        text.write(self.buf);
     }
 
     #[cold]
@@ -428,23 +430,16 @@ impl<'b> Writer<'b> {
     }
 
     pub(super) fn number(&mut self, number: i64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        let mut rest = number.unsigned_abs();
-        loop {
-            at -= 1;
-            if let Some(digit) = digits.get_mut(at) {
-                *digit = b'0' + (rest % 10) as u8;
-            }
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        if number < 0 {
-            self.buf.push(b'-');
-        }
-        self.buf.extend_from_slice(digits.get(at..).unwrap_or_default());
+        self.put(itoa::Buffer::new().format(number));
+    }
+
+    /// A word of our own in which nothing is to be escaped.
+    #[inline]
+    pub(super) fn caption(&mut self, word: &'static str) {
+        debug_assert!(!word.contains(['"', '\\']), "{word}");
+        self.put("\"");
+        self.put(word);
+        self.put("\"");
     }
 
     pub(super) fn boolean(&mut self, truth: bool) {

@@ -277,10 +277,10 @@ impl<'r> Document<'_, '_, '_, 'r> {
                 if let Some(slice) = word.and_then(Text::source) {
                     self.out.note_only(slice);
                 }
-                self.out.plain(caption);
+                self.out.caption(caption);
             }
             (None, Some(word)) => self.out.string(word),
-            (None, None) => self.out.plain(fallback),
+            (None, None) => self.out.caption(fallback),
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::event::{Event, Field, Shape};
 use crate::json::{Kind, Value};
 use crate::schema::Writer;
-use crate::schema::namespace::find;
+use crate::schema::namespace::{NAME, find};
 use crate::schema::writer::Copied;
 
 /// Objects below this are kept as text: stores refuse documents that are nested deeper than 20.
@@ -73,6 +73,15 @@ impl Rest<'_, '_, '_> {
                     &[]
                 }
             };
+            if !matches!(member.kind(), Kind::Object | Kind::Array) && !self.is_left(member) {
+                continue;
+            }
+            if let Some((whole, at)) = member.member(&key)
+                && at <= NAME
+                && self.out.member(whole, at)
+            {
+                continue;
+            }
             let at = self.out.len();
             if !self.out.key(&key, value, &mut taken, false) || !self.value(inner, member, depth) {
                 self.out.cut_back(at);
@@ -145,6 +154,12 @@ impl Rest<'_, '_, '_> {
                 let mut taken = None;
                 for (key, member) in value.members() {
                     if member.is_null() || key.is_blank() {
+                        continue;
+                    }
+                    if let Some((whole, at)) = member.member(&key)
+                        && at <= NAME
+                        && self.out.member(whole, at)
+                    {
                         continue;
                     }
                     let at = self.out.len();
