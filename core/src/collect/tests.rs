@@ -288,8 +288,10 @@ impl Bench {
         tokio::time::sleep(time).await;
         task.abort();
         let _gone = task.await;
-        // What the pool has begun is still written.
-        while Arc::strong_count(journal.journal()) > 1 {
+        // What the pool has begun is still written; a commit's turn holds the handle, and by it the journal.
+        let kept = Arc::downgrade(journal.journal());
+        drop(journal);
+        while kept.strong_count() > 0 {
             tokio::task::yield_now().await;
         }
     }
