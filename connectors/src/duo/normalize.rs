@@ -471,26 +471,35 @@ fn trust_monitor<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
 /// The administrator log and offline enrollment: who did what to whom, and a description that is JSON in a string, most of
 /// the time.
 fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
-    let get = |name: &str| record.get(name).and_then(known);
-    event.kind.action = get("action");
+    let (mut name, mut object, mut description) = (None, None, None);
+    for (key, value) in record.members() {
+        match key.as_plain() {
+            Some("action") => event.kind.action = known(value),
+            Some("username") => name = known(value),
+            Some("object") => object = known(value),
+            Some("description") => description = Some(value),
+            _ => {}
+        }
+    }
     classify(event);
     // The log tells what was done.
     if event.outcome.result == Ending::Unknown && event.kind.action.is_some() {
         event.outcome.result = Ending::Success;
     }
-    let name = get("username");
-    let kind = match name.as_ref().map(Text::decode).as_deref() {
-        None => ActorKind::Unknown,
-        Some("API") => ActorKind::Service,
-        Some("System") => ActorKind::System,
-        Some(name) if name.starts_with("AD Sync") || name.starts_with("Azure Sync") => ActorKind::System,
-        Some(_) => ActorKind::User,
-    };
+    let kind = name.as_ref().map(|name| {
+        name.read(|name| match name {
+            "API" => ActorKind::Service,
+            "System" => ActorKind::System,
+            name if name.starts_with("AD Sync") || name.starts_with("Azure Sync") => ActorKind::System,
+            _ => ActorKind::User,
+        })
+    });
+    let kind = kind.unwrap_or_default();
     let email = name.clone().filter(is_email);
     event.actor = Actor { kind, account: Account { name, email, ..Account::default() }, ..Actor::default() };
     let action = event.kind.action.clone();
     let action = action.as_ref().map(Text::decode).unwrap_or_default();
-    if let Some(object) = get("object") {
+    if let Some(object) = object {
         let kind = match action.split('_').next().unwrap_or_default() {
             "user" | "bypass" | "admin" => TargetKind::User,
             "group" => TargetKind::Group,
@@ -513,9 +522,9 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         }
         event.targets.push(Target { kind, word: None, account });
     }
-    if let Some(description) = record.get("description") {
+    if let Some(description) = description {
         let was = opened(description, Json::Object, |object| {
-            description_of(object, description.raw(), &action, event);
+            description_of(Description::read(object, description.raw()), &action, event);
         });
         if !was && let Some(words) = known(description) {
             event.outcome.reason = Some(words.clone());
@@ -524,12 +533,44 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     }
 }
 
-/// `raw` is the description as it stands in the record.
-fn description_of<'r>(object: Value<'_, '_>, raw: &'r str, action: &str, event: &mut Event<'r>) {
-    let get = |name: &str| Some(Text::found_in(raw, &known(object.get(name)?)?.decode()));
-    event.source.at(get("ip_address"));
-    event.agent.original = get("user_agent");
-    if let Some(email) = get("email").filter(is_email) {
+/// What a description says that the event has a place for. Texts of it, each a piece of the record where that is one.
+#[derive(Default)]
+struct Description<'r> {
+    ip_address: Option<Text<'r>>,
+    user_agent: Option<Text<'r>>,
+    email: Option<Text<'r>>,
+    hostname: Option<Text<'r>>,
+    error: Option<Text<'r>>,
+    factor: Option<Text<'r>>,
+    status: Option<Text<'r>>,
+}
+
+impl<'r> Description<'r> {
+    /// `raw` is the description as it stands in the record.
+    fn read(object: Value<'_, '_>, raw: &'r str) -> Self {
+        let mut said = Self::default();
+        for (key, value) in object.members() {
+            let place = match key.as_plain() {
+                Some("ip_address") => &mut said.ip_address,
+                Some("user_agent") => &mut said.user_agent,
+                Some("email") => &mut said.email,
+                Some("hostname") => &mut said.hostname,
+                Some("error") => &mut said.error,
+                Some("factor") => &mut said.factor,
+                Some("status") => &mut said.status,
+                _ => continue,
+            };
+            *place = known(value).map(|text| text.read(|inner| Text::found_in(raw, inner)));
+        }
+        said
+    }
+}
+
+fn description_of<'r>(said: Description<'r>, action: &str, event: &mut Event<'r>) {
+    let Description { ip_address, user_agent, email, hostname, error, factor, status } = said;
+    event.source.at(ip_address);
+    event.agent.original = user_agent;
+    if let Some(email) = email.filter(is_email) {
         // Administrators who sign in or set themselves up tell their own address, others that of whom they work on.
         let family = action.split('_').next().unwrap_or_default();
         if matches!(action, "admin_login" | "admin_login_error" | "admin_2fa_error" | "admin_self_activate") {
@@ -540,12 +581,11 @@ fn description_of<'r>(object: Value<'_, '_>, raw: &'r str, action: &str, event: 
             target.account.email = Some(email);
         }
     }
-    event.device.name = get("hostname");
-    if let Some(error) = get("error") {
-        event.outcome.reason = Some(error);
+    event.device.name = hostname;
+    if error.is_some() {
+        event.outcome.reason = error;
     }
-    if let Some(word) = get("factor") {
-        event.mfa.word = Some(word.clone());
+    if let Some(word) = factor {
         event.mfa.factor = match word.as_plain() {
             Some("duo_otp") => Some(Factor::Otp),
             Some("security_key") => Some(Factor::WebAuthn),
@@ -554,13 +594,14 @@ fn description_of<'r>(object: Value<'_, '_>, raw: &'r str, action: &str, event: 
             Some("phone") => Some(Factor::Call),
             _ => Some(Factor::Other),
         };
+        event.mfa.word = Some(word);
         if action == "admin_login" {
             (event.mfa.deed, event.mfa.answer) = (Some(Deed::Verify), Some(Answer::Approved));
             event.mfa.performed = Some(true);
         }
     }
     if action == "user_update" {
-        match get("status").as_ref().and_then(Text::as_plain) {
+        match status.as_ref().and_then(Text::as_plain) {
             Some("Disabled") => event.kind.activity = Activity::Disable,
             Some("Active") => event.kind.activity = Activity::Enable,
             Some("Bypass") => {

@@ -33,6 +33,9 @@ pub type Emit<'e, 'r> = dyn FnMut(Event<'r>) + 'e;
 /// are allocated.
 pub type Texts<'r> = SmallVec<[Text<'r>; 4]>;
 
+/// Names of groups that somebody is in. Up to eight stand in the event itself.
+pub type Groups<'r> = SmallVec<[Text<'r>; 8]>;
+
 /// What something was done to. Up to three stand in the event itself, which is what a sign-in with its application and
 /// its factor has; beyond that they are allocated.
 pub type Targets<'r> = SmallVec<[Target<'r>; 3]>;
@@ -376,7 +379,7 @@ pub struct Actor<'r> {
     /// For whom it acts, where it acts as somebody else.
     pub on_behalf_of: Account<'r>,
     /// Names of groups that it is in.
-    pub groups: Texts<'r>,
+    pub groups: Groups<'r>,
 }
 
 /// What sort of actor.

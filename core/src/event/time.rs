@@ -1,6 +1,6 @@
 //! Times of records.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
 /// Reads RFC 3339, also without a zone (vendors' logs are in UTC), with any fraction (kept to the nanosecond), with an hour of
 /// one digit and with a leap second.
@@ -166,59 +166,44 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 /// Appends a time as `"2026-01-15T10:00:00.123Z"`: milliseconds, or more digits where there are more.
 pub(crate) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
-    let (year, month, day) = date_of(time.timestamp().div_euclid(86_400));
-    let of_day = time.timestamp().rem_euclid(86_400) as u32;
-    let nanos = time.timestamp_subsec_nanos() % 1_000_000_000;
-    let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
-    for (at, number) in [
-        (1, year / 100),
-        (3, year % 100),
-        (6, month),
-        (9, day),
-        (12, of_day / 3600),
-        (15, of_day / 60 % 60),
-        (18, of_day % 60),
-    ] {
-        if let Some([tens, ones]) = text.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
-            (*tens, *ones) = (b'0' + (number / 10) as u8, b'0' + (number % 10) as u8);
-        }
+    let (date, clock) = (time.naive_utc().date(), time.naive_utc().time());
+    let (month, day, of_day) = (date.month(), date.day(), clock.num_seconds_from_midnight());
+    // ECS dates have four digits; no vendor's clock reads otherwise.
+    let year = date.year().clamp(0, 9999) as u32;
+    let nanos = clock.nanosecond() % 1_000_000_000;
+    let ([y1, y2], [y3, y4], [m1, m2], [d1, d2]) =
+        (digits(year / 100), digits(year % 100), digits(month), digits(day));
+    let ([h1, h2], [n1, n2], [s1, s2]) =
+        (digits(of_day / 3600), digits(of_day / 60 % 60), digits(of_day % 60));
+    let ([f1, f2], [f3, f4], [f5, f6]) =
+        (digits(nanos / 10_000_000), digits(nanos / 100_000 % 100), digits(nanos / 1000 % 100));
+    out.extend_from_slice(&[
+        b'"', y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'.', f1,
+        f2, f3,
+    ]);
+    if nanos % 1_000_000 != 0 {
+        out.extend_from_slice(&[f4, f5, f6]);
     }
-    let (millis, micros, rest) = (nanos / 1_000_000, nanos / 1000 % 1000, nanos % 1000);
-    for (at, number) in [(21, millis), (24, micros), (27, rest)] {
-        if number != 0
-            && let Some([hundreds, tens, ones]) = text.get_mut(at..).and_then(|rest| rest.first_chunk_mut())
-        {
-            *hundreds = b'0' + (number / 100) as u8;
-            *tens = b'0' + (number / 10 % 10) as u8;
-            *ones = b'0' + (number % 10) as u8;
-        }
+    if nanos % 1000 != 0 {
+        let ([f7, f8], [f9, _]) = (digits(nanos / 10 % 100), digits(nanos % 10 * 10));
+        out.extend_from_slice(&[f7, f8, f9]);
     }
-    let digits = match (micros, rest) {
-        (0, 0) => 3,
-        (_, 0) => 6,
-        _ => 9,
-    };
-    let end = 21 + digits;
-    if let Some(end) = text.get_mut(end..).and_then(|rest| rest.first_chunk_mut()) {
-        *end = *b"Z\"";
-    }
-    out.extend_from_slice(text.get(..end + 2).unwrap_or_default());
+    out.extend_from_slice(b"Z\"");
 }
 
-/// Year, month and day of a day since 1970: Howard Hinnant's `civil_from_days`. ECS dates have four digits, and no vendor's
-/// clock reads otherwise: what is before the year 0 or after 9999 is its first or last day.
-fn date_of(day: i64) -> (u32, u32, u32) {
-    const ERA: u32 = 146_097;
-    // From the first of March of the year -400 on, so that January of the year 0 is within.
-    let shifted = day.clamp(-719_528, 2_932_896) + 719_468 + i64::from(ERA);
-    let shifted = u32::try_from(shifted).unwrap_or(ERA);
-    let (era, of_era) = (shifted / ERA, shifted % ERA);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    ((year + era * 400 + u32::from(month <= 2)).saturating_sub(400), month, day)
+/// The two digits of a number below 100.
+#[inline]
+fn digits(number: u32) -> [u8; 2] {
+    const ALL: [[u8; 2]; 100] = {
+        let mut all = [[b'0'; 2]; 100];
+        let mut number = 0;
+        while number < all.len() {
+            all[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+            number += 1;
+        }
+        all
+    };
+    ALL.get(number as usize).copied().unwrap_or([b'0'; 2])
 }
 
 #[cfg(test)]

@@ -24,8 +24,33 @@ enum Form<'r> {
     Spelled(&'r str),
     /// Without quotes.
     Static(&'static str),
+    /// Without quotes, as long as it has room in the text itself.
+    Short(Short),
     /// Without quotes.
     Owned(Box<str>),
+}
+
+/// A few letters.
+#[derive(Clone, Copy)]
+struct Short {
+    length: u8,
+    bytes: [u8; Self::MOST],
+}
+
+impl Short {
+    /// As many as make a text no larger: it has three words.
+    const MOST: usize = 22;
+
+    fn of(word: &str) -> Option<Self> {
+        let mut bytes = [0; Self::MOST];
+        bytes.get_mut(..word.len())?.copy_from_slice(word.as_bytes());
+        Some(Self { length: u8::try_from(word.len()).ok()?, bytes })
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.length));
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
 }
 
 /// Whether a string begins with a visible letter, or an escaped quote or slash: no need to read the rest.
@@ -98,14 +123,19 @@ impl<'r> Text<'r> {
             Form::Clean(quoted) => Some(inner(quoted)),
             Form::Piece(piece) => Some(piece),
             Form::Static(word) => Some(word),
-            Form::Escaped(_) | Form::Lone(_) | Form::Spelled(_) | Form::Owned(_) => None,
+            Form::Escaped(_) | Form::Lone(_) | Form::Spelled(_) | Form::Short(_) | Form::Owned(_) => None,
         }
     }
 
     /// A string of our own.
     #[must_use]
-    pub fn owned(word: impl Into<Box<str>>) -> Self {
-        Self(Form::Owned(word.into()))
+    pub fn owned(word: impl AsRef<str> + Into<Box<str>>) -> Self {
+        Self(Short::of(word.as_ref()).map_or_else(|| Form::Owned(word.into()), Form::Short))
+    }
+
+    /// Shows what it says, without an allocation where it has escapes.
+    pub fn read<T>(&self, show: impl FnOnce(&str) -> T) -> T {
+        decoded(self, show)
     }
 
     /// Whether it is this name; most are told apart by their length.
@@ -130,6 +160,7 @@ impl<'r> Text<'r> {
         match &self.0 {
             Form::Clean(quoted) => Some(inner(quoted)),
             Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => Some(word),
+            Form::Short(word) => Some(word.as_str()),
             Form::Owned(word) => Some(word),
             Form::Escaped(_) | Form::Lone(_) => None,
         }
@@ -159,6 +190,7 @@ impl<'r> Text<'r> {
         match self.0 {
             Form::Clean(quoted) => Cow::Borrowed(inner(quoted)),
             Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => Cow::Borrowed(word),
+            Form::Short(word) => Cow::Owned(word.as_str().to_owned()),
             Form::Owned(word) => Cow::Owned(word.into_string()),
             Form::Escaped(quoted) | Form::Lone(quoted) => Cow::Owned(unescape(inner(quoted))),
         }
@@ -169,7 +201,7 @@ impl<'r> Text<'r> {
     pub fn source(&self) -> Option<&'r str> {
         match self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) | Form::Lone(quoted) => Some(quoted),
-            Form::Piece(_) | Form::Spelled(_) | Form::Static(_) | Form::Owned(_) => None,
+            Form::Piece(_) | Form::Spelled(_) | Form::Static(_) | Form::Short(_) | Form::Owned(_) => None,
         }
     }
 
@@ -179,7 +211,12 @@ impl<'r> Text<'r> {
     pub fn verbatim(&self) -> Option<&'r str> {
         match self.0 {
             Form::Clean(quoted) | Form::Escaped(quoted) => Some(quoted),
-            Form::Lone(_) | Form::Piece(_) | Form::Spelled(_) | Form::Static(_) | Form::Owned(_) => None,
+            Form::Lone(_)
+            | Form::Piece(_)
+            | Form::Spelled(_)
+            | Form::Static(_)
+            | Form::Short(_)
+            | Form::Owned(_) => None,
         }
     }
 
@@ -191,6 +228,7 @@ impl<'r> Text<'r> {
             // Six bytes `\ud83d` become the three of U+FFFD.
             Form::Clean(quoted) | Form::Escaped(quoted) | Form::Lone(quoted) => quoted.len(),
             Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => word.len(),
+            Form::Short(word) => usize::from(word.length),
             Form::Owned(word) => word.len(),
         }
     }
@@ -222,6 +260,7 @@ impl<'r> Text<'r> {
             Form::Clean(quoted) | Form::Escaped(quoted) => out.extend_from_slice(quoted.as_bytes()),
             Form::Lone(quoted) => write_string(&unescape(inner(quoted)), out),
             Form::Static(word) | Form::Piece(word) | Form::Spelled(word) => write_string(word, out),
+            Form::Short(word) => write_string(word.as_str(), out),
             Form::Owned(word) => write_string(word, out),
         }
     }

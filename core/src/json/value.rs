@@ -257,6 +257,12 @@ impl<'t, 'r> Value<'t, 'r> {
     #[must_use]
     pub fn path_of(&self, offset: usize) -> String {
         let mut path = String::new();
+        self.path_into(offset, &mut path);
+        path
+    }
+
+    /// The same, appended to what is there.
+    pub(crate) fn path_into(&self, offset: usize, path: &mut String) {
         let mut here = *self;
         'down: loop {
             for (key, value) in here.members() {
@@ -276,7 +282,7 @@ impl<'t, 'r> Value<'t, 'r> {
                     continue 'down;
                 }
             }
-            return path;
+            return;
         }
     }
 }

@@ -44,27 +44,38 @@ impl Writer<'_> {
 
     /// What was put aside, each by its path.
     fn unmapped(&mut self, label: &str, record: Option<Value<'_, '_>>) {
-        if self.aside.is_empty() {
-            return;
-        }
-        let aside = std::mem::take(&mut self.aside);
-        let offsets: Vec<usize> = aside.iter().filter_map(|odd| odd.offset).collect();
-        let paths = record.map(|record| record.paths_of(&offsets)).unwrap_or_default();
-        let mut taken = Taken::of(std::iter::empty::<String>());
+        let Some(mut aside) = self.aside.take() else { return };
         let open = self.open(label);
-        for odd in aside {
-            let path = odd.offset.and_then(|offset| paths.get(&offset)).filter(|path| !path.is_empty());
-            let (mut name, cut) = fit(path.unwrap_or(&odd.name), false);
-            if name.trim().is_empty() {
-                name = "unnamed".into();
-            }
-            self.cut += u32::from(cut);
+        if let ([odd], Some(record)) = (&*aside.values, record) {
+            aside.path.clear();
+            odd.offset.into_iter().for_each(|offset| record.path_into(offset, &mut aside.path));
+            let name = self.unmapped_name(&aside.path, aside.name(odd));
             self.put(",");
-            write_string(&taken.free(name.into_owned()), self.buf);
+            write_string(&name, self.buf);
             self.put(":");
-            self.put_back(&odd);
+            self.put_back(&aside, odd);
+        } else {
+            let offsets: Vec<usize> = aside.values.iter().filter_map(|odd| odd.offset).collect();
+            let paths = record.map(|record| record.paths_of(&offsets)).unwrap_or_default();
+            let mut taken = Taken::of(std::iter::empty::<String>());
+            for odd in &aside.values {
+                let path = odd.offset.and_then(|offset| paths.get(&offset));
+                let name = self.unmapped_name(path.map_or("", String::as_str), aside.name(odd));
+                self.put(",");
+                write_string(&taken.free(name.into_owned()), self.buf);
+                self.put(":");
+                self.put_back(&aside, odd);
+            }
         }
         self.close(open);
+        aside.done();
+    }
+
+    /// Its path, or without one its name, as stores take it.
+    fn unmapped_name<'n>(&mut self, path: &'n str, name: &'n str) -> Cow<'n, str> {
+        let (name, cut) = fit(if path.is_empty() { name } else { path }, false);
+        self.cut += u32::from(cut);
+        if name.trim().is_empty() { "unnamed".into() } else { name }
     }
 
     /// What a table has no place for, or none of its type: counted, and put aside.

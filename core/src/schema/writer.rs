@@ -4,6 +4,8 @@
 //! bracket. So nothing needs to know whether it comes first, and a container in which nothing was written vanishes.
 
 use crate::json::{Kind, Text, Value, write_string};
+use std::cell::Cell;
+use std::ops::Range;
 
 /// Lucene refuses terms over 32,766 bytes, and the whole document with them. Room is left for the path that a
 /// flattened field puts before each value: up to 12 names of 256 bytes.
@@ -39,20 +41,57 @@ pub struct Writer<'b> {
     pub(super) keeps: bool,
     /// Whether that is known by its name, for want of a path that says more; within lists of named values.
     pub(super) by_name: bool,
-    /// What was put aside.
-    pub(super) aside: Vec<Aside>,
+    /// What was put aside, once anything was.
+    pub(super) aside: Option<Aside>,
     /// Where the first addresses of the namespace stand in the buffer.
     pub(super) addresses: [(usize, usize); 4],
 }
 
-/// A value that was put aside.
-#[derive(Debug)]
+/// Values that were put aside, in memory that is used again.
+#[derive(Debug, Default)]
 pub(super) struct Aside {
+    pub(super) values: Vec<OddValue>,
+    names: String,
+    bytes: Vec<u8>,
+    pub(super) path: String,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct OddValue {
     /// Where it stands in the record; `None`: in a text of the record.
     pub(super) offset: Option<usize>,
-    pub(super) name: String,
-    pub(super) value: Vec<u8>,
+    name: Range<usize>,
+    value: Range<usize>,
     notes: Vec<(usize, usize)>,
+}
+
+impl Aside {
+    /// Bytes up to which memory is kept for the next document.
+    const KEPT: usize = 64 << 10;
+
+    pub(super) fn name(&self, odd: &OddValue) -> &str {
+        self.names.get(odd.name.clone()).unwrap_or_default()
+    }
+
+    /// Memory for the next.
+    fn free() -> Self {
+        ASIDE.take()
+    }
+
+    /// Gives the memory back.
+    pub(super) fn done(mut self) {
+        if self.bytes.capacity() + self.names.capacity() + self.path.capacity() <= Self::KEPT {
+            self.values.clear();
+            self.names.clear();
+            self.bytes.clear();
+            ASIDE.set(self);
+        }
+    }
+}
+
+thread_local! {
+    static ASIDE: Cell<Aside> = Cell::default();
 }
 
 /// Which values of a record were copied: a bit for each byte that one begins at.
@@ -106,7 +145,7 @@ impl<'b> Writer<'b> {
             cut: 0,
             keeps: false,
             by_name: false,
-            aside: Vec::new(),
+            aside: None,
             addresses: [(0, 0); 4],
         }
     }
@@ -344,23 +383,29 @@ impl<'b> Writer<'b> {
     /// Takes what was written from `at` on out of the buffer, for later.
     #[cold]
     pub(super) fn put_aside(&mut self, at: usize, offset: Option<usize>, name: &str) {
-        let value = self.buf.split_off(at);
+        let aside = self.aside.get_or_insert_with(Aside::free);
+        let value = aside.bytes.len();
+        aside.bytes.extend_from_slice(self.buf.get(at..).unwrap_or_default());
+        self.buf.truncate(at);
         let mut taken = Vec::new();
         if let Some(notes) = &mut self.notes {
             let from = notes.partition_point(|(noted, _)| *noted < at);
             taken = notes.drain(from..).map(|(noted, of)| (noted - at, of)).collect();
         }
-        self.aside.push(Aside { offset, name: name.to_owned(), value, notes: taken });
+        let begin = aside.names.len();
+        aside.names.push_str(name);
+        let (name, value) = (begin..aside.names.len(), value..aside.bytes.len());
+        aside.values.push(OddValue { offset, name, value, notes: taken });
     }
 
     /// Writes it after all.
     #[cold]
-    pub(super) fn put_back(&mut self, aside: &Aside) {
+    pub(super) fn put_back(&mut self, aside: &Aside, odd: &OddValue) {
         let at = self.len();
         if let Some(notes) = &mut self.notes {
-            notes.extend(aside.notes.iter().map(|(noted, of)| (noted + at, *of)));
+            notes.extend(odd.notes.iter().map(|(noted, of)| (noted + at, *of)));
         }
-        self.buf.extend_from_slice(&aside.value);
+        self.buf.extend_from_slice(aside.bytes.get(odd.value.clone()).unwrap_or_default());
     }
 
     /// Where in the record a slice of it begins.
