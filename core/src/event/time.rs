@@ -196,10 +196,11 @@ pub(crate) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
 fn digits(number: u32) -> [u8; 2] {
     const ALL: [[u8; 2]; 100] = {
         let mut all = [[b'0'; 2]; 100];
-        let mut number = 0;
-        while number < all.len() {
-            all[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        let (mut rest, mut number): (&mut [[u8; 2]], u8) = (&mut all, 0);
+        while let Some((place, after)) = rest.split_first_mut() {
+            *place = [b'0' + number / 10, b'0' + number % 10];
             number += 1;
+            rest = after;
         }
         all
     };

@@ -56,13 +56,14 @@ impl Short {
 /// Whether a string begins with a visible letter, or an escaped quote or slash: no need to read the rest.
 #[inline]
 pub(super) fn begins(quoted: &str, tag: Tag) -> bool {
-    match (tag, quoted.as_bytes()) {
-        (Tag::Clean, [_, b'!' | b'#'..=b'~', ..]) => true,
-        (Tag::Escaped, [_, b'!' | b'#'..=b'[' | b']'..=b'~', ..] | [_, b'\\', b'"' | b'\\' | b'/', ..]) => {
-            true
-        }
-        _ => false,
-    }
+    matches!(
+        (tag, quoted.as_bytes()),
+        (Tag::Clean, [_, b'!' | b'#'..=b'~', ..])
+            | (
+                Tag::Escaped,
+                [_, b'!' | b'#'..=b'[' | b']'..=b'~', ..] | [_, b'\\', b'"' | b'\\' | b'/', ..]
+            )
+    )
 }
 
 #[inline]

@@ -1249,16 +1249,15 @@ impl Known {
 fn underscored(byte: u8) -> u8 {
     const ALL: [u8; 256] = {
         let mut all = [b'_'; 256];
-        let mut byte: u8 = 0;
-        loop {
+        let (mut rest, mut byte): (&mut [u8], u8) = (&mut all, 0);
+        while let Some((place, after)) = rest.split_first_mut() {
             if byte.is_ascii_alphanumeric() || byte == b':' || !byte.is_ascii() {
-                all[byte as usize] = byte;
+                *place = byte;
             }
-            if byte == u8::MAX {
-                break all;
-            }
-            byte += 1;
+            byte = byte.wrapping_add(1);
+            rest = after;
         }
+        all
     };
     ALL.get(usize::from(byte)).copied().unwrap_or(b'_')
 }
