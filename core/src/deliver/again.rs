@@ -34,19 +34,16 @@ impl Again {
         self.due.filter(|_| self.sending.is_none())
     }
 
-    /// Nothing is on its way and nothing is to be looked for by now.
-    pub(super) fn is_idle(&self) -> bool {
-        self.sending.is_none() && self.due.is_none_or(|due| due > Instant::now())
+    /// Letters are to be looked for now.
+    pub(super) fn is_due(&self) -> bool {
+        self.next_look().is_some_and(|due| due <= Instant::now())
     }
 }
 
 impl InHand<'_> {
     /// Sends the next ones that are ours, whoever else's come before. One whose stream does not come here (any more) stays a
-    /// dead letter.
-    pub(super) async fn send_again(&mut self) -> Result<(), JournalError> {
-        if self.again.is_idle() || self.again.sending.is_some() {
-            return Ok(());
-        }
+    /// dead letter. Whether there were any.
+    pub(super) async fn send_again(&mut self) -> Result<bool, JournalError> {
         let our = self.our;
         let (limits, mut letters) = (our.sink.limits(), Vec::<DeadLetter>::new());
         while letters.is_empty() {
@@ -54,7 +51,7 @@ impl InHand<'_> {
             if some.is_empty() {
                 let later = self.again.barred.then(|| Instant::now() + HALT_RETRY);
                 self.again = Again { due: later, ..Again::default() };
-                return Ok(());
+                return Ok(false);
             }
             let mut sum = 0;
             for letter in some {
@@ -72,13 +69,14 @@ impl InHand<'_> {
         let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
         let Ok(built) = made else {
             self.again.due = Some(Instant::now() + HALT_RETRY);
-            return Ok(());
+            return Ok(false);
         };
         let ticket = self.ticket();
+        self.apart.insert(ticket);
         (self.again.sending, self.again.due) = (Some((ticket, again, built.dead)), None);
         let (sender, batch, origins) = (self.sender(Some(now), 1), built.batch, built.origins);
         self.sending.push(Box::pin(async move { (ticket, sender.send(batch, origins).await) }));
-        Ok(())
+        Ok(true)
     }
 
     /// An answer came, if it is ours: each letter is delivered, dead once more, or barred and tried later.

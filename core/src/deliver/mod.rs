@@ -33,7 +33,7 @@ use alarm::Alarm;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ranges::{Ranges, Reading, Split};
+use ranges::{May, Ranges, Reading, Split, Turn};
 use ratio::Ratio;
 use render::{Built, Cursor, Renderer};
 pub use send::GiveUp;
@@ -46,7 +46,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Live work goes first; the rest keep one batch in this many.
+/// Live work goes first; the rest, tries among them, keep one turn in this many.
 const REST: u64 = 8;
 /// How long a stopped loop may still wait for verdicts of batches in flight.
 const LAST_VERDICTS: Duration = Duration::from_secs(25);
@@ -109,8 +109,12 @@ type Sending = FuturesUnordered<Pin<Box<dyn Future<Output = (u64, Option<Sent>)>
 /// All that a loop has in hand.
 struct InHand<'a> {
     our: &'a Deliverer,
+    /// Batches that may be on their way.
+    slots: usize,
     ranges: Ranges,
     sending: Sending,
+    /// Those of them that are of a range of one stream, or letters.
+    apart: HashSet<u64>,
     again: Again,
     alarm: Arc<Alarm>,
     ratio: Ratio,
@@ -128,7 +132,8 @@ impl Deliverer {
     pub async fn run(self) -> Result<(), JournalError> {
         let mut appended = self.journal.appended();
         let limits = self.sink.limits();
-        let mut hand = InHand::new(&self).await?;
+        let slots = limits.in_flight.max(1);
+        let mut hand = InHand::new(&self, slots).await?;
         // When new pages are taken up: they may wait for company, so that many small ones become one batch.
         let mut fill_at: Option<Instant> = None;
         let mut draining = false;
@@ -139,12 +144,12 @@ impl Deliverer {
             }
             if phase == Phase::Drain && !draining {
                 // Whenever the word came, also during a commit: nothing waits for company any more, and what is parked is
-                // tried once more.
+                // tried once more, and only once, or hundreds of streams would never be through.
                 (draining, fill_at) = (true, None);
                 hand.ranges.look_again();
                 hand.ranges.try_all();
             }
-            hand.launch(limits.in_flight.max(1)).await?;
+            hand.launch().await?;
             if hand.tend().await? {
                 continue;
             }
@@ -154,7 +159,7 @@ impl Deliverer {
             if idle && phase == Phase::Drain && hand.ranges.tried_all() {
                 break;
             }
-            let later = hand.later(limits.in_flight.max(1));
+            let later = hand.later();
             let mut stop = self.stop.clone();
             let bell = Arc::clone(&self.bell);
             tokio::select! {
@@ -234,7 +239,7 @@ fn rows(outcomes: &[Outcome]) -> impl Iterator<Item = u64> {
 }
 
 impl<'a> InHand<'a> {
-    async fn new(our: &'a Deliverer) -> Result<Self, JournalError> {
+    async fn new(our: &'a Deliverer, slots: usize) -> Result<Self, JournalError> {
         let spans = our.claim().await?;
         let newest = our.journal.load().await?.pages.1.saturating_sub(1);
         let alarm = Alarm {
@@ -249,8 +254,8 @@ impl<'a> InHand<'a> {
         ranges.all = spans.into_iter().map(Reading::new).collect();
         let (mut again, alarm) = (Again::default(), Arc::new(alarm));
         again.all();
-        let (sending, ratio) = (Sending::new(), Ratio::default());
-        let hand = Self { our, ranges, sending, again, alarm, ratio, newest, tickets: 0 };
+        let (sending, apart, ratio) = (Sending::new(), HashSet::new(), Ratio::default());
+        let hand = Self { our, slots, ranges, sending, apart, again, alarm, ratio, newest, tickets: 0 };
         hand.show_parked();
         Ok(hand)
     }
@@ -286,60 +291,72 @@ impl<'a> InHand<'a> {
         Ok(())
     }
 
-    /// Fills the free slots: dead letters that are to be sent again, tries of parked ranges, then batches by turns.
-    async fn launch(&mut self, slots: usize) -> Result<(), JournalError> {
-        if self.sending.len() < slots {
-            self.send_again().await?;
-        }
-        for index in self.ranges.due(Instant::now()) {
-            if self.sending.len() >= slots {
-                return Ok(());
-            }
-            self.probe(index).await?;
-        }
-        while self.sending.len() < slots {
-            let Some((index, built)) = self.next_batch(slots).await? else { return Ok(()) };
-            self.ranges.served(index, slots);
-            self.send(index, built, false);
-        }
+    /// Fills the free slots, by turns.
+    async fn launch(&mut self) -> Result<(), JournalError> {
+        while self.sending.len() < self.slots && self.turn().await? {}
         Ok(())
     }
 
-    /// The next batch to send, and whose it is.
-    async fn next_batch(&mut self, slots: usize) -> Result<Option<(usize, Built)>, JournalError> {
+    /// Gives the next turn to the first that has something to send. Whether there was any.
+    async fn turn(&mut self) -> Result<bool, JournalError> {
         let (limits, mut asked) = (self.our.sink.limits(), HashSet::new());
-        // Filling may split a range, so that there are more.
-        while let Some(index) = self.ranges.order(slots).into_iter().find(|index| !asked.contains(index)) {
-            asked.insert(index);
-            let wanted = self.ranges.all.get(index).is_some_and(|r| !r.exhausted && r.has_room(&limits));
-            if wanted && self.fill(index, None).await? {
-                // It is another range now, which was not asked yet.
-                asked.remove(&index);
-                continue;
-            }
-            if let Some(built) = self.ranges.all.get_mut(index).and_then(|r| r.ready.pop_front()) {
-                return Ok(Some((index, built)));
+        loop {
+            let may = self.may();
+            // Asking may split a range, so that there are more.
+            let Some(turn) = self.ranges.order(may).into_iter().find(|turn| !asked.contains(turn)) else {
+                return Ok(false);
+            };
+            asked.insert(turn);
+            let sent = match turn {
+                Turn::Letters => self.send_again().await?,
+                Turn::Try(index) => self.probe(index).await?,
+                Turn::Batch(index) => {
+                    let wanted =
+                        self.ranges.all.get(index).is_some_and(|r| !r.exhausted && r.has_room(&limits));
+                    if wanted && self.fill(index, None).await? {
+                        // It is another range now, which was not asked yet.
+                        asked.remove(&turn);
+                        continue;
+                    }
+                    match self.ranges.all.get_mut(index).and_then(|r| r.ready.pop_front()) {
+                        Some(built) => {
+                            self.send(index, built, false);
+                            true
+                        }
+                        None => false,
+                    }
+                }
+            };
+            if sent {
+                self.ranges.served(turn, may);
+                return Ok(true);
             }
         }
-        Ok(None)
     }
 
-    /// Tries the first record of a parked range.
-    async fn probe(&mut self, index: usize) -> Result<(), JournalError> {
+    /// Who may have a turn now. What is apart may drag: it never has the last slot, unless there is only one.
+    fn may(&self) -> May {
+        let apart = self.apart.len() < self.slots.saturating_sub(1).max(1);
+        May { window: self.slots, apart, letters: apart && self.again.is_due(), now: Instant::now() }
+    }
+
+    /// Tries the first record of a parked range; whether there was one.
+    async fn probe(&mut self, index: usize) -> Result<bool, JournalError> {
         self.fill(index, Some(PROBE)).await?;
-        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(false) };
         match reading.ready.pop_front() {
             Some(built) => {
                 let built = built.first_record();
                 reading.sent = built.to;
                 reading.unmake();
                 self.send(index, built, true);
+                return Ok(true);
             }
             // Nothing is left that could wait.
             None if reading.exhausted => (reading.waiting, reading.row.reason) = (None, None),
             None => {}
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Reads on and makes batches, of `records` records only where that is said, or finds that nothing is left. Whether
@@ -423,8 +440,13 @@ impl<'a> InHand<'a> {
         let ticket = self.ticket();
         let row = self.ranges.all.get(index).map(|reading| &reading.row);
         let asked = row.filter(|row| row.purpose == Purpose::Replay).and_then(|row| row.since);
-        // A try that is told "later" is over: the next one comes anyway, and live needs the slot.
-        let sender = self.sender(asked, if probe { 1 } else { PATIENCE });
+        let apart = row.is_some_and(|row| row.only.is_some());
+        // A try that is told "later" is over: the next one comes anyway, and live needs the slot. So is a batch that has the
+        // only one.
+        let sender = self.sender(asked, if probe || apart && self.slots == 1 { 1 } else { PATIENCE });
+        if apart {
+            self.apart.insert(ticket);
+        }
         let Some(reading) = self.ranges.all.get_mut(index) else { return };
         reading.sent = built.to;
         let (documents, bytes) = (built.batch.documents.len(), built.bytes());
@@ -451,6 +473,7 @@ impl<'a> InHand<'a> {
     }
 
     async fn note(&mut self, ticket: u64, sent: Option<Sent>) -> Result<(), JournalError> {
+        self.apart.remove(&ticket);
         let mut answer = Some(sent);
         self.again_answered(ticket, &mut answer).await?;
         for reading in &mut self.ranges.all {
@@ -460,8 +483,8 @@ impl<'a> InHand<'a> {
     }
 
     /// When something is to be done although nothing happens. What is due waits for an answer where no slot is free.
-    fn later(&self, slots: usize) -> Option<Instant> {
-        if self.sending.len() >= slots {
+    fn later(&self) -> Option<Instant> {
+        if self.sending.len() >= self.slots || !self.may().apart {
             return None;
         }
         [self.ranges.next_try(), self.again.next_look()].into_iter().flatten().min()

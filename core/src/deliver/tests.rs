@@ -24,13 +24,20 @@ use crate::stop::{Phase, Signal};
 use crate::testkit::sink::NAMES;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// Sources beside the one that most tests use.
+const SOURCES: usize = 200;
+
+fn source(n: usize) -> String {
+    format!("acme_{n}")
+}
 
 /// When every test begins.
 fn base() -> DateTime<Utc> {
@@ -245,13 +252,18 @@ impl Bench {
 
     /// A page of a stream; its records are named by the stream and numbers.
     fn page(&self, lane: Lane, stream: &str, numbers: std::ops::Range<usize>) -> Change {
+        self.page_of("acme", lane, stream, numbers)
+    }
+
+    /// The same of another source; its records are still named by the stream and numbers.
+    fn page_of(&self, source: &str, lane: Lane, stream: &str, numbers: std::ops::Range<usize>) -> Change {
         let records = numbers.map(|n| {
             let id = format!("{stream}-{n:05}");
             let key = Key { hour: 0, id: Key::of_content(id.as_bytes()), meaning: 1 };
             NewRecord { bytes: Bytes::from(format!("\"{id}\"")), key, occurrence: 0, late: false }
         });
         Change::Page(NewPage {
-            source: "acme".to_owned(),
+            source: source.to_owned(),
             stream: stream.to_owned(),
             lane,
             at: self.clock.now(),
@@ -270,20 +282,21 @@ impl Bench {
     }
 
     fn deliverer(&self, key: &str, sink: &Arc<Target>, signal: &Signal) -> Deliverer {
-        let route = Route {
+        let route = || Route {
             connector: &Vendor,
             organisation: None,
             host: "vendor.example.com".into(),
             takes: Box::new(|_| true),
             revisions: true,
         };
+        let sources = std::iter::once("acme".to_owned()).chain((0..SOURCES).map(source));
         Deliverer {
             key: key.to_owned(),
             sink: Arc::clone(sink) as Arc<dyn Sink>,
             renderer: Arc::new(Renderer {
                 tenant: "northwind".into(),
                 schema: crate::schema::by_name("raw").unwrap(),
-                routes: HashMap::from([("acme".to_owned(), route)]),
+                routes: sources.map(|source| (source, route())).collect(),
                 original: false,
                 as_sent: true,
                 namespace: "default".to_owned(),
