@@ -7,7 +7,7 @@ use crate::journal::{Change, DeadLetter, JournalError, Outcome};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Dead letters read in one go.
+/// Dead letters read in one go, at most: each has a copy of its record.
 const AT_ONCE: usize = 200;
 
 /// How far sending again has come.
@@ -46,31 +46,29 @@ impl InHand<'_> {
     pub(super) async fn send_again(&mut self) -> Result<bool, JournalError> {
         let our = self.our;
         let (limits, mut letters) = (our.sink.limits(), Vec::<DeadLetter>::new());
+        let at_once = limits.count.clamp(1, AT_ONCE);
+        let mut passed = self.again.after;
         while letters.is_empty() {
-            let some = our.journal.dead(self.again.after, AT_ONCE, true).await?;
-            if some.is_empty() {
+            let some = our.journal.dead(passed, at_once, true).await?;
+            let Some(last) = some.last() else {
                 let later = self.again.barred.then(|| Instant::now() + HALT_RETRY);
                 self.again = Again { due: later, ..Again::default() };
                 return Ok(false);
-            }
-            let mut sum = 0;
-            for letter in some {
-                let ours = letter.sink == our.key && our.renderer.takes(&letter);
-                sum += letter.copy.len();
-                if ours && !letters.is_empty() && sum > limits.bytes {
-                    break;
-                }
-                self.again.after = letter.id;
-                letters.extend(ours.then_some(letter));
-            }
+            };
+            passed = last.id;
+            letters.extend(some.into_iter().filter(|l| l.sink == our.key && our.renderer.takes(l)));
         }
         let (renderer, sink, now) = (Arc::clone(&our.renderer), Arc::clone(&our.sink), our.clock.now());
-        let again = letters.clone();
-        let made = tokio::task::spawn_blocking(move || renderer.dead(&letters, sink.as_ref(), now)).await;
-        let Ok(built) = made else {
+        let made = tokio::task::spawn_blocking(move || {
+            let built = renderer.dead(&letters, sink.as_ref(), now);
+            (built, letters)
+        });
+        let Ok(((built, went), mut again)) = made.await else {
             self.again.due = Some(Instant::now() + HALT_RETRY);
             return Ok(false);
         };
+        // What did not fit comes next.
+        self.again.after = again.drain(went..).next().map_or(passed, |next| next.id.saturating_sub(1));
         let ticket = self.ticket();
         self.apart.insert(ticket);
         (self.again.sending, self.again.due) = (Some((ticket, again, built.dead)), None);

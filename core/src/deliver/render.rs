@@ -218,11 +218,16 @@ impl Renderer {
         })
     }
 
-    /// One batch of dead letters that are sent again.
-    pub fn dead(&self, letters: &[DeadLetter], sink: &dyn Sink, now: DateTime<Utc>) -> Built {
+    /// One batch of dead letters that are sent again, and how many of them went into it: a full one takes no more.
+    pub fn dead(&self, letters: &[DeadLetter], sink: &dyn Sink, now: DateTime<Utc>) -> (Built, usize) {
         let key = letters.first().map(|letter| letter.sink.clone()).unwrap_or_default();
         let mut building = Building::new(self, sink, &key, None, now, sink.limits());
+        let mut went = 0;
         for letter in letters {
+            if went > 0 && building.full() {
+                break;
+            }
+            went += 1;
             let stored = StoredRecord {
                 bytes: letter.copy.clone(),
                 revision: letter.revision,
@@ -239,7 +244,7 @@ impl Renderer {
             };
             building.add(&origin, Read { lane: Lane::Live, at: letter.at, again: false });
         }
-        building.finish(Cursor::default())
+        (building.finish(Cursor::default()), went)
     }
 }
 

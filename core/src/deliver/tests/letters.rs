@@ -136,3 +136,34 @@ async fn a_letter_of_several_events_of_which_one_is_barred_makes_no_letter_more_
     assert_eq!((letters(&bench).await, sink.times().len()), (vec![], 2));
     end(running).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn letters_go_in_batches_within_the_sinks_limits_however_long_their_documents_are() {
+    let bench = Bench::new();
+    bench.append(Lane::Live, "log", 0..90).await;
+    bench.append(Lane::Live, "mail", 0..30).await;
+    let mut sink = bench.target(7, 2);
+    // A record has 11 bytes, its document 44: of 200 bytes, five.
+    let longer = |buf: &mut Vec<u8>, from: usize| (0..2).for_each(|_| buf.extend_from_within(from..));
+    (sink.limits.bytes, sink.shape) = (200, longer);
+    let sink = Arc::new(sink);
+    let all = |ids: &[String]| {
+        let bad = (0..ids.len()).map(|n| (n, Fault::new(FaultKind::Answer, "no")));
+        Ok(Delivery { rejected: bad.collect(), ..Delivery::default() })
+    };
+    sink.say(all);
+    bench.drain(&sink).await;
+    assert_eq!(letters(&bench).await.len(), 150);
+    for (bytes, most) in [(200, 5), (1 << 20, 7)] {
+        let mut sink = bench.target(7, 2);
+        (sink.limits.bytes, sink.shape) = (bytes, longer);
+        let sink = Arc::new(sink);
+        let half = letters(&bench).await.into_iter().take(75).map(|(id, _)| Change::DeadRetry(id));
+        bench.journal.commit(half.collect()).await.unwrap();
+        bench.drain(&sink).await;
+        let sizes: Vec<usize> = sink.asked.lock().unwrap().iter().map(Vec::len).collect();
+        assert!(sizes.iter().all(|size| *size <= most), "{bytes} bytes: {sizes:?}");
+        assert_eq!((sizes.iter().sum::<usize>(), sink.times().len()), (75, 75), "each once");
+    }
+    assert_eq!(letters(&bench).await, []);
+}
