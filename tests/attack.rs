@@ -124,6 +124,7 @@ fn letter(sink: &str, source: &str, n: usize) -> DeadLetter {
         revision: None,
         occurrence: 0,
         retry: true,
+        mark: None,
     }
 }
 

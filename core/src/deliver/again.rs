@@ -93,12 +93,12 @@ impl InHand<'_> {
         for letter in &letters {
             let is = |place: &Place| {
                 place.of.is(&letter.source, &letter.stream)
-                    && (place.cursor.page, place.cursor.record) == (letter.page, letter.record)
-                    && (letter.event.is_none() || letter.event == place.event)
+                    && place.is_of(letter.page, letter.record, letter.event)
+                    && place.mark.as_deref() == letter.mark.as_deref()
             };
             let same = |new: &DeadLetter| {
-                (&new.source, &new.stream, new.page, new.record)
-                    == (&letter.source, &letter.stream, letter.page, letter.record)
+                (&new.source, &new.stream, new.page, new.record, &new.mark)
+                    == (&letter.source, &letter.stream, letter.page, letter.record, &letter.mark)
                     && (letter.event.is_none() || letter.event == new.event)
             };
             if sent.barred.iter().any(|(place, _)| is(place)) {

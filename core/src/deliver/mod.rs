@@ -37,7 +37,7 @@ use ranges::{May, Ranges, Reading, Split, Turn};
 use ratio::Ratio;
 use render::{Built, Cursor, Renderer};
 pub use send::GiveUp;
-use send::{PATIENCE, Sender, Sent};
+use send::{PATIENCE, Place, Sender, Sent};
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
@@ -320,7 +320,7 @@ impl<'a> InHand<'a> {
                     }
                     match self.ranges.all.get_mut(index).and_then(|r| r.ready.pop_front()) {
                         Some(built) => {
-                            self.send(index, built, false);
+                            self.send(index, built, false).await?;
                             true
                         }
                         None => false,
@@ -349,7 +349,7 @@ impl<'a> InHand<'a> {
                 let built = built.first_record();
                 reading.sent = built.to;
                 reading.unmake();
-                self.send(index, built, true);
+                self.send(index, built, true).await?;
                 return Ok(true);
             }
             // Nothing is left that could wait.
@@ -436,7 +436,8 @@ impl<'a> InHand<'a> {
         Ok(true)
     }
 
-    fn send(&mut self, index: usize, built: Built, probe: bool) {
+    async fn send(&mut self, index: usize, built: Built, probe: bool) -> Result<(), JournalError> {
+        let letters = self.letters_of(index, &built).await?;
         let ticket = self.ticket();
         let row = self.ranges.all.get(index).map(|reading| &reading.row);
         let asked = row.filter(|row| row.purpose == Purpose::Replay).and_then(|row| row.since);
@@ -447,7 +448,7 @@ impl<'a> InHand<'a> {
         if apart {
             self.apart.insert(ticket);
         }
-        let Some(reading) = self.ranges.all.get_mut(index) else { return };
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
         reading.sent = built.to;
         let (documents, bytes) = (built.batch.documents.len(), built.bytes());
         let Built { batch, origins, dead, to } = built;
@@ -455,6 +456,7 @@ impl<'a> InHand<'a> {
             ticket,
             to,
             dead,
+            letters,
             probe,
             documents,
             bytes,
@@ -464,6 +466,31 @@ impl<'a> InHand<'a> {
             0 => Box::pin(std::future::ready((ticket, Some(Sent::default())))),
             _ => Box::pin(async move { (ticket, sender.send(batch, origins).await) }),
         });
+        Ok(())
+    }
+
+    /// The dead letters whose documents a replay brings once more: of the same mark, or without one. A marked document
+    /// stands for the bare one, and not the other way round.
+    async fn letters_of(&mut self, index: usize, built: &Built) -> Result<Vec<(u64, Place)>, JournalError> {
+        let row = self.ranges.all.get_mut(index).map(|reading| &reading.row);
+        let (Some(row), [first, ..], [.., last]) =
+            (row.filter(|row| row.purpose == Purpose::Replay), &built.origins[..], &built.origins[..])
+        else {
+            return Ok(Vec::new());
+        };
+        let mut letters = self.our.journal.letters(self.our.key.clone(), (first.page, last.page)).await?;
+        letters.retain(|letter| letter.mark.is_none() || letter.mark == row.mark);
+        let mut found = Vec::new();
+        for letter in letters {
+            // Documents are in the order of their records.
+            let at = Cursor { page: letter.page, record: letter.record };
+            let from = built.origins.partition_point(|origin| origin.cursor() < at);
+            let of = built.origins.iter().skip(from).take_while(|origin| origin.cursor() == at);
+            let mut of =
+                of.map(Place::of).filter(|place| place.is_of(letter.page, letter.record, letter.event));
+            found.extend(of.next().map(|place| (letter.id, Place { event: letter.event, ..place })));
+        }
+        Ok(found)
     }
 
     /// A batch came back.

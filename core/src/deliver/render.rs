@@ -48,6 +48,8 @@ pub struct Origin {
     pub at: DateTime<Utc>,
     /// The record as it is kept.
     pub stored: StoredRecord,
+    /// The label of the replay that brings it.
+    pub mark: Option<Arc<str>>,
 }
 
 impl Origin {
@@ -76,6 +78,7 @@ impl Origin {
             revision: self.stored.revision,
             occurrence: self.stored.occurrence,
             retry: false,
+            mark: self.mark.as_deref().map(str::to_owned),
         }
     }
 }
@@ -180,7 +183,8 @@ impl Renderer {
     ) -> Vec<Built> {
         let limits = sink.limits();
         let mut out = Vec::new();
-        let mut building = Building::new(self, sink, key, mark, now, limits);
+        let mut building = Building::new(self, sink, key, now, limits);
+        let mark: Option<Arc<str>> = mark.map(Into::into);
         let from = begun.to;
         building.go_on(begun, pages);
         for page in pages {
@@ -199,6 +203,7 @@ impl Renderer {
                     event: None,
                     at: page.at,
                     stored: record.clone(),
+                    mark: mark.clone(),
                 };
                 let read = Read { lane: page.lane, at: page.at, again: page.reread };
                 building.add(&origin, read);
@@ -221,7 +226,7 @@ impl Renderer {
     /// One batch of dead letters that are sent again, and how many of them went into it: a full one takes no more.
     pub fn dead(&self, letters: &[DeadLetter], sink: &dyn Sink, now: DateTime<Utc>) -> (Built, usize) {
         let key = letters.first().map(|letter| letter.sink.clone()).unwrap_or_default();
-        let mut building = Building::new(self, sink, &key, None, now, sink.limits());
+        let mut building = Building::new(self, sink, &key, now, sink.limits());
         let mut went = 0;
         for letter in letters {
             if went > 0 && building.full() {
@@ -241,6 +246,7 @@ impl Renderer {
                 event: letter.event,
                 at: letter.at,
                 stored,
+                mark: letter.mark.as_deref().map(Into::into),
             };
             building.add(&origin, Read { lane: Lane::Live, at: letter.at, again: false });
         }
@@ -260,7 +266,6 @@ struct Building<'a> {
     renderer: &'a Renderer,
     sink: &'a dyn Sink,
     key: &'a str,
-    mark: Option<&'a str>,
     now: DateTime<Utc>,
     limits: Limits,
     tape: Tape,
@@ -275,7 +280,6 @@ impl<'a> Building<'a> {
         renderer: &'a Renderer,
         sink: &'a dyn Sink,
         key: &'a str,
-        mark: Option<&'a str>,
         now: DateTime<Utc>,
         limits: Limits,
     ) -> Self {
@@ -283,7 +287,6 @@ impl<'a> Building<'a> {
             renderer,
             sink,
             key,
-            mark,
             now,
             limits,
             tape: Tape::default(),
@@ -370,13 +373,14 @@ impl<'a> Building<'a> {
         origin: &Origin,
         read: Read,
     ) -> Result<(), NormalizeError> {
-        let Self { renderer, sink, tape, body, documents, origins, mark, now, .. } = self;
+        let Self { renderer, sink, tape, body, documents, origins, now, .. } = self;
+        let mark = origin.mark.as_deref();
         let record =
             tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
         let late = identity.time.filter(|_| read.lane == Lane::Sweep);
         let late_seconds = late.and_then(|time| u64::try_from((read.at - time).num_seconds()).ok());
-        let (bare, id) = document_id(&identity, &origin.stored, *mark);
+        let (bare, id) = document_id(&identity, &origin.stored, mark);
         // Most records hold one.
         let mut events: SmallVec<[Event<'_>; 1]> = SmallVec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
@@ -413,7 +417,7 @@ impl<'a> Building<'a> {
                 marks: Marks {
                     late_seconds,
                     revises: origin.stored.revision.map(|_| bare.as_str()),
-                    replay: *mark,
+                    replay: mark,
                     reread: read.again,
                 },
             };

@@ -12,9 +12,9 @@
 //!   `0x184D2A5D`), which says what follows, and a checksummed zstd-1 frame of its new records, one a line. A segment is
 //!   closed at 64 MiB (less under a small budget) or after a day, and goes as a whole.
 //! - `state.db`: SQLite in WAL mode, `synchronous = FULL`; everything that is small. Times are microseconds since 1970
-//!   (finer parts are cut off), hours are hours since 1970. Its format is version 3; version 1, which had no tally, and
-//!   version 2, whose spans took all streams of a lane, are brought forward by the opening that raises the epoch, in the
-//!   same transaction. Until then they can be read, their tally being empty. A newer one is refused.
+//!   (finer parts are cut off), hours are hours since 1970. Its format is version 4; version 1, which had no tally,
+//!   version 2, whose spans took all streams of a lane, and version 3, whose dead letters had no mark, are brought forward
+//!   by the opening that raises the epoch, in the same transaction. Until then they can be read, their tally being empty. A newer one is refused.
 //!
 //! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
 //!
@@ -487,6 +487,23 @@ pub struct DeadLetter {
     pub occurrence: u32,
     /// An operator asked to send it again; a sink's loop takes it up.
     pub retry: bool,
+    /// The label of the replay that it is from: its document has an id of its own.
+    pub mark: Option<String>,
+}
+
+/// Which document a dead letter is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterOf {
+    /// The letter's number.
+    pub id: u64,
+    /// See [`DeadLetter::page`].
+    pub page: PageId,
+    /// See [`DeadLetter::record`].
+    pub record: u32,
+    /// See [`DeadLetter::event`].
+    pub event: Option<u32>,
+    /// See [`DeadLetter::mark`].
+    pub mark: Option<String>,
 }
 
 impl DeadLetter {
@@ -586,7 +603,8 @@ pub enum Change {
     Span(Span),
     /// A closed span is delivered to its end, or given up.
     SpanDone(u64),
-    /// Keep a dead letter (`id` 0), or replace it; replacing one that is gone does nothing.
+    /// Keep a dead letter (`id` 0), or replace it; replacing one that is gone does nothing. A document has one letter at most:
+    /// where it has one (of the same sink, record, event and mark) that one is replaced and keeps its number.
     Dead(DeadLetter),
     /// A dead letter was delivered or dropped.
     DeadDone(u64),
@@ -860,6 +878,11 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError>;
+    /// Which dead letters a sink has of records of these pages, the last one included, by number.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn letters(&self, sink: &str, pages: (PageId, PageId)) -> Result<Vec<LetterOf>, JournalError>;
     /// Takes away what every sink has and `keep` allows, oldest first. A page waits for a sink while one of its spans
     /// still has to pass it; where no sink has a span on it (there is no sink yet), nobody waits and age and budget
     /// alone decide. Keys, ledger, tally, digests and the action log stay.

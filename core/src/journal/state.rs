@@ -7,7 +7,8 @@ use super::keys::{self, Hour};
 use super::segment::{Digest, Place};
 use super::{
     Action, DeadLetter, Fetched, Fingerprint, GivenUp, Grade, Interval, JournalError, Keep, Key, Lack, Lane,
-    PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Work, coverage, whole,
+    LetterOf, PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Work, coverage,
+    whole,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Bytes of the file's pages in memory where nobody says how many: the engine's own default.
 pub(super) const CACHE: usize = 2 << 20;
@@ -94,7 +95,7 @@ pub(super) const TALLY: &str = "CREATE TABLE tally (
 ) STRICT, WITHOUT ROWID;";
 
 /// Version 3: a span may be of one stream, or leave streams out (JSON), and says what it is for; and what sinks gave up.
-const RANGES: &str = "ALTER TABLE delivery ADD COLUMN purpose TEXT NOT NULL DEFAULT 'follow';
+pub(super) const RANGES: &str = "ALTER TABLE delivery ADD COLUMN purpose TEXT NOT NULL DEFAULT 'follow';
 ALTER TABLE delivery ADD COLUMN source TEXT;
 ALTER TABLE delivery ADD COLUMN stream TEXT;
 ALTER TABLE delivery ADD COLUMN except_streams TEXT;
@@ -105,6 +106,10 @@ CREATE TABLE given_up (
   first INTEGER NOT NULL, last INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,
   documents INTEGER NOT NULL, at INTEGER NOT NULL, cause TEXT NOT NULL
 ) STRICT;";
+
+/// Version 4: a dead letter of a replay keeps its mark, and letters are found by their record.
+const LETTERS: &str = "ALTER TABLE dead ADD COLUMN mark TEXT;
+CREATE INDEX dead_page ON dead (page, record);";
 
 /// Rows that a sink's holes have at most. What gives up for weeks makes one row a stream; a destination that comes and goes
 /// makes one each time.
@@ -491,6 +496,8 @@ impl Db {
         } else {
             "SELECT * FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2"
         };
+        // Asked each time, as of the tally.
+        let marks = version(&self.db).map_err(self.fail())? >= 4;
         self.all(sql, params![signed(after), i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
             Ok(DeadLetter {
                 id: number(r, 0)?,
@@ -507,8 +514,30 @@ impl Db {
                 revision: r.get::<_, Option<i64>>(11)?.map(i64::cast_unsigned),
                 occurrence: r.get(12)?,
                 retry: r.get(13)?,
+                mark: if marks { r.get(14)? } else { None },
             })
         })
+    }
+
+    /// Which documents of these pages have dead letters at a sink.
+    pub(super) fn letters(
+        &self,
+        sink: &str,
+        (first, last): (PageId, PageId),
+    ) -> Result<Vec<LetterOf>, JournalError> {
+        self.all(
+            "SELECT id, page, record, event, mark FROM dead WHERE page BETWEEN ?2 AND ?3 AND sink = ?1 ORDER BY id",
+            params![sink, signed(first), signed(last)],
+            |r| {
+                Ok(LetterOf {
+                    id: number(r, 0)?,
+                    page: number(r, 1)?,
+                    record: r.get(2)?,
+                    event: r.get(3)?,
+                    mark: r.get(4)?,
+                })
+            },
+        )
     }
 
     /// The newest `limit` actions, oldest first.
@@ -598,6 +627,9 @@ impl Tx<'_> {
             self.tx.execute_batch(RANGES).map_err(fail)?;
             // Only a person could make closed ones, for a replay.
             self.run("UPDATE delivery SET purpose = 'replay' WHERE until IS NOT NULL", [])?;
+        }
+        if version(&self.tx).map_err(fail)? < 4 {
+            self.tx.execute_batch(LETTERS).map_err(fail)?;
         }
         self.run("UPDATE meta SET version = ?1", [VERSION])?;
         Ok(())
@@ -952,8 +984,9 @@ impl Tx<'_> {
 
     /// Keeps or replaces a dead letter.
     pub(super) fn put_dead(&self, dead: &DeadLetter) -> Result<u64, JournalError> {
+        let id = if dead.id == 0 { self.letter_of(dead)? } else { dead.id };
         let values = named_params! {
-            ":id": (dead.id != 0).then_some(signed(dead.id)),
+            ":id": (id != 0).then_some(signed(id)),
             ":sink": dead.sink,
             ":source": dead.source,
             ":stream": dead.stream,
@@ -967,11 +1000,12 @@ impl Tx<'_> {
             ":revision": dead.revision.map(u64::cast_signed),
             ":occurrence": dead.occurrence,
             ":retry": dead.retry,
+            ":mark": dead.mark,
         };
-        if dead.id == 0 {
+        if id == 0 {
             self.run(
                 "INSERT INTO dead VALUES (:id, :sink, :source, :stream, :page, :record, :event, :kind, :reason, :at,
-                 :copy, :revision, :occurrence, :retry)",
+                 :copy, :revision, :occurrence, :retry, :mark)",
                 values,
             )?;
             return Ok(self.last_id());
@@ -979,10 +1013,29 @@ impl Tx<'_> {
         self.run(
             "UPDATE dead SET sink = :sink, source = :source, stream = :stream, page = :page, record = :record,
              event = :event, kind = :kind, reason = :reason, at = :at, copy = :copy, revision = :revision,
-             occurrence = :occurrence, retry = :retry WHERE id = :id",
+             occurrence = :occurrence, retry = :retry, mark = :mark WHERE id = :id",
             values,
         )?;
-        Ok(dead.id)
+        Ok(id)
+    }
+
+    /// The number of the letter that this document has already; 0: it has none.
+    fn letter_of(&self, dead: &DeadLetter) -> Result<u64, JournalError> {
+        let found = self.all(
+            "SELECT id FROM dead WHERE page = ?1 AND record = ?2 AND sink = ?3 AND source = ?4 AND stream = ?5
+             AND event IS ?6 AND mark IS ?7",
+            params![
+                signed(dead.page),
+                dead.record,
+                dead.sink,
+                dead.source,
+                dead.stream,
+                dead.event,
+                dead.mark
+            ],
+            |r| number(r, 0),
+        )?;
+        Ok(found.first().copied().unwrap_or(0))
     }
 
     /// A dead letter is to be sent again.

@@ -5,8 +5,8 @@ use super::lock::{self, Lock};
 use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
 use super::state::{CACHE, Db, Tx};
 use super::{
-    Appended, Change, DeadLetter, Fetched, Journal, JournalError, Keep, Key, Lack, Lane, NewPage, Outcome,
-    PageId, Range, Request, Span, State, StoredPage, StreamKey, Tally, Trimmed, whole,
+    Appended, Change, DeadLetter, Fetched, Journal, JournalError, Keep, Key, Lack, Lane, LetterOf, NewPage,
+    Outcome, PageId, Range, Request, Span, State, StoredPage, StreamKey, Tally, Trimmed, whole,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -749,6 +749,11 @@ impl Journal for FileJournal {
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.db.dead(after, limit, retry)
+    }
+
+    fn letters(&self, sink: &str, pages: (PageId, PageId)) -> Result<Vec<LetterOf>, JournalError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.db.letters(sink, pages)
     }
 
     fn trim(&self, keep: Keep, now: DateTime<Utc>) -> Result<Trimmed, JournalError> {
