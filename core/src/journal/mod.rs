@@ -48,6 +48,7 @@
 
 pub mod coverage;
 mod handle;
+mod handover;
 mod keys;
 mod lock;
 pub mod reader;
@@ -621,12 +622,13 @@ pub enum Change {
     RequestDone(u64),
     /// What a source's key stands for; replaces.
     Fingerprint(Fingerprint),
-    /// Move all that belongs to a source's key to another key.
+    /// Move all that belongs to a source's key to another key, and unite it with what that key has. Where one of two streams
+    /// of the same name waits at a sink (is parked), both wait there, and what was delivered of them may come once more.
     RenameSource(String, String),
     /// Forget a source's works (keys, ledger and tally stay).
     ResetSource(String),
     /// Hand a sink's position and dead letters to another key. Where that one has a position already, what is handed on
-    /// ends there.
+    /// ends there; a stream that waits (is parked) at both waits once, from where the earlier one stands.
     RenameSink(String, String),
     /// End a sink's claim: what its spans lacked becomes its hole, its dead letters stay until they are dropped.
     ForgetSink(String, DateTime<Utc>),

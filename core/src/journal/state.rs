@@ -8,7 +8,7 @@ use super::segment::{Digest, Place};
 use super::{
     Action, DeadLetter, Fetched, Fingerprint, GivenUp, Grade, Interval, JournalError, Keep, Key, Lack, Lane,
     LetterOf, PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Work, coverage,
-    whole,
+    handover, whole,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -1089,11 +1089,12 @@ impl Tx<'_> {
             return Ok(());
         }
         let streams = self.all(
-            "SELECT a.id, b.id FROM stream a JOIN stream b ON b.name = a.name AND b.source = ?2 WHERE a.source = ?1",
+            "SELECT a.id, b.id, a.name FROM stream a JOIN stream b ON b.name = a.name AND b.source = ?2 WHERE a.source = ?1",
             params![from, to],
-            |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)),
+            |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?)),
         )?;
-        for (old, new) in streams {
+        let both: Vec<String> = streams.iter().map(|(.., name)| name.clone()).collect();
+        for (old, new, _) in streams {
             for table in ["page", "gone", "key"] {
                 self.run(&format!("UPDATE {table} SET stream = ?2 WHERE stream = ?1"), [old, new])?;
             }
@@ -1118,14 +1119,7 @@ impl Tx<'_> {
         self.run("UPDATE OR REPLACE fingerprint SET source = ?2 WHERE source = ?1", names)?;
         self.run("UPDATE dead SET source = ?2 WHERE source = ?1", names)?;
         self.run("UPDATE given_up SET source = ?2 WHERE source = ?1", names)?;
-        self.run("UPDATE delivery SET source = ?2 WHERE source = ?1", names)?;
-        let spans = self.all("SELECT * FROM delivery WHERE except_streams IS NOT NULL", [], span_row)?;
-        for mut span in spans {
-            for left in span.except.iter_mut().filter(|left| left.of.source == from) {
-                left.of.source = to.to_owned();
-            }
-            self.put_span(&span)?;
-        }
+        self.respan(|spans| handover::to_source(spans, from, to, &both))?;
         let united = self.all("SELECT 1 FROM coverage WHERE source = ?1 LIMIT 1", [to], |_| Ok(()))?;
         if united.is_empty() {
             self.run("UPDATE coverage SET source = ?2 WHERE source = ?1", names)?;
@@ -1146,26 +1140,26 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Hands a sink's rows on. Where the other key has a place already, because it was configured before this, what is
-    /// handed on ends where that one has come: two that follow a lane would deliver each page twice for ever.
+    /// Changes positions as a whole.
+    fn respan(&self, change: impl FnOnce(Vec<Span>) -> Vec<Span>) -> Result<(), JournalError> {
+        let before = self.all("SELECT * FROM delivery ORDER BY id", [], span_row)?;
+        let after = change(before.clone());
+        for gone in before.iter().filter(|span| after.iter().all(|kept| kept.id != span.id)) {
+            self.end_span(gone.id)?;
+        }
+        for changed in after.iter().filter(|span| !before.contains(span)) {
+            self.put_span(changed)?;
+        }
+        Ok(())
+    }
+
+    /// Hands a sink's rows on.
     pub(super) fn rename_sink(&self, from: &str, to: &str) -> Result<(), JournalError> {
         if from == to {
             return Ok(());
         }
-        let spans = self.all("SELECT * FROM delivery WHERE sink IN (?1, ?2)", [from, to], span_row)?;
-        for span in spans.iter().filter(|span| span.sink == from && span.to.is_none()) {
-            let other =
-                spans.iter().find(|other| other.sink == to && other.lane == span.lane && other.follows());
-            let Some(other) = other else { continue };
-            let end = other.next_page.saturating_add(u64::from(other.next_record > 0));
-            if span.next_page >= end {
-                self.end_span(span.id)?;
-                continue;
-            }
-            let purpose = if span.follows() { Purpose::CatchUp } else { span.purpose };
-            self.put_span(&Span { to: Some(end), purpose, ..span.clone() })?;
-        }
-        for table in ["delivery", "dead", "given_up"] {
+        self.respan(|spans| handover::to_sink(spans, from, to))?;
+        for table in ["dead", "given_up"] {
             self.run(&format!("UPDATE {table} SET sink = ?2 WHERE sink = ?1"), [from, to])?;
         }
         Ok(())
