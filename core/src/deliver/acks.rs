@@ -192,6 +192,10 @@ impl InHand<'_> {
         if changes.is_empty() {
             return Ok(());
         }
+        if after.went_in {
+            self.alarm.over();
+        }
+        changes.extend(self.trouble_told());
         let outcomes = self.our.journal.commit(changes).await?;
         self.say(after, &outcomes).await;
         Ok(())
@@ -202,9 +206,6 @@ impl InHand<'_> {
             Some(Outcome::Row(id)) => *id,
             _ => 0,
         };
-        if after.went_in {
-            self.alarm.over();
-        }
         let letters = after.dead.into_iter().map(|(at, letter)| (number(at), letter));
         log_dead(&self.alarm.tenant, &self.our.key, letters.collect());
         if after.given_up > 0 {

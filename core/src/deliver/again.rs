@@ -135,6 +135,7 @@ impl InHand<'_> {
         if sent.delivered + sent.duplicates > 0 {
             self.alarm.over();
         }
+        changes.extend(self.trouble_told());
         // There may be more than went in one go.
         self.again.due = Some(Instant::now());
         if !changes.is_empty() {

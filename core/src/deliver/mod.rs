@@ -23,7 +23,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{
-    Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State, StoredPage,
+    Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State, StoredPage, Trouble,
 };
 use crate::sink::Sink;
 use crate::stop::{Phase, Stop};
@@ -117,6 +117,8 @@ struct InHand<'a> {
     apart: HashSet<u64>,
     again: Again,
     alarm: Arc<Alarm>,
+    /// What the journal says of the sink's trouble.
+    trouble: Option<Trouble>,
     ratio: Ratio,
     /// The last page that there was when the loop began.
     newest: PageId,
@@ -161,7 +163,7 @@ impl Deliverer {
             }
             let later = hand.later();
             let mut stop = self.stop.clone();
-            let bell = Arc::clone(&self.bell);
+            let (bell, alarm) = (Arc::clone(&self.bell), Arc::clone(&hand.alarm));
             tokio::select! {
                 biased;
                 () = stop.reached(if phase == Phase::Run { Phase::Drain } else { Phase::Stop }) => {}
@@ -178,6 +180,7 @@ impl Deliverer {
                     hand.ranges.look_again();
                 }
                 () = tokio::time::sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {}
+                () = alarm.changed.notified() => hand.tell_trouble().await?,
                 () = bell.notified() => {
                     hand.again.all();
                     hand.adopt().await?;
@@ -241,21 +244,17 @@ fn rows(outcomes: &[Outcome]) -> impl Iterator<Item = u64> {
 impl<'a> InHand<'a> {
     async fn new(our: &'a Deliverer, slots: usize) -> Result<Self, JournalError> {
         let spans = our.claim().await?;
-        let newest = our.journal.load().await?.pages.1.saturating_sub(1);
-        let alarm = Alarm {
-            tenant: Arc::clone(&our.renderer.tenant),
-            sink: our.key.clone(),
-            journal: our.journal.clone(),
-            clock: our.clock.clone(),
-            board: our.board.clone(),
-            said: std::sync::Mutex::default(),
-        };
+        let state = our.journal.load().await?;
+        let newest = state.pages.1.saturating_sub(1);
+        let trouble = state.troubles.into_iter().find(|trouble| trouble.sink == our.key);
+        let alarm = Alarm::new(our, trouble.clone());
         let mut ranges = Ranges::default();
         ranges.all = spans.into_iter().map(Reading::new).collect();
         let (mut again, alarm) = (Again::default(), Arc::new(alarm));
         again.all();
         let (sending, apart, ratio) = (Sending::new(), HashSet::new(), Ratio::default());
-        let hand = Self { our, slots, ranges, sending, apart, again, alarm, ratio, newest, tickets: 0 };
+        let tickets = 0;
+        let hand = Self { our, slots, ranges, sending, apart, again, alarm, trouble, ratio, newest, tickets };
         hand.show_parked();
         Ok(hand)
     }
@@ -529,6 +528,24 @@ impl<'a> InHand<'a> {
         while let Ok(Some((ticket, sent))) = tokio::time::timeout_at(end, self.sending.next()).await {
             self.note(ticket, sent).await?;
         }
-        self.settle().await
+        self.settle().await?;
+        self.alarm.last();
+        self.tell_trouble().await
+    }
+
+    /// The change by which the journal says of the sink what the alarm does, if it does not.
+    fn trouble_told(&mut self) -> Option<Change> {
+        let wanted = self.alarm.kept();
+        (wanted != self.trouble).then(|| {
+            self.trouble.clone_from(&wanted);
+            wanted.map_or_else(|| Change::TroubleOver(self.our.key.clone()), Change::Trouble)
+        })
+    }
+
+    async fn tell_trouble(&mut self) -> Result<(), JournalError> {
+        match self.trouble_told() {
+            Some(change) => self.our.journal.commit(vec![change]).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 }

@@ -5,6 +5,7 @@
 mod backlog;
 mod letters;
 mod parking;
+mod trouble;
 
 use super::render::Route;
 use super::{Deliverer, GiveUp, Renderer, Start};

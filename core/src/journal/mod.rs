@@ -13,8 +13,8 @@
 //!   closed at 64 MiB (less under a small budget) or after a day, and goes as a whole.
 //! - `state.db`: SQLite in WAL mode, `synchronous = FULL`; everything that is small. Times are microseconds since 1970
 //!   (finer parts are cut off), hours are hours since 1970. Its format is version 4; version 1, which had no tally,
-//!   version 2, whose spans took all streams of a lane, and version 3, whose dead letters had no mark, are brought forward
-//!   by the opening that raises the epoch, in the same transaction. Until then they can be read, their tally being empty. A newer one is refused.
+//!   version 2, whose spans took all streams of a lane, and version 3, whose dead letters had no mark and whose sinks no
+//!   trouble, are brought forward by the opening that raises the epoch, in the same transaction. Until then they can be read, their tally being empty. A newer one is refused.
 //!
 //! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
 //!
@@ -446,6 +446,19 @@ pub struct GivenUp {
     pub cause: String,
 }
 
+/// What keeps a sink as a whole from delivering, so that whoever looks beside the running process can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The sink's key.
+    pub sink: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// In words; behind a line feed the remedy, where there is one.
+    pub reason: String,
+    /// Until somebody acts; else it is something that may pass.
+    pub halted: bool,
+}
+
 /// Which pages were fetched in a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
@@ -614,6 +627,10 @@ pub enum Change {
     /// A sink gave documents up (`id` 0). Rows of the same sink, stream and cause without a page of the stream between them
     /// become one; a sink has at most 200, beyond which the next one is added to its stream's last.
     GaveUp(GivenUp),
+    /// A sink delivers nothing; replaces what was said of it before.
+    Trouble(Trouble),
+    /// A sink delivers again.
+    TroubleOver(String),
     /// Keep a quota.
     Quota(QuotaRow),
     /// Write to the action log.
@@ -656,6 +673,8 @@ pub struct State {
     pub spans: Vec<Span>,
     /// What sinks gave up.
     pub given_up: Vec<GivenUp>,
+    /// Sinks that deliver nothing.
+    pub troubles: Vec<Trouble>,
     /// Quotas.
     pub quotas: Vec<QuotaRow>,
     /// What source keys stand for.

@@ -7,8 +7,8 @@ use super::keys::{self, Hour};
 use super::segment::{Digest, Place};
 use super::{
     Action, DeadLetter, Fetched, Fingerprint, GivenUp, Grade, Interval, JournalError, Keep, Key, Lack, Lane,
-    LetterOf, PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Work, coverage,
-    handover, whole,
+    LetterOf, PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Trouble, Work,
+    coverage, handover, whole,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -107,9 +107,12 @@ CREATE TABLE given_up (
   documents INTEGER NOT NULL, at INTEGER NOT NULL, cause TEXT NOT NULL
 ) STRICT;";
 
-/// Version 4: a dead letter of a replay keeps its mark, and letters are found by their record.
+/// Version 4: a dead letter of a replay keeps its mark, and letters are found by their record; and why a sink delivers nothing.
 const LETTERS: &str = "ALTER TABLE dead ADD COLUMN mark TEXT;
-CREATE INDEX dead_page ON dead (page, record);";
+CREATE INDEX dead_page ON dead (page, record);
+CREATE TABLE trouble (
+  sink TEXT PRIMARY KEY, since INTEGER NOT NULL, reason TEXT NOT NULL, halted INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;";
 
 /// Rows that a sink's holes have at most. What gives up for weeks makes one row a stream; a destination that comes and goes
 /// makes one each time.
@@ -1050,6 +1053,22 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A sink delivers nothing.
+    pub(super) fn put_trouble(&self, trouble: &Trouble) -> Result<(), JournalError> {
+        let Trouble { sink, since, reason, halted } = trouble;
+        self.run(
+            "INSERT OR REPLACE INTO trouble VALUES (?1, ?2, ?3, ?4)",
+            params![sink, since.timestamp_micros(), reason, halted],
+        )?;
+        Ok(())
+    }
+
+    /// A sink delivers again.
+    pub(super) fn end_trouble(&self, sink: &str) -> Result<(), JournalError> {
+        self.run("DELETE FROM trouble WHERE sink = ?1", [sink])?;
+        Ok(())
+    }
+
     /// Keeps a quota.
     pub(super) fn put_quota(&self, quota: &QuotaRow) -> Result<(), JournalError> {
         self.run(
@@ -1159,6 +1178,9 @@ impl Tx<'_> {
             return Ok(());
         }
         self.respan(|spans| handover::to_sink(spans, from, to))?;
+        // What keeps the other one is told of that one.
+        self.run("UPDATE OR IGNORE trouble SET sink = ?2 WHERE sink = ?1", [from, to])?;
+        self.end_trouble(from)?;
         for table in ["dead", "given_up"] {
             self.run(&format!("UPDATE {table} SET sink = ?2 WHERE sink = ?1"), [from, to])?;
         }
@@ -1185,7 +1207,7 @@ impl Tx<'_> {
             }
         }
         self.run("DELETE FROM delivery WHERE sink = ?1", [sink])?;
-        Ok(())
+        self.end_trouble(sink)
     }
 
     /// Takes away the rows of delivered segments as `keep` allows, oldest first.
@@ -1277,7 +1299,8 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
         |r| number(r, 0),
     )?;
     let next = next.saturating_add(1);
-    let ranges = version(db)? >= 3;
+    let version = version(db)?;
+    let ranges = version >= 3;
     let first: Option<i64> = db.query_row("SELECT min(id) FROM page", [], |r| r.get(0))?;
     Ok(State {
         works: all(db, "SELECT * FROM work", [], |r| {
@@ -1306,6 +1329,12 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
         },
         given_up: match ranges {
             true => all(db, "SELECT * FROM given_up ORDER BY sink, source, stream, first", [], given_up_row)?,
+            false => Vec::new(),
+        },
+        troubles: match version >= 4 {
+            true => all(db, "SELECT sink, since, reason, halted FROM trouble ORDER BY sink", [], |r| {
+                Ok(Trouble { sink: r.get(0)?, since: time(r, 1)?, reason: r.get(2)?, halted: r.get(3)? })
+            })?,
             false => Vec::new(),
         },
         quotas: all(db, "SELECT * FROM quota", [], |r| {

@@ -526,6 +526,8 @@ impl Batch<'_, '_> {
             Change::DeadDone(id) => tx.end_dead(*id)?,
             Change::DeadRetry(id) => tx.retry_dead(*id)?,
             Change::GaveUp(given_up) => return tx.put_given_up(given_up).map(Outcome::Row),
+            Change::Trouble(trouble) => tx.put_trouble(trouble)?,
+            Change::TroubleOver(sink) => tx.end_trouble(sink)?,
             Change::Quota(quota) => tx.put_quota(quota)?,
             Change::Action(action) => tx.put_action(action)?,
             Change::RequestDone(id) => tx.end_request(*id)?,

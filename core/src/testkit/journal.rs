@@ -10,7 +10,7 @@
 use crate::journal::{
     Action, Appended, Change, DeadLetter, Fingerprint, GivenUp, Grade, Interval, Journal, JournalError, Keep,
     Key, Lane, LeftOut, LetterOf, NewPage, NewRecord, OpenOptions, Outcome, PageId, Purpose, QuotaRow, Range,
-    Span, Steps, StoredPage, StreamKey, Tally, Work, coverage,
+    Span, Steps, StoredPage, StreamKey, Tally, Trouble, Work, coverage,
 };
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -197,6 +197,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ),
     ("what_sinks_give_up_is_few_rows", what_sinks_give_up_is_few_rows),
     ("dead_letters_are_kept_until_done", dead_letters_are_kept_until_done),
+    ("a_sinks_trouble_is_kept_until_it_delivers", a_sinks_trouble_is_kept_until_it_delivers),
     ("a_document_has_one_dead_letter_at_most", a_document_has_one_dead_letter_at_most),
     ("a_source_is_renamed_with_all_it_has", a_source_is_renamed_with_all_it_has),
     ("a_source_is_reset_but_keeps_what_it_knows", a_source_is_reset_but_keeps_what_it_knows),
@@ -770,6 +771,39 @@ fn what_sinks_give_up_is_few_rows(factory: Factory<'_>, dir: &Path) {
     let ours: Vec<_> = holes.iter().filter(|hole| hole.sink == "elastic").collect();
     assert!(ours.len() <= 201, "{}", ours.len());
     assert_eq!(ours.iter().map(|hole| hole.documents).sum::<u64>(), 500 * 5, "and none is forgotten");
+}
+
+fn a_sinks_trouble_is_kept_until_it_delivers(factory: Factory<'_>, dir: &Path) {
+    let trouble = |sink: &str, reason: &str, since| Trouble {
+        sink: sink.to_owned(),
+        since: at(since),
+        reason: reason.to_owned(),
+        halted: reason == "token refused",
+    };
+    let journal = open(factory, dir);
+    let first = trouble("elastic", "token refused", 3);
+    journal.commit(&[Change::Trouble(first.clone())]).unwrap();
+    drop(journal);
+    let journal = open(factory, dir);
+    assert_eq!(journal.load().unwrap().troubles, [first]);
+    let (second, other) = (trouble("elastic", "connection refused", 3), trouble("splunk", "no", 5));
+    journal.commit(&[Change::Trouble(other.clone()), Change::Trouble(second.clone())]).unwrap();
+    assert_eq!(journal.load().unwrap().troubles, [second.clone(), other]);
+    // A sink with another name has the same trouble, unless there is one of that name with its own.
+    journal
+        .commit(&[
+            Change::TroubleOver("splunk".into()),
+            Change::TroubleOver("nobody".into()),
+            Change::RenameSink("elastic".into(), "siem".into()),
+        ])
+        .unwrap();
+    let renamed = Trouble { sink: "siem".into(), ..second };
+    assert_eq!(journal.load().unwrap().troubles, [renamed]);
+    let own = trouble("new", "own", 9);
+    journal.commit(&[Change::Trouble(own.clone()), Change::RenameSink("siem".into(), "new".into())]).unwrap();
+    assert_eq!(journal.load().unwrap().troubles, [own]);
+    journal.commit(&[Change::ForgetSink("new".into(), at(0))]).unwrap();
+    assert_eq!(journal.load().unwrap().troubles, []);
 }
 
 fn dead_letters_are_kept_until_done(factory: Factory<'_>, dir: &Path) {
