@@ -466,9 +466,9 @@ async fn work(
     for key in running.board.sources().into_keys() {
         running.board.source(&key, |source| source.wait = source.wait.take().filter(|_| source.refused > 0));
     }
-    let (state, backlog) = left(&running, now).await;
-    summary.tenant(&running, &retention(config, name), complete, backlog, &state);
-    let unread = if complete { unread(tenant, &state, parts, now) } else { Vec::new() };
+    let left = left(&mut running, now).await;
+    summary.tenant(&running, &retention(config, name), complete, &left);
+    let unread = if complete { unread(tenant, &left.journal, parts, now) } else { Vec::new() };
     if !unread.is_empty() {
         summary.code(10);
     }

@@ -3,6 +3,7 @@
 use super::InHand;
 use super::acks::{holes, log_dead};
 use super::send::{HALT_RETRY, Place, Sent};
+use crate::fault::{Fault, FaultKind};
 use crate::journal::{Change, DeadLetter, JournalError, Outcome};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -17,8 +18,10 @@ pub(super) struct Again {
     due: Option<Instant>,
     /// Letters up to this number had their turn.
     after: u64,
-    /// Some did not go in, and are not to be given a verdict either.
-    barred: bool,
+    /// Some did not go in, and are not to be given a verdict either: why.
+    barred: Option<Fault>,
+    /// So many have no way here any more.
+    strays: u64,
     /// Those on their way, records that became no documents again, and the ticket.
     sending: Option<(u64, Vec<DeadLetter>, Vec<DeadLetter>)>,
 }
@@ -26,7 +29,7 @@ pub(super) struct Again {
 impl Again {
     /// Looks at all of them, now.
     pub(super) fn all(&mut self) {
-        (self.due, self.after, self.barred) = (Some(Instant::now()), 0, false);
+        (self.due, self.after, self.barred, self.strays) = (Some(Instant::now()), 0, None, 0);
     }
 
     /// When to look for letters; not while some are on their way, whose answer comes first.
@@ -51,12 +54,14 @@ impl InHand<'_> {
         while letters.is_empty() {
             let some = our.journal.dead(passed, at_once, true).await?;
             let Some(last) = some.last() else {
-                let later = self.again.barred.then(|| Instant::now() + HALT_RETRY);
-                self.again = Again { due: later, ..Again::default() };
+                self.tried_letters();
                 return Ok(false);
             };
             passed = last.id;
-            letters.extend(some.into_iter().filter(|l| l.sink == our.key && our.renderer.takes(l)));
+            let (takes, strays): (Vec<_>, Vec<_>) =
+                some.into_iter().filter(|l| l.sink == our.key).partition(|letter| our.renderer.takes(letter));
+            letters.extend(takes);
+            self.again.strays += strays.len() as u64;
         }
         let (renderer, sink, now) = (Arc::clone(&our.renderer), Arc::clone(&our.sink), our.clock.now());
         let made = tokio::task::spawn_blocking(move || {
@@ -77,6 +82,23 @@ impl InHand<'_> {
         Ok(true)
     }
 
+    /// All had their turn: what did not go in is tried later, and told.
+    fn tried_letters(&mut self) {
+        let Again { barred, strays, .. } = std::mem::take(&mut self.again);
+        self.again.due = barred.is_some().then(|| Instant::now() + HALT_RETRY);
+        let stray = || {
+            let what = format!("{strays} of a source or stream that does not come here any more");
+            Fault::new(FaultKind::Configuration, what)
+                .remedy("put it back into the configuration, or: tidegate dead-letters drop")
+        };
+        let now = self.our.clock.now();
+        let cause = barred.or_else(|| (strays > 0).then(stray));
+        self.our.board.sink(&self.our.key, |state| {
+            let since = state.letters.take().map_or(now, |(_, since)| since);
+            state.letters = cause.map(|cause| (cause, since));
+        });
+    }
+
     /// An answer came, if it is ours: each letter is delivered, dead once more, or barred and tried later.
     pub(super) async fn again_answered(
         &mut self,
@@ -89,7 +111,7 @@ impl InHand<'_> {
         let Some(mut sent) = answer.take().flatten() else { return Ok(()) };
         let now = self.our.clock.now();
         let mut dead: Vec<DeadLetter> = dead.into_iter().chain(std::mem::take(&mut sent.dead)).collect();
-        let (mut changes, mut logged) = (Vec::new(), Vec::new());
+        let (mut changes, mut logged, mut refused) = (Vec::new(), Vec::new(), 0);
         for letter in &letters {
             let is = |place: &Place| {
                 place.of.is(&letter.source, &letter.stream)
@@ -101,15 +123,16 @@ impl InHand<'_> {
                     == (&letter.source, &letter.stream, letter.page, letter.record, &letter.mark)
                     && (letter.event.is_none() || letter.event == new.event)
             };
-            if sent.barred.iter().any(|(place, _)| is(place)) {
+            if let Some((_, cause)) = sent.barred.iter().find(|(place, _)| is(place)) {
                 // What became of its other events is decided again with it.
-                self.again.barred = true;
+                self.again.barred = Some(cause.clone());
                 dead.retain(|new| !same(new));
                 continue;
             }
             match dead.iter().position(same) {
                 // It keeps its number.
                 Some(at) => {
+                    refused += 1;
                     let new = DeadLetter { id: letter.id, ..dead.swap_remove(at) };
                     logged.push((changes.len(), new.clone()));
                     changes.push(Change::Dead(new));
@@ -127,6 +150,7 @@ impl InHand<'_> {
             state.delivered += sent.delivered;
             state.duplicates += sent.duplicates;
             state.dead += logged.len() as u64;
+            state.refused_again += refused;
             state.given_up += given_up;
             if sent.delivered + sent.duplicates > 0 {
                 state.last_delivery = Some(now);

@@ -150,6 +150,7 @@ impl Deliverer {
                 (draining, fill_at) = (true, None);
                 hand.ranges.look_again();
                 hand.ranges.try_all();
+                hand.again.all();
             }
             hand.launch().await?;
             if hand.tend().await? {
