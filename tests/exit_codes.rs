@@ -175,6 +175,8 @@ async fn letters_that_were_to_be_sent_again_and_did_not_go_in_are_10() {
     partial("1 of a source or stream that does not come here any more").await;
     std::fs::write(&stage.file, whole.replace("[sink.elastic]", "[sink.another]")).unwrap();
     partial("1 dead letter to be sent again, and the sink is not in the configuration").await;
+    let said = text(&sync(&stage, &["--log-level", "warn"]).await);
+    assert_eq!(said.matches("this sink is not in the configuration").count(), 1, "once a sink: {said}");
     std::fs::write(&stage.file, whole).unwrap();
     assert_eq!(sync(&stage, &[]).await.status.code(), Some(0));
     assert_eq!(stage.books().missing, Vec::<String>::new());
