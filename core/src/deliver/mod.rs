@@ -18,6 +18,8 @@ pub mod render;
 mod send;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vendor;
 
 use crate::board::Board;
 use crate::clock::Clock;

@@ -469,78 +469,10 @@ fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::event::{Emit, Event};
-    use crate::json::Value;
+    use crate::deliver::vendor;
     use crate::sink::{DeliverError, Delivery, Guarantee, Render};
-    use crate::source::{Findings, Settings, SettingsError, Source, StreamKind};
-    use crate::testkit::sink::NAMES;
+    use crate::source::Findings;
     use std::time::Duration;
-
-    static STREAMS: [Stream; 1] = [stream("log")];
-    /// Taken where somebody names it, but not listed.
-    static NAMED: Stream = stream("chat");
-
-    const fn stream(name: &'static str) -> Stream {
-        Stream {
-            name,
-            kind: StreamKind::Feed,
-            default: true,
-            immutable: true,
-            retention: Duration::from_secs(90 * 24 * 3600),
-            poll: Duration::from_secs(60),
-            names: &NAMES,
-        }
-    }
-
-    /// Its records are ids, and happened at the epoch.
-    struct Vendor;
-
-    impl Connector for Vendor {
-        fn name(&self) -> &'static str {
-            "vendor"
-        }
-        fn title(&self) -> &'static str {
-            "Vendor"
-        }
-        fn streams(&self) -> &'static [Stream] {
-            &STREAMS
-        }
-        fn stream(&self, name: &str) -> Option<&'static Stream> {
-            STREAMS.iter().chain([&NAMED]).find(|stream| stream.name == name)
-        }
-        fn schema(&self) -> schemars::Schema {
-            schemars::Schema::default()
-        }
-        fn open(&self, _: Settings) -> Result<Arc<dyn Source>, SettingsError> {
-            Err(SettingsError::new("url", "nobody is there"))
-        }
-        fn organisation(
-            &self,
-            _: &serde_json::Map<String, serde_json::Value>,
-        ) -> Result<String, SettingsError> {
-            Ok("vendor".to_owned())
-        }
-        fn identity<'r>(&self, _: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
-            let id = crate::event::text(record).map(crate::json::Text::into_cow);
-            Identity { id, time: Some(DateTime::UNIX_EPOCH) }
-        }
-        fn normalize<'r>(
-            &self,
-            _: &Stream,
-            record: Value<'r, 'r>,
-            emit: &mut Emit<'_, 'r>,
-        ) -> Result<(), NormalizeError> {
-            let ip = Some(crate::json::Text::from_static("198.51.100.7"));
-            let source = crate::event::Network { ip, ..Default::default() };
-            emit(Event {
-                record: Some(record),
-                time: Some(DateTime::UNIX_EPOCH),
-                source,
-                ..Event::default()
-            });
-            Ok(())
-        }
-    }
 
     struct Lines;
 
@@ -577,17 +509,10 @@ mod tests {
     }
 
     fn renderer(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Renderer {
-        let route = Route {
-            connector: &Vendor,
-            organisation: None,
-            host: "vendor.example.com".into(),
-            takes: Box::new(takes),
-            revisions: true,
-        };
         Renderer {
             tenant: "acme".into(),
             schema: crate::schema::by_name("ecs").expect("ecs"),
-            routes: HashMap::from([("acme".to_owned(), route)]),
+            routes: HashMap::from([("acme".to_owned(), vendor::route(takes))]),
             original: false,
             as_sent: false,
             namespace: "default".to_owned(),

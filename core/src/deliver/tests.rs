@@ -7,22 +7,16 @@ mod letters;
 mod parking;
 mod trouble;
 
-use super::render::Route;
-use super::{Deliverer, GiveUp, Renderer, Start};
+use super::{Deliverer, GiveUp, Renderer, Start, vendor};
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::event::{Emit, Event};
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{
     Change, FileJournal, Handle, Key, Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, Span, State,
 };
-use crate::json::Value;
 use crate::sink::{Batch, DeliverError, Delivery, Guarantee, Limits, Meta, Render, Sink};
-use crate::source::{
-    Connector, Findings, Identity, NormalizeError, Settings, SettingsError, Source, Stream, StreamKind,
-};
+use crate::source::{Findings, NormalizeError};
 use crate::stop::{Phase, Signal};
-use crate::testkit::sink::NAMES;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
@@ -43,59 +37,6 @@ fn source(n: usize) -> String {
 /// When every test begins.
 fn base() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_272_000, 0).unwrap()
-}
-
-static STREAMS: [Stream; 3] = [stream("log"), stream("chat"), stream("mail")];
-
-const fn stream(name: &'static str) -> Stream {
-    Stream {
-        name,
-        kind: StreamKind::Feed,
-        default: true,
-        immutable: true,
-        retention: Duration::from_secs(90 * 24 * 3600),
-        poll: Duration::from_secs(60),
-        names: &NAMES,
-    }
-}
-
-/// Its records are ids; a mail is two events.
-struct Vendor;
-
-impl Connector for Vendor {
-    fn name(&self) -> &'static str {
-        "vendor"
-    }
-    fn title(&self) -> &'static str {
-        "Vendor"
-    }
-    fn streams(&self) -> &'static [Stream] {
-        &STREAMS
-    }
-    fn schema(&self) -> schemars::Schema {
-        schemars::Schema::default()
-    }
-    fn open(&self, _: Settings) -> Result<Arc<dyn Source>, SettingsError> {
-        Err(SettingsError::new("url", "nobody is there"))
-    }
-    fn organisation(&self, _: &serde_json::Map<String, serde_json::Value>) -> Result<String, SettingsError> {
-        Ok("vendor".to_owned())
-    }
-    fn identity<'r>(&self, _: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
-        let id = crate::event::text(record).map(crate::json::Text::into_cow);
-        Identity { id, time: Some(DateTime::UNIX_EPOCH) }
-    }
-    fn normalize<'r>(
-        &self,
-        stream: &Stream,
-        record: Value<'r, 'r>,
-        emit: &mut Emit<'_, 'r>,
-    ) -> Result<(), NormalizeError> {
-        for _ in 0..if stream.name == "mail" { 2 } else { 1 } {
-            emit(Event { record: Some(record), time: Some(DateTime::UNIX_EPOCH), ..Event::default() });
-        }
-        Ok(())
-    }
 }
 
 /// What the destination says to documents, by id and how often it was asked before.
@@ -283,13 +224,6 @@ impl Bench {
     }
 
     fn deliverer(&self, key: &str, sink: &Arc<Target>, signal: &Signal) -> Deliverer {
-        let route = || Route {
-            connector: &Vendor,
-            organisation: None,
-            host: "vendor.example.com".into(),
-            takes: Box::new(|_| true),
-            revisions: true,
-        };
         let sources = std::iter::once("acme".to_owned()).chain((0..SOURCES).map(source));
         Deliverer {
             key: key.to_owned(),
@@ -297,7 +231,7 @@ impl Bench {
             renderer: Arc::new(Renderer {
                 tenant: "northwind".into(),
                 schema: crate::schema::by_name("raw").unwrap(),
-                routes: sources.map(|source| (source, route())).collect(),
+                routes: sources.map(|source| (source, vendor::route(|_| true))).collect(),
                 original: false,
                 as_sent: true,
                 namespace: "default".to_owned(),
