@@ -4,6 +4,7 @@
 
 mod backlog;
 mod letters;
+mod model;
 mod parking;
 mod trouble;
 
@@ -53,6 +54,8 @@ struct Target {
     shape: fn(&mut Vec<u8>, usize),
     /// Every request's ids.
     asked: Mutex<Vec<Vec<String>>>,
+    /// Answers come in another order than requests.
+    uneven: bool,
     /// Every request's bytes.
     bytes: Mutex<Vec<usize>>,
     /// Documents that it holds right now, and the most that it ever held.
@@ -70,6 +73,7 @@ impl Target {
             taken: Mutex::default(),
             shape: |_, _| {},
             asked: Mutex::default(),
+            uneven: false,
             bytes: Mutex::default(),
             held: Mutex::default(),
         }
@@ -151,7 +155,8 @@ impl Sink for Target {
         }
         self.asked.lock().unwrap().push(ids.clone());
         self.bytes.lock().unwrap().push(batch.body.len());
-        tokio::time::sleep(self.pause).await;
+        let last = ids.last().and_then(|id| id.bytes().last()).filter(|_| self.uneven);
+        tokio::time::sleep(self.pause * (1 + last.map_or(0, |byte| u32::from(byte % 5)))).await;
         self.held.lock().unwrap().0 -= ids.len();
         let says = Arc::clone(&self.says.lock().unwrap());
         let mut answer = says(&ids)?;

@@ -1178,6 +1178,13 @@ impl Tx<'_> {
             return Ok(());
         }
         self.respan(|spans| handover::to_sink(spans, from, to))?;
+        // A document has one letter, also where both have refused it.
+        self.run(
+            "DELETE FROM dead WHERE sink = ?1 AND EXISTS (SELECT 1 FROM dead other WHERE other.page = dead.page
+             AND other.record = dead.record AND other.sink = ?2 AND other.source = dead.source
+             AND other.stream = dead.stream AND other.event IS dead.event AND other.mark IS dead.mark)",
+            [from, to],
+        )?;
         // What keeps the other one is told of that one.
         self.run("UPDATE OR IGNORE trouble SET sink = ?2 WHERE sink = ?1", [from, to])?;
         self.end_trouble(from)?;

@@ -851,6 +851,9 @@ fn a_document_has_one_dead_letter_at_most(factory: Factory<'_>, dir: &Path) {
     assert_eq!(told("elastic", (1, 1)).len(), 6);
     assert_eq!(told("elastic", (1, 1))[5], (ids[7], 1, 0, Some(0), mark));
     assert_eq!(told("elastic", (3, 9)), []);
+    // Also where two sinks become one that have both refused it.
+    journal.commit(&[Change::RenameSink("splunk".into(), "elastic".into())]).unwrap();
+    assert_eq!((told("splunk", (0, 9)).len(), told("elastic", (0, 9)).len()), (0, all.len() - 1));
 }
 
 fn a_source_is_renamed_with_all_it_has(factory: Factory<'_>, dir: &Path) {
