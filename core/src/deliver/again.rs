@@ -50,18 +50,18 @@ impl InHand<'_> {
         let our = self.our;
         let (limits, mut letters) = (our.sink.limits(), Vec::<DeadLetter>::new());
         let at_once = limits.count.clamp(1, AT_ONCE);
-        let mut passed = self.again.after;
+        let (mut passed, mut strays) = (self.again.after, Vec::new());
         while letters.is_empty() {
             let some = our.journal.dead(passed, at_once, true).await?;
             let Some(last) = some.last() else {
+                self.again.strays += strays.len() as u64;
                 self.tried_letters();
                 return Ok(false);
             };
             passed = last.id;
-            let (takes, strays): (Vec<_>, Vec<_>) =
-                some.into_iter().filter(|l| l.sink == our.key).partition(|letter| our.renderer.takes(letter));
-            letters.extend(takes);
-            self.again.strays += strays.len() as u64;
+            for letter in some.into_iter().filter(|letter| letter.sink == our.key) {
+                if our.renderer.takes(&letter) { letters.push(letter) } else { strays.push(letter.id) }
+            }
         }
         let (renderer, sink, now) = (Arc::clone(&our.renderer), Arc::clone(&our.sink), our.clock.now());
         let made = tokio::task::spawn_blocking(move || {
@@ -73,7 +73,9 @@ impl InHand<'_> {
             return Ok(false);
         };
         // What did not fit comes next.
-        self.again.after = again.drain(went..).next().map_or(passed, |next| next.id.saturating_sub(1));
+        let after = again.drain(went..).next().map_or(passed, |next| next.id.saturating_sub(1));
+        self.again.strays += strays.iter().filter(|stray| **stray <= after).count() as u64;
+        self.again.after = after;
         let ticket = self.ticket();
         self.apart.insert(ticket);
         (self.again.sending, self.again.due) = (Some((ticket, again, built.dead)), None);

@@ -29,6 +29,8 @@ enum Op {
     Page(usize, usize, usize, usize),
     /// So many small live pages of a stream come at once that live may be far behind.
     Many(usize),
+    /// Pages of a stream come while it is barred, and then it is not.
+    Backlog(usize, usize),
     Fate(usize, Fate),
     /// Nothing goes in, until somebody acts or for a while.
     Down(bool),
@@ -60,6 +62,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         8 => (0..3_usize, 0..2_usize, 0..3_usize, 1..7_usize).prop_map(|(l, a, b, n)| Op::Page(l, a, b, n)),
         1 => (0..3_usize).prop_map(Op::Many),
+        2 => (0..3_usize, 2..20_usize).prop_map(|(stream, pages)| Op::Backlog(stream, pages)),
         5 => (0..3_usize, fate).prop_map(|(stream, fate)| Op::Fate(stream, fate)),
         1 => any::<bool>().prop_map(Op::Down),
         1 => Just(Op::Up),
@@ -136,10 +139,11 @@ fn documents(stream: &str, id: &str, mark: Option<&str>) -> Vec<String> {
 }
 
 impl Model {
-    fn new(slots: usize, give_up: bool) -> Self {
+    /// `bytes`: of a batch; few of them make a range read a page or two at a time.
+    fn new(slots: usize, bytes: usize, give_up: bool) -> Self {
         let bench = Bench::new();
         let mut target = bench.target(4, slots);
-        target.uneven = true;
+        (target.uneven, target.limits.bytes) = (true, bytes);
         let (target, world) = (Arc::new(target), Arc::new(Mutex::new(World::default())));
         let told = Arc::clone(&world);
         target.say(move |ids| answer(&told.lock().unwrap(), ids));
@@ -233,6 +237,13 @@ impl Model {
                 self.append(Lane::ALL[*lane], SOURCES[*source], STREAMS[*stream], &[*n]).await;
             }
             Op::Many(stream) => self.append(Lane::Live, SOURCES[0], STREAMS[*stream], &[1; 70]).await,
+            Op::Backlog(stream, pages) => {
+                let before = self.world.lock().unwrap().fates.insert(*stream, Fate::Bars);
+                self.append(Lane::Live, SOURCES[0], STREAMS[*stream], &vec![2; *pages]).await;
+                tokio::time::sleep(MINUTE / 2).await;
+                let after = before.filter(|fate| !matches!(fate, Fate::Bars)).unwrap_or(Fate::Takes);
+                self.world.lock().unwrap().fates.insert(*stream, after);
+            }
             Op::Fate(stream, fate) => drop(self.world.lock().unwrap().fates.insert(*stream, *fate)),
             Op::Down(halted) => self.world.lock().unwrap().down = Some(*halted),
             Op::Up => self.world.lock().unwrap().down = None,
@@ -358,8 +369,8 @@ impl Model {
     }
 }
 
-async fn play(slots: usize, give_up: bool, ops: Vec<Op>) {
-    let mut model = Model::new(slots, give_up);
+async fn play(slots: usize, bytes: usize, give_up: bool, ops: Vec<Op>) {
+    let mut model = Model::new(slots, bytes, give_up);
     model.start("old").await;
     for op in &ops {
         model.apply(op).await;
@@ -373,10 +384,11 @@ proptest! {
     #[test]
     fn every_record_arrives_is_a_dead_letter_or_lies_in_a_hole(
         slots in 1..4_usize,
+        bytes in prop_oneof![Just(50), Just(1 << 20)],
         give_up in any::<bool>(),
         ops in ops(),
     ) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_all().start_paused(true).build().unwrap().block_on(play(slots, give_up, ops));
+        runtime.enable_all().start_paused(true).build().unwrap().block_on(play(slots, bytes, give_up, ops));
     }
 }
