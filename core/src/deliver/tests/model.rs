@@ -122,9 +122,9 @@ fn answer(world: &World, ids: &[String]) -> Result<Delivery, DeliverError> {
         let stream = STREAMS.iter().position(|known| *known == stream).unwrap();
         match world.fates.get(&stream).copied().unwrap_or(Fate::Takes) {
             Fate::Takes => {}
-            Fate::Refuses if number % 3 == 0 => delivery.rejected.push((n, no_index("x"))),
+            Fate::Refuses if number.is_multiple_of(3) => delivery.rejected.push((n, no_index("x"))),
             Fate::Bars => delivery.fault.push((n, no_index("x"))),
-            Fate::BarsSome if number % 2 == 0 => delivery.fault.push((n, no_index("x"))),
+            Fate::BarsSome if number.is_multiple_of(2) => delivery.fault.push((n, no_index("x"))),
             Fate::Later => delivery.retry.push((n, cause())),
             Fate::Refuses | Fate::BarsSome => {}
         }
