@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::keeper::{self, Keeper};
 use crate::world::{World, journal_dir};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidegate_core::board::Board;
 use tidegate_core::clock::Clock;
@@ -90,13 +90,13 @@ impl Tenant {
             changes.extend(source.claim(tenant, &state.fingerprints)?);
         }
         journal.commit(changes).await?;
-        for span in state
-            .spans
-            .iter()
-            .filter(|span| span.to.is_none() && !sinks.iter().any(|ours| ours.key == span.sink))
-        {
-            tracing::warn!(tenant, sink = %span.sink, lane = ?span.lane,
-                "this sink is not in the configuration; records are kept for it until `tidegate sinks rename` or `forget`");
+        let known: BTreeSet<&str> = state.spans.iter().map(|span| span.sink.as_str()).collect();
+        for sink in known.into_iter().filter(|known| !sinks.iter().any(|ours| ours.key == *known)) {
+            tracing::warn!(
+                tenant,
+                sink,
+                "this sink is not in the configuration; records are kept for it until `tidegate sinks rename` or `forget`"
+            );
         }
 
         let board = Board::default();

@@ -427,6 +427,7 @@ mod tests {
                 revision: None,
                 occurrence: 0,
                 retry: true,
+                mark: None,
             };
             sink.renderer.takes(&letter)
         };

@@ -115,7 +115,7 @@ fn letter(sink: &str, source: &str, n: usize) -> DeadLetter {
         source: source.to_owned(),
         stream: "system_log".to_owned(),
         page: 1,
-        record: 0,
+        record: u32::try_from(n).unwrap(),
         event: None,
         kind: "rejected".to_owned(),
         reason: "a mapping".to_owned(),
@@ -124,6 +124,7 @@ fn letter(sink: &str, source: &str, n: usize) -> DeadLetter {
         revision: None,
         occurrence: 0,
         retry: true,
+        mark: None,
     }
 }
 

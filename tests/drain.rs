@@ -14,8 +14,9 @@ use tidegate_core::clock::Clock;
 use tidegate_core::deliver::render::{Renderer, Route};
 use tidegate_core::deliver::{Deliverer, GiveUp, Start};
 use tidegate_core::journal::{
-    Change, DeadLetter, Fetched, FileJournal, Handle, Journal, JournalError, Keep, Key, Lack, Lane, NewPage,
-    NewRecord, OpenOptions, Outcome, Range, Request, Span, State, StoredPage, StreamKey, Tally, Trimmed,
+    Change, DeadLetter, Fetched, FileJournal, Handle, Journal, JournalError, Keep, Key, Lack, Lane, LetterOf,
+    NewPage, NewRecord, OpenOptions, Outcome, PageId, Range, Request, Span, State, StoredPage, StreamKey,
+    Tally, Trimmed,
 };
 use tidegate_core::sink::{Batch, DeliverError, Delivery, Guarantee, Limits, Meta, Render, Sink};
 use tidegate_core::source::{Findings, NormalizeError};
@@ -56,6 +57,9 @@ impl Journal for DrainsAtAck {
     }
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError> {
         self.0.dead(after, limit, retry)
+    }
+    fn letters(&self, sink: &str, pages: (PageId, PageId)) -> Result<Vec<LetterOf>, JournalError> {
+        self.0.letters(sink, pages)
     }
     fn trim(&self, keep: Keep, now: DateTime<Utc>) -> Result<Trimmed, JournalError> {
         self.0.trim(keep, now)

@@ -124,14 +124,62 @@ async fn all_sinks_down_is_40_and_everything_is_kept() {
     let status = stage.tidegate(&["status"]).await;
     let said = text(&status);
     assert!(
-        said.contains("lacks 300 records") && said.contains("what keeps it: tidegate check --online"),
+        said.contains("lacks 300 records") && said.contains("\n     FAILING since ") && said.contains("503"),
         "{said}"
     );
+    let trouble = json(&stage.tidegate(&["status", "--json"]).await)["acme"]["sinks"][0]["trouble"].clone();
+    assert!(trouble["halted"] == false && trouble["since"].is_string(), "{trouble}");
     stage.simulation.elasticsearch.set_random_faults(None);
     let output = sync(&stage, &[]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert_eq!(json(&output)["delivered"]["elastic"], 300);
     assert_eq!(stage.books().doubled, 0);
+    let status = json(&stage.tidegate(&["status", "--json"]).await);
+    assert_eq!(status["acme"]["sinks"][0]["trouble"], serde_json::Value::Null, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_that_were_to_be_sent_again_and_did_not_go_in_are_10() {
+    use tidegate_simulator::elasticsearch::ItemRule;
+    let stage = stage().await;
+    let elasticsearch = &stage.simulation.elasticsearch;
+    let id = stage.simulation.okta.events()[7].id.clone();
+    elasticsearch.push_item_rule(ItemRule::ids(&[&id], 400));
+    assert_eq!(sync(&stage, &[]).await.status.code(), Some(0), "a new dead letter is a verdict");
+    let retry = async || {
+        let retry = stage.tidegate(&["dead-letters", "retry", "acme", "--all"]).await;
+        assert!(retry.status.success(), "{}", text(&retry));
+    };
+    let partial = async |what: &str| {
+        let output = sync(&stage, &[]).await;
+        assert_eq!(output.status.code(), Some(10), "{}", text(&output));
+        let message = json(&output)["failed"][0]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(what), "{what} is missing: {message}");
+        assert!(text(&output).contains("Fix: "), "{}", text(&output));
+    };
+    retry().await;
+    partial("1 dead letter, sent again, refused once more").await;
+    assert_eq!(sync(&stage, &[]).await.status.code(), Some(0), "it has its verdict, and nobody asked again");
+    // Barred, it waits, and each run says so.
+    elasticsearch.clear_faults();
+    elasticsearch.push_item_rule(ItemRule::ids(&[&id], 403));
+    retry().await;
+    for _ in 0..2 {
+        partial("dead letters that are to be sent again: ").await;
+    }
+    elasticsearch.clear_faults();
+    // So does one whose stream, or whose sink, is not in the configuration.
+    let whole = std::fs::read_to_string(&stage.file).unwrap();
+    let elsewhere = whole.replace("batch_count", "streams = [\"*\", \"!okta\"]\nbatch_count");
+    std::fs::write(&stage.file, elsewhere).unwrap();
+    partial("1 of a source or stream that does not come here any more").await;
+    std::fs::write(&stage.file, whole.replace("[sink.elastic]", "[sink.another]")).unwrap();
+    partial("1 dead letter to be sent again, and the sink is not in the configuration").await;
+    let said = text(&sync(&stage, &["--log-level", "warn"]).await);
+    assert_eq!(said.matches("this sink is not in the configuration").count(), 1, "once a sink: {said}");
+    std::fs::write(&stage.file, whole).unwrap();
+    assert_eq!(sync(&stage, &[]).await.status.code(), Some(0));
+    assert_eq!(stage.books().missing, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::Arc;
-use std::time::Duration;
 use tidegate_simulator::SimulateOptions;
 use tidegate_simulator::syslog::{
     Arrived, Ended, Fault, Framing, Listen, Parsed, Pki, Syslog, SyslogConfig, parse,
@@ -203,8 +202,14 @@ async fn a_receiver_that_stops_reading_is_waited_for_in_bounded_memory() {
     let scene = Scene::new(6_000, &[server.address()], "tail_time = \"1s\"").await;
     let mut child = scene.child();
     server.until(|_, connections| connections.len() == 1).await;
-    // Longer than the time of the tail: nothing is taken for delivered meanwhile. What it is doing is waiting.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    // Others whose receiver reads are done meanwhile, with tails as long, one after the other: the time of the tail is over.
+    // Nothing was taken for delivered; what it is doing is waiting.
+    let reads = Syslog::start(SyslogConfig::default()).await.unwrap();
+    for _ in 0..3 {
+        let other = Scene::new(20, &[reads.address()], "tail_time = \"1s\"").await;
+        other.sync().await;
+        other.stage.simulation.shutdown().await;
+    }
     assert!(child.try_wait().unwrap().is_none(), "it waits for the receiver");
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id().unwrap())).unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();

@@ -1,7 +1,6 @@
 //! What we send, read by Tenzir. `.ci/nightly` runs these; `.ci/run` does not, for their time and disk.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "tests")]
 
-use chrono::DateTime;
 use real::tenzir::{PROGRAM, Receiver, objects};
 use records::records;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use tidegate_core::clock::Clock;
 use tidegate_core::http::{Client, HttpSettings, Reqwest, TransportSettings};
 use tidegate_core::json::Tape;
-use tidegate_core::schema::{self, Context, Marks};
+use tidegate_core::schema;
 use tidegate_core::sink::{DeliverError, Sink, SinkKind, SinkSettings};
 use tidegate_core::testkit::sink::{self as kit, NAMES};
 use tidegate_simulator::syslog::Pki;
@@ -25,19 +24,7 @@ mod records;
 fn lines(connector: &str, stream: &str) -> Vec<String> {
     let connector = *tidegate_connectors::ALL.iter().find(|known| known.name() == connector).unwrap();
     let stream = connector.stream(stream).unwrap();
-    let now = DateTime::from_timestamp(1_780_000_000, 0).unwrap();
-    let context = Context {
-        tenant: "acme",
-        organisation: None,
-        namespace: "acme",
-        names: stream.names,
-        fetched: now,
-        ingested: now,
-        id: Some("id"),
-        original: false,
-        as_sent: false,
-        marks: Marks::default(),
-    };
+    let context = kit::context(stream.names);
     let (mut tape, mut out) = (Tape::new(), Vec::new());
     for record in records(connector.name(), stream.name, 200, true) {
         let root = tape.cut(&record).unwrap();

@@ -76,6 +76,10 @@ pub struct SinkState {
     pub fault: Option<(Fault, DateTime<Utc>)>,
     /// Streams whose documents it does not take while others go in, as `source/stream`: why, and since when.
     pub parked: BTreeMap<String, (Fault, DateTime<Utc>)>,
+    /// Dead letters that are to be sent again and do not go in: why, and since when.
+    pub letters: Option<(Fault, DateTime<Utc>)>,
+    /// Dead letters that were sent again and are dead letters once more.
+    pub refused_again: u64,
     /// Bytes of documents that are in memory for it: on their way, or made and waiting for their turn.
     pub held: u64,
     /// When a batch last went in.

@@ -1,6 +1,7 @@
 //! `tidegate backfill`: older history, and holes. Of a feed a second chain that runs until it has met the live one, of windows
 //! what the ledger lacks. Resumable: what was begun stands in the journal.
 
+use super::Answer;
 use super::manage::{Done, ask};
 use super::report::Summary;
 use super::standing::{
@@ -66,16 +67,13 @@ pub struct Args {
 
 /// Runs it; the exit code.
 pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let (code, lines) = lines(world, config, args).await;
-    let say = if matches!(code, 0 | 12) { super::print } else { super::complain };
-    lines.iter().for_each(|line| say(line));
-    code
+    super::tell(lines(world, config, args).await, &[0, 12])
 }
 
 /// The exit code, and what is said at the end.
-pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
+pub async fn lines(world: &World, config: &Config, args: &Args) -> Answer {
     let name = args.tenant.as_str();
-    let said = |code, text: String| (code, vec![format!("{name}: {text}")]);
+    let said = |code, text: String| super::answer(name, code, text);
     let tenant = match config.tenant(name) {
         Ok(tenant) => tenant,
         Err(error) => return (20, vec![error.to_string()]),
@@ -428,13 +426,7 @@ impl Progress {
 }
 
 /// Nobody holds the tenant: this command reads and delivers until the backfill is done.
-async fn work(
-    world: &World,
-    config: &Config,
-    tenant: &Tenant,
-    args: &Args,
-    parts: &[Part],
-) -> (u8, Vec<String>) {
+async fn work(world: &World, config: &Config, tenant: &Tenant, args: &Args, parts: &[Part]) -> Answer {
     let name = args.tenant.as_str();
     let mut running = match Running::start(world, config, name, "backfill").await {
         Ok(running) => running,
@@ -466,9 +458,9 @@ async fn work(
     for key in running.board.sources().into_keys() {
         running.board.source(&key, |source| source.wait = source.wait.take().filter(|_| source.refused > 0));
     }
-    let (state, backlog) = left(&running, now).await;
-    summary.tenant(&running, &retention(config, name), complete, backlog, &state);
-    let unread = if complete { unread(tenant, &state, parts, now) } else { Vec::new() };
+    let left = left(&mut running, now).await;
+    summary.tenant(&running, &retention(config, name), complete, &left);
+    let unread = if complete { unread(tenant, &left.journal, parts, now) } else { Vec::new() };
     if !unread.is_empty() {
         summary.code(10);
     }

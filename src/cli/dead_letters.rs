@@ -181,19 +181,20 @@ fn json(tenant: &str, letter: &DeadLetter) -> serde_json::Value {
     serde_json::json!({
         "tenant": tenant, "id": letter.id, "sink": letter.sink, "source": letter.source, "stream": letter.stream,
         "page": letter.page, "record": letter.record, "event": letter.event, "kind": letter.kind,
-        "reason": reason, "remedy": remedy, "at": letter.at, "retry": letter.retry,
+        "reason": reason, "remedy": remedy, "at": letter.at, "retry": letter.retry, "mark": letter.mark,
     })
 }
 
 /// A letter's line; in front of it when and where, for `grep`.
 fn line(tenant: &str, letter: &DeadLetter) -> String {
     format!(
-        "{}  {}/{} → {}  {}{}  {}",
+        "{}  {}/{} → {}  {}{}{}  {}",
         letter.at.format("%Y-%m-%d %H:%M:%SZ"),
         letter.source,
         letter.stream,
         letter.sink,
         letter.kind,
+        letter.mark.as_ref().map_or_else(String::new, |mark| format!(" (marked {mark})")),
         if letter.retry { " (waits to be sent again)" } else { "" },
         letter.line(tenant),
     )

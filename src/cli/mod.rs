@@ -301,8 +301,23 @@ fn chosen<'c>(
     names.iter().map(|name| Ok((name, tenant(config, name)?))).collect()
 }
 
+/// What a command on one tenant ends with: the exit code, and what is said.
+type Answer = (u8, Vec<String>);
+
+/// One line about a tenant.
+fn answer(tenant: &str, code: u8, text: impl std::fmt::Display) -> Answer {
+    (code, vec![format!("{tenant}: {text}")])
+}
+
+/// Says it: on standard output where the code is one of these, else on standard error. The exit code.
+fn tell((code, lines): Answer, done: &[u8]) -> u8 {
+    let say = if done.contains(&code) { print } else { complain };
+    lines.iter().for_each(|line| say(line));
+    code
+}
+
 /// Prints what goes to standard output; the exit code.
-fn said((code, lines): (u8, Vec<String>)) -> u8 {
+fn said((code, lines): Answer) -> u8 {
     lines.iter().for_each(|line| print(line));
     code
 }
@@ -320,7 +335,7 @@ fn of_each(
     names: &[String],
     json: bool,
     show: impl Fn(&str, &crate::config::Tenant) -> Result<Shown, JournalError>,
-) -> (u8, Vec<String>) {
+) -> Answer {
     let tenants = match chosen(config, names) {
         Ok(tenants) => tenants,
         Err(code) => return (code, Vec::new()),

@@ -1,5 +1,6 @@
 //! `tidegate replay`: deliver once more what the journal holds, with today's mapping, while live delivery goes on.
 
+use super::Answer;
 use super::manage::{Done, ask};
 use super::text::thousands;
 use crate::config::Config;
@@ -58,16 +59,13 @@ fn label(text: &str) -> Result<String, String> {
 
 /// Runs it; the exit code.
 pub async fn run(world: &World, config: &Config, args: &Args) -> u8 {
-    let (code, lines) = lines(world, config, args).await;
-    let say = if code == 0 { super::print } else { super::complain };
-    lines.iter().for_each(|line| say(line));
-    code
+    super::tell(lines(world, config, args).await, &[0])
 }
 
 /// The exit code, and what is said.
-pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<String>) {
+pub async fn lines(world: &World, config: &Config, args: &Args) -> Answer {
     let name = args.tenant.as_str();
-    let said = |code, text: String| (code, vec![format!("{name}: {text}")]);
+    let said = |code, text: String| super::answer(name, code, text);
     let tenant = match config.tenant(name) {
         Ok(tenant) => tenant,
         Err(error) => return (20, vec![error.to_string()]),

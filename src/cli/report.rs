@@ -16,8 +16,10 @@ pub const PRECEDENCE: [u8; 8] = [70, 50, 20, 21, 40, 30, 12, 10];
 
 /// What each code means, for help texts.
 pub const EXIT_CODES: &str = "Exit codes:
-  0   complete, or another run holds the tenant and is alive (sign of life under 5 minutes old)
-  10  partial: some source, sink or tenant failed, the others are complete
+  0   complete: what is due is read, and of each record every sink has the documents or keeps a dead letter; or another
+      run holds the tenant and is alive (sign of life under 5 minutes old)
+  10  partial: some source, sink or tenant failed, or something waits at a sink (a parked stream, dead letters that were
+      to be sent again and did not go in); the others are complete
   12  time budget spent; progress is kept, the next run goes on
   20  configuration
   21  all credentials refused
@@ -82,6 +84,17 @@ pub struct Tenants {
     pub failed: u64,
     /// Held by another run.
     pub skipped: u64,
+}
+
+/// What a run leaves behind.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// What the journal holds.
+    pub journal: State,
+    /// The records that the slowest sink still lacks, and the age of the oldest in seconds.
+    pub backlog: (u64, u64),
+    /// Dead letters that are to be sent again, of sinks that nobody runs.
+    pub letters: BTreeMap<String, u64>,
 }
 
 /// The summary of a run. `sync --json` prints it as one object.
@@ -170,14 +183,13 @@ impl Summary {
     }
 
     /// A tenant that ran. `retention` by source key: vendor's name and how long it keeps records; `complete`: it ended by
-    /// itself, not by the budget; `journal`: what it holds at the end.
+    /// itself, not by the budget.
     pub fn tenant(
         &mut self,
         tenant: &Tenant,
         retention: &BTreeMap<String, (&'static str, Duration)>,
         complete: bool,
-        backlog: (u64, u64),
-        journal: &State,
+        left: &Left,
     ) {
         let mut good = true;
         for (key, state) in tenant.board.sources() {
@@ -185,7 +197,7 @@ impl Summary {
             self.duplicates += state.duplicates;
             self.streams.extend(state.streams.iter().map(|(stream, doing)| Read {
                 stream: format!("{}/{key}/{stream}", tenant.name),
-                read_to: covered_to(&ledger(journal, &key, stream)),
+                read_to: covered_to(&ledger(&left.journal, &key, stream)),
                 caught_up: doing.drained,
                 pages: doing.polls,
                 fetched: doing.fetched,
@@ -235,14 +247,33 @@ impl Summary {
                 self.undelivered(&format!("{}/{key}", tenant.name), "", fault, *since);
             }
             // The rest of the sink is well.
+            if let Some((fault, since)) = &state.letters {
+                good = false;
+                let only = "dead letters that are to be sent again: ";
+                self.undelivered(&format!("{}/{key}", tenant.name), only, fault, *since);
+            }
+            if state.refused_again > 0 {
+                good = false;
+                let letters = super::text::dead_letters(state.refused_again);
+                self.waits(
+                    &format!("{}/{key}", tenant.name),
+                    &format!("{letters}, sent again, refused once more"),
+                );
+            }
             for (stream, (fault, since)) in &state.parked {
                 good = false;
                 let only = format!("{stream} only: ");
                 self.undelivered(&format!("{}/{key}", tenant.name), &only, fault, *since);
             }
         }
-        self.backlog += backlog.0;
-        self.oldest_undelivered_s = self.oldest_undelivered_s.max(backlog.1);
+        for (sink, count) in &left.letters {
+            good = false;
+            let letters = super::text::dead_letters(*count);
+            let text = format!("{letters} to be sent again, and the sink is not in the configuration");
+            self.waits(&format!("{}/{sink}", tenant.name), &text);
+        }
+        self.backlog += left.backlog.0;
+        self.oldest_undelivered_s = self.oldest_undelivered_s.max(left.backlog.1);
         if let Some(error) = &tenant.failed {
             good = false;
             self.code(50);
@@ -256,6 +287,19 @@ impl Summary {
         } else {
             self.tenants.failed += 1;
         }
+    }
+
+    /// What is known of a sink's dead letters, and what to do.
+    fn waits(&mut self, sink: &str, message: &str) {
+        let tenant = sink.split('/').next().unwrap_or_default();
+        self.say(format!("{sink}  NOT DELIVERED  {message}\n  Fix: tidegate dead-letters list {tenant}"));
+        self.failed.push(Failed {
+            source: sink.to_owned(),
+            kind: "sink".to_owned(),
+            message: message.to_owned(),
+            since: None,
+            data_at_risk_from: None,
+        });
     }
 
     /// What a sink did not take.

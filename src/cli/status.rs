@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
-use tidegate_core::journal::{GivenUp, JournalError, Lack, Purpose, Reader, Span, State};
+use tidegate_core::journal::{GivenUp, JournalError, Lack, Purpose, Reader, Span, State, Trouble};
 use tidegate_core::sink::Level;
 
 /// Shows what each tenant's streams and sinks are doing, also beside a running process.
@@ -92,23 +92,19 @@ impl Beside {
         let since = span
             .since
             .map_or_else(String::new, |since| format!(" since {}", super::text::moment(since, now)));
-        let why = span.reason.as_deref().map_or_else(String::new, |reason| {
-            format!(": {}", reason.split_once('\n').map_or(reason, |(why, _)| why))
-        });
+        let why =
+            span.reason.as_deref().map_or_else(String::new, |reason| format!(": {}", in_words(reason).0));
         let lane = lane_name(span.lane);
         format!("     {what}{of} ({lane}{mark}){since}, {} records left{why}", thousands(*records))
     }
 
     fn remedy(&self) -> Option<&str> {
-        self.span.reason.as_deref()?.split_once('\n').map(|(_, remedy)| remedy)
+        in_words(self.span.reason.as_deref()?).1
     }
 
     fn json(&self) -> Value {
         let Self { span, records } = self;
-        let (reason, remedy) = match span.reason.as_deref() {
-            Some(reason) => reason.split_once('\n').map_or((Some(reason), None), |(a, b)| (Some(a), Some(b))),
-            None => (None, None),
-        };
+        let (reason, remedy) = span.reason.as_deref().map(in_words).unzip();
         json!({
             "id": span.id, "what": span.purpose.name(), "lane": span.lane,
             "source": span.only.as_ref().map(|of| &of.source), "stream": span.only.as_ref().map(|of| &of.stream),
@@ -229,7 +225,17 @@ fn state_waits(lacks: &Backlog, held: bool) -> bool {
     lacks.records > 0 && (!held || lacks.oldest_s >= 60)
 }
 
+/// A reason as rows keep it: in words, and the remedy.
+fn in_words(reason: &str) -> (&str, Option<&str>) {
+    reason.split_once('\n').map_or((reason, None), |(why, remedy)| (why, Some(remedy)))
+}
+
 impl Looked {
+    /// What keeps a sink as a whole.
+    fn trouble(&self, sink: &str) -> Option<&Trouble> {
+        self.state.troubles.iter().find(|trouble| trouble.sink == sink)
+    }
+
     fn text(&self, name: &str, tenant: &Tenant, promises: &Promises, now: DateTime<Utc>) -> Vec<String> {
         let holder = match &self.state.holder {
             Some(holder) => format!(
@@ -269,9 +275,18 @@ impl Looked {
             let promise =
                 promises.get(&lacks.sink).map_or_else(String::new, |level| format!("  {}", level.name()));
             out.push(format!("  → {}{promise}  {behind}{dead}{gone}", lacks.sink));
-            // What keeps a whole sink is in no journal: it is known to the process that tried, and to its log.
+            let trouble = self.trouble(&lacks.sink);
+            if let Some(trouble) = trouble {
+                let (why, remedy) = in_words(&trouble.reason);
+                let what = if trouble.halted { "PAUSED" } else { "FAILING" };
+                out.push(format!("     {what} since {}: {why}", moment(trouble.since, now)));
+                out.extend(
+                    super::report::remedy(remedy.unwrap_or_default()).map(|line| format!("     {line}")),
+                );
+            }
+            // Nobody tried, or not for long enough.
             let waits = state_waits(lacks, self.state.holder.is_some());
-            if waits && gone.is_empty() && beside.is_empty() {
+            if waits && gone.is_empty() && beside.is_empty() && trouble.is_none() {
                 out.push("     what keeps it: tidegate check --online".to_owned());
             }
             for range in beside {
@@ -312,9 +327,15 @@ impl Looked {
             .map(|(lacks, dead, beside)| {
                 let ranges: Vec<Value> = beside.iter().map(Beside::json).collect();
                 let holes = state.given_up.iter().filter(|hole| hole.sink == lacks.sink);
+                let trouble = self.trouble(&lacks.sink).map(|trouble| {
+                    let (reason, remedy) = in_words(&trouble.reason);
+                    json!({
+                        "since": trouble.since, "halted": trouble.halted, "reason": reason, "remedy": remedy,
+                    })
+                });
                 json!({
                     "sink": lacks.sink, "backlog": lacks.records, "oldest_undelivered_s": lacks.oldest_s,
-                    "dead": dead, "ranges": ranges, "holes": holes.map(hole_json).collect::<Vec<_>>(),
+                    "dead": dead, "trouble": trouble, "ranges": ranges, "holes": holes.map(hole_json).collect::<Vec<_>>(),
                     "guarantee": promises.get(&lacks.sink).map(|level| level.name()),
                 })
             })

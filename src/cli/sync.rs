@@ -1,6 +1,6 @@
 //! `tidegate sync`: catch up to the moment it began, deliver, end. It cannot hang: the time budget ends everything.
 
-use super::report::Summary;
+use super::report::{Left, Summary};
 use crate::config::Config;
 use crate::pipeline::{StartError, Tenant};
 use crate::world::{World, journal_dir};
@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_core::journal::{JournalError, State};
+use tidegate_core::journal::JournalError;
 use tokio::task::JoinSet;
 
+/// Dead letters read at a time: each holds a copy of its record.
+const LETTERS: usize = 100;
 /// A holder whose sign of life is older than this no longer moves.
 const ALIVE: TimeDelta = TimeDelta::minutes(5);
 
@@ -40,8 +42,7 @@ struct Ended {
     tenant: Result<Tenant, StartError>,
     name: String,
     complete: bool,
-    backlog: (u64, u64),
-    journal: State,
+    left: Left,
 }
 
 /// Runs it; the exit code.
@@ -133,13 +134,7 @@ async fn one(
     let mut running = match Tenant::start(world, config, tenant, "sync").await {
         Ok(running) => running,
         Err(error) => {
-            return Ended {
-                tenant: Err(error),
-                name,
-                complete: false,
-                backlog: (0, 0),
-                journal: State::default(),
-            };
+            return Ended { tenant: Err(error), name, complete: false, left: Left::default() };
         }
     };
     world.boards.put(tenant, running.board.clone(), journal_dir(config, tenant));
@@ -148,27 +143,44 @@ async fn one(
         _ = stop.wait_for(|stop| *stop) => false,
     };
     running.stop().await;
-    let (journal, backlog) = left(&running, world.clock.now()).await;
-    Ended { tenant: Ok(running), name, complete, backlog, journal }
+    let left = left(&mut running, world.clock.now()).await;
+    Ended { tenant: Ok(running), name, complete, left }
 }
 
-/// What the journal holds; the records that the slowest sink still lacks, and the age of the oldest in seconds.
-pub(super) async fn left(tenant: &Tenant, now: DateTime<Utc>) -> (State, (u64, u64)) {
+/// What a run leaves behind. Where the journal does not say, the tenant failed.
+pub(super) async fn left(tenant: &mut Tenant, now: DateTime<Utc>) -> Left {
     let journal = Arc::clone(tenant.journal.journal());
+    let ours: Vec<String> = tenant.board.sinks().into_keys().collect();
     let count = move || {
         let state = journal.load()?;
         let lacks = super::status::backlog(&state, |span| journal.lacks(span), now)?;
         let most = lacks.into_iter().map(|lacks| (lacks.records, lacks.oldest_s)).max();
-        Ok::<_, JournalError>((state, most.unwrap_or_default()))
+        let mut left = Left { journal: state, backlog: most.unwrap_or_default(), ..Left::default() };
+        let mut after = 0;
+        loop {
+            let letters = journal.dead(after, LETTERS, true)?;
+            let Some(last) = letters.last() else { return Ok::<_, JournalError>(left) };
+            after = last.id;
+            for letter in letters.into_iter().filter(|letter| !ours.contains(&letter.sink)) {
+                *left.letters.entry(letter.sink).or_default() += 1;
+            }
+        }
     };
-    tokio::task::spawn_blocking(count).await.ok().and_then(Result::ok).unwrap_or_default()
+    let counted = tokio::task::spawn_blocking(count).await;
+    let counted = counted.unwrap_or_else(|error| {
+        Err(JournalError::State { path: "journal".to_owned(), source: error.into() })
+    });
+    counted.unwrap_or_else(|error| {
+        tenant.failed.get_or_insert(error);
+        Left::default()
+    })
 }
 
 fn book(summary: &mut Summary, config: &Config, ended: Ended, now: DateTime<Utc>) {
     match ended.tenant {
         Ok(tenant) => {
             let retention = retention(config, &tenant.name);
-            summary.tenant(&tenant, &retention, ended.complete, ended.backlog, &ended.journal);
+            summary.tenant(&tenant, &retention, ended.complete, &ended.left);
         }
         Err(StartError::Journal(JournalError::Held { holder, .. })) => {
             let age = now - holder.heartbeat;

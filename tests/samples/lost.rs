@@ -2,12 +2,12 @@
 
 use super::ocsf::{samples, shared};
 use tidegate_core::json::Tape;
-use tidegate_core::schema::{self, Context, Marks};
+use tidegate_core::schema;
+use tidegate_core::testkit::sink::context;
 
 #[test]
 fn no_value_of_a_sample_is_lost_without_a_reason() {
     let Some(shared) = shared("no_value_of_a_sample_is_lost_without_a_reason") else { return };
-    let now = chrono::DateTime::from_timestamp(1_780_000_000, 0).unwrap();
     let mut lost = Vec::new();
     let mut seen = 0;
     for sample in samples(&shared) {
@@ -18,18 +18,7 @@ fn no_value_of_a_sample_is_lost_without_a_reason() {
         let root = tape.cut(record.as_bytes()).unwrap();
         let mut events = Vec::new();
         connector.normalize(stream, root, &mut |event| events.push(event)).unwrap();
-        let context = Context {
-            tenant: "acme",
-            organisation: None,
-            namespace: "acme",
-            names: stream.names,
-            fetched: now,
-            ingested: now,
-            id: Some("id"),
-            original: false,
-            as_sent: false,
-            marks: Marks::default(),
-        };
+        let context = context(stream.names);
         for name in ["ecs", "ocsf", "raw"] {
             let schema = schema::by_name(name).unwrap();
             // A record of several events is whole when all of its documents are looked at.

@@ -9,7 +9,10 @@ use super::ranges::Reading;
 use super::render::Cursor;
 use super::send::{Place, Sent};
 use crate::fault::{Fault, FaultKind};
-use crate::journal::{Action, Change, DeadLetter, GivenUp, JournalError, Outcome, Purpose, Span, StreamKey};
+use crate::journal::{
+    Action, Change, DeadLetter, GivenUp, JournalError, Outcome, PageId, Purpose, Span, StreamKey,
+};
+use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 
 /// So many dead letters of one commit are logged one by one.
@@ -22,6 +25,8 @@ pub(super) struct Outstanding {
     pub(super) to: Cursor,
     /// Records that never became documents.
     pub(super) dead: Vec<DeadLetter>,
+    /// Dead letters of its documents, where a replay brings these once more: number and document.
+    pub(super) letters: Vec<(u64, Place)>,
     /// Only the first record, to see whether it goes in.
     pub(super) probe: bool,
     pub(super) documents: usize,
@@ -42,6 +47,7 @@ impl Outstanding {
             ticket,
             to: Cursor::default(),
             dead: Vec::new(),
+            letters: Vec::new(),
             probe: false,
             documents: 1,
             bytes: 1,
@@ -88,9 +94,13 @@ impl Reading {
         }
     }
 
+    fn leaves_out(&self, of: &StreamKey, page: PageId) -> bool {
+        self.row.leaves_out(&of.source, &of.stream, page)
+    }
+
     /// Takes away the verdicts on what another range will deliver: its stream was parked while this was on its way.
     fn void(&self, dead: &mut Vec<DeadLetter>, sent: &mut Sent) {
-        let theirs = |of: &StreamKey, page| self.row.leaves_out(&of.source, &of.stream, page);
+        let theirs = |of: &StreamKey, page| self.leaves_out(of, page);
         let letter = |letter: &DeadLetter| self.row.leaves_out(&letter.source, &letter.stream, letter.page);
         dead.retain(|dead| !letter(dead));
         sent.dead.retain(|dead| !letter(dead));
@@ -122,6 +132,23 @@ impl InHand<'_> {
                     !again(&StreamKey::new(&*letter.source, &*letter.stream), place)
                 });
                 sent.given_up.retain(|(place, _)| !again(&place.of, place.cursor));
+                let delivered = first.letters.into_iter().filter(|(_, place)| {
+                    let open = reading.leaves_out(&place.of, place.page()) || again(&place.of, place.cursor);
+                    let same =
+                        |other: &Place| other.is_of(place.cursor.page, place.cursor.record, place.event);
+                    let given_up = sent.given_up.iter().any(|(other, _)| same(other));
+                    !open && !given_up && !dead.iter().any(|letter| is_letter_of(letter, place))
+                });
+                let delivered: Vec<u64> = delivered.map(|(id, _)| id).collect();
+                if !delivered.is_empty() {
+                    changes.push(Change::Action(by_replay(
+                        key,
+                        &delivered,
+                        reading.row.mark.as_deref(),
+                        now,
+                    )));
+                    changes.extend(delivered.into_iter().map(Change::DeadDone));
+                }
                 let took = sent.delivered + sent.duplicates + dead.len() as u64;
                 after.went_in |= took > 0;
                 after.given_up += sent.given_up.len() as u64;
@@ -165,6 +192,10 @@ impl InHand<'_> {
         if changes.is_empty() {
             return Ok(());
         }
+        if after.went_in {
+            self.alarm.over();
+        }
+        changes.extend(self.trouble_told());
         let outcomes = self.our.journal.commit(changes).await?;
         self.say(after, &outcomes).await;
         Ok(())
@@ -175,9 +206,6 @@ impl InHand<'_> {
             Some(Outcome::Row(id)) => *id,
             _ => 0,
         };
-        if after.went_in {
-            self.alarm.over();
-        }
         let letters = after.dead.into_iter().map(|(at, letter)| (number(at), letter));
         log_dead(&self.alarm.tenant, &self.our.key, letters.collect());
         if after.given_up > 0 {
@@ -251,11 +279,32 @@ impl InHand<'_> {
     }
 }
 
+/// Whether a new letter is of this document, or of the same record as a whole. Of a record that did not become documents
+/// before and now did, those that are refused have letters of their own.
+fn is_letter_of(letter: &DeadLetter, place: &Place) -> bool {
+    (letter.page, letter.record) == (place.cursor.page, place.cursor.record)
+        && (letter.event == place.event || letter.event.is_none())
+}
+
+/// Letters leave the list because a replay delivered their documents.
+fn by_replay(sink: &str, letters: &[u64], mark: Option<&str>, at: DateTime<Utc>) -> Action {
+    let names: Vec<String> = letters.iter().take(LOGGED).map(u64::to_string).collect();
+    let more = letters.len().saturating_sub(LOGGED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let (s, mark) = (if letters.len() == 1 { "" } else { "s" }, mark.map(|mark| format!(", marked {mark}")));
+    let detail = format!(
+        "sink {sink}: a replay delivered dead letter{s} {}{more}{}",
+        names.join(", "),
+        mark.unwrap_or_default()
+    );
+    Action { at, what: "delivered".to_owned(), detail }
+}
+
 /// What was given up of a batch, by stream and cause.
 pub(super) fn holes(
     sink: &str,
     given_up: Vec<(Place, &'static str)>,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> impl Iterator<Item = GivenUp> {
     let mut rows: BTreeMap<(StreamKey, &'static str), GivenUp> = BTreeMap::new();
     for (place, cause) in given_up {

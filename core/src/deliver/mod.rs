@@ -18,12 +18,14 @@ pub mod render;
 mod send;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vendor;
 
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{
-    Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State, StoredPage,
+    Change, Handle, JournalError, Lane, Outcome, PageId, Purpose, Range, Span, State, StoredPage, Trouble,
 };
 use crate::sink::Sink;
 use crate::stop::{Phase, Stop};
@@ -33,11 +35,11 @@ use alarm::Alarm;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ranges::{Ranges, Reading, Split};
+use ranges::{May, Ranges, Reading, Split, Turn};
 use ratio::Ratio;
 use render::{Built, Cursor, Renderer};
 pub use send::GiveUp;
-use send::{PATIENCE, Sender, Sent};
+use send::{PATIENCE, Place, Sender, Sent};
 use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,7 +48,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Live work goes first; the rest keep one batch in this many.
+/// Live work goes first; the rest, tries among them, keep one turn in this many.
 const REST: u64 = 8;
 /// How long a stopped loop may still wait for verdicts of batches in flight.
 const LAST_VERDICTS: Duration = Duration::from_secs(25);
@@ -109,10 +111,16 @@ type Sending = FuturesUnordered<Pin<Box<dyn Future<Output = (u64, Option<Sent>)>
 /// All that a loop has in hand.
 struct InHand<'a> {
     our: &'a Deliverer,
+    /// Batches that may be on their way.
+    slots: usize,
     ranges: Ranges,
     sending: Sending,
+    /// Those of them that are of a range of one stream, or letters.
+    apart: HashSet<u64>,
     again: Again,
     alarm: Arc<Alarm>,
+    /// What the journal says of the sink's trouble.
+    trouble: Option<Trouble>,
     ratio: Ratio,
     /// The last page that there was when the loop began.
     newest: PageId,
@@ -128,7 +136,8 @@ impl Deliverer {
     pub async fn run(self) -> Result<(), JournalError> {
         let mut appended = self.journal.appended();
         let limits = self.sink.limits();
-        let mut hand = InHand::new(&self).await?;
+        let slots = limits.in_flight.max(1);
+        let mut hand = InHand::new(&self, slots).await?;
         // When new pages are taken up: they may wait for company, so that many small ones become one batch.
         let mut fill_at: Option<Instant> = None;
         let mut draining = false;
@@ -139,12 +148,13 @@ impl Deliverer {
             }
             if phase == Phase::Drain && !draining {
                 // Whenever the word came, also during a commit: nothing waits for company any more, and what is parked is
-                // tried once more.
+                // tried once more, and only once, or hundreds of streams would never be through.
                 (draining, fill_at) = (true, None);
                 hand.ranges.look_again();
                 hand.ranges.try_all();
+                hand.again.all();
             }
-            hand.launch(limits.in_flight.max(1)).await?;
+            hand.launch().await?;
             if hand.tend().await? {
                 continue;
             }
@@ -154,9 +164,9 @@ impl Deliverer {
             if idle && phase == Phase::Drain && hand.ranges.tried_all() {
                 break;
             }
-            let later = hand.later(limits.in_flight.max(1));
+            let later = hand.later();
             let mut stop = self.stop.clone();
-            let bell = Arc::clone(&self.bell);
+            let (bell, alarm) = (Arc::clone(&self.bell), Arc::clone(&hand.alarm));
             tokio::select! {
                 biased;
                 () = stop.reached(if phase == Phase::Run { Phase::Drain } else { Phase::Stop }) => {}
@@ -173,6 +183,7 @@ impl Deliverer {
                     hand.ranges.look_again();
                 }
                 () = tokio::time::sleep_until(later.unwrap_or_else(Instant::now)), if later.is_some() => {}
+                () = alarm.changed.notified() => hand.tell_trouble().await?,
                 () = bell.notified() => {
                     hand.again.all();
                     hand.adopt().await?;
@@ -234,23 +245,19 @@ fn rows(outcomes: &[Outcome]) -> impl Iterator<Item = u64> {
 }
 
 impl<'a> InHand<'a> {
-    async fn new(our: &'a Deliverer) -> Result<Self, JournalError> {
+    async fn new(our: &'a Deliverer, slots: usize) -> Result<Self, JournalError> {
         let spans = our.claim().await?;
-        let newest = our.journal.load().await?.pages.1.saturating_sub(1);
-        let alarm = Alarm {
-            tenant: Arc::clone(&our.renderer.tenant),
-            sink: our.key.clone(),
-            journal: our.journal.clone(),
-            clock: our.clock.clone(),
-            board: our.board.clone(),
-            said: std::sync::Mutex::default(),
-        };
+        let state = our.journal.load().await?;
+        let newest = state.pages.1.saturating_sub(1);
+        let trouble = state.troubles.into_iter().find(|trouble| trouble.sink == our.key);
+        let alarm = Alarm::new(our, trouble.clone());
         let mut ranges = Ranges::default();
         ranges.all = spans.into_iter().map(Reading::new).collect();
         let (mut again, alarm) = (Again::default(), Arc::new(alarm));
         again.all();
-        let (sending, ratio) = (Sending::new(), Ratio::default());
-        let hand = Self { our, ranges, sending, again, alarm, ratio, newest, tickets: 0 };
+        let (sending, apart, ratio) = (Sending::new(), HashSet::new(), Ratio::default());
+        let tickets = 0;
+        let hand = Self { our, slots, ranges, sending, apart, again, alarm, trouble, ratio, newest, tickets };
         hand.show_parked();
         Ok(hand)
     }
@@ -286,60 +293,72 @@ impl<'a> InHand<'a> {
         Ok(())
     }
 
-    /// Fills the free slots: dead letters that are to be sent again, tries of parked ranges, then batches by turns.
-    async fn launch(&mut self, slots: usize) -> Result<(), JournalError> {
-        if self.sending.len() < slots {
-            self.send_again().await?;
-        }
-        for index in self.ranges.due(Instant::now()) {
-            if self.sending.len() >= slots {
-                return Ok(());
-            }
-            self.probe(index).await?;
-        }
-        while self.sending.len() < slots {
-            let Some((index, built)) = self.next_batch(slots).await? else { return Ok(()) };
-            self.ranges.served(index, slots);
-            self.send(index, built, false);
-        }
+    /// Fills the free slots, by turns.
+    async fn launch(&mut self) -> Result<(), JournalError> {
+        while self.sending.len() < self.slots && self.turn().await? {}
         Ok(())
     }
 
-    /// The next batch to send, and whose it is.
-    async fn next_batch(&mut self, slots: usize) -> Result<Option<(usize, Built)>, JournalError> {
+    /// Gives the next turn to the first that has something to send. Whether there was any.
+    async fn turn(&mut self) -> Result<bool, JournalError> {
         let (limits, mut asked) = (self.our.sink.limits(), HashSet::new());
-        // Filling may split a range, so that there are more.
-        while let Some(index) = self.ranges.order(slots).into_iter().find(|index| !asked.contains(index)) {
-            asked.insert(index);
-            let wanted = self.ranges.all.get(index).is_some_and(|r| !r.exhausted && r.has_room(&limits));
-            if wanted && self.fill(index, None).await? {
-                // It is another range now, which was not asked yet.
-                asked.remove(&index);
-                continue;
-            }
-            if let Some(built) = self.ranges.all.get_mut(index).and_then(|r| r.ready.pop_front()) {
-                return Ok(Some((index, built)));
+        loop {
+            let may = self.may();
+            // Asking may split a range, so that there are more.
+            let Some(turn) = self.ranges.order(may).into_iter().find(|turn| !asked.contains(turn)) else {
+                return Ok(false);
+            };
+            asked.insert(turn);
+            let sent = match turn {
+                Turn::Letters => self.send_again().await?,
+                Turn::Try(index) => self.probe(index).await?,
+                Turn::Batch(index) => {
+                    let wanted =
+                        self.ranges.all.get(index).is_some_and(|r| !r.exhausted && r.has_room(&limits));
+                    if wanted && self.fill(index, None).await? {
+                        // It is another range now, which was not asked yet.
+                        asked.remove(&turn);
+                        continue;
+                    }
+                    match self.ranges.all.get_mut(index).and_then(|r| r.ready.pop_front()) {
+                        Some(built) => {
+                            self.send(index, built, false).await?;
+                            true
+                        }
+                        None => false,
+                    }
+                }
+            };
+            if sent {
+                self.ranges.served(turn, may);
+                return Ok(true);
             }
         }
-        Ok(None)
     }
 
-    /// Tries the first record of a parked range.
-    async fn probe(&mut self, index: usize) -> Result<(), JournalError> {
+    /// Who may have a turn now. What is apart may drag: it never has the last slot, unless there is only one.
+    fn may(&self) -> May {
+        let apart = self.apart.len() < self.slots.saturating_sub(1).max(1);
+        May { window: self.slots, apart, letters: apart && self.again.is_due(), now: Instant::now() }
+    }
+
+    /// Tries the first record of a parked range; whether there was one.
+    async fn probe(&mut self, index: usize) -> Result<bool, JournalError> {
         self.fill(index, Some(PROBE)).await?;
-        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(false) };
         match reading.ready.pop_front() {
             Some(built) => {
                 let built = built.first_record();
                 reading.sent = built.to;
                 reading.unmake();
-                self.send(index, built, true);
+                self.send(index, built, true).await?;
+                return Ok(true);
             }
             // Nothing is left that could wait.
             None if reading.exhausted => (reading.waiting, reading.row.reason) = (None, None),
             None => {}
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Reads on and makes batches, of `records` records only where that is said, or finds that nothing is left. Whether
@@ -419,13 +438,19 @@ impl<'a> InHand<'a> {
         Ok(true)
     }
 
-    fn send(&mut self, index: usize, built: Built, probe: bool) {
+    async fn send(&mut self, index: usize, built: Built, probe: bool) -> Result<(), JournalError> {
+        let letters = self.letters_of(index, &built).await?;
         let ticket = self.ticket();
         let row = self.ranges.all.get(index).map(|reading| &reading.row);
         let asked = row.filter(|row| row.purpose == Purpose::Replay).and_then(|row| row.since);
-        // A try that is told "later" is over: the next one comes anyway, and live needs the slot.
-        let sender = self.sender(asked, if probe { 1 } else { PATIENCE });
-        let Some(reading) = self.ranges.all.get_mut(index) else { return };
+        let apart = row.is_some_and(|row| row.only.is_some());
+        // A try that is told "later" is over: the next one comes anyway, and live needs the slot. So is a batch that has the
+        // only one.
+        let sender = self.sender(asked, if probe || apart && self.slots == 1 { 1 } else { PATIENCE });
+        if apart {
+            self.apart.insert(ticket);
+        }
+        let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(()) };
         reading.sent = built.to;
         let (documents, bytes) = (built.batch.documents.len(), built.bytes());
         let Built { batch, origins, dead, to } = built;
@@ -433,6 +458,7 @@ impl<'a> InHand<'a> {
             ticket,
             to,
             dead,
+            letters,
             probe,
             documents,
             bytes,
@@ -442,6 +468,31 @@ impl<'a> InHand<'a> {
             0 => Box::pin(std::future::ready((ticket, Some(Sent::default())))),
             _ => Box::pin(async move { (ticket, sender.send(batch, origins).await) }),
         });
+        Ok(())
+    }
+
+    /// The dead letters whose documents a replay brings once more: of the same mark, or without one. A marked document
+    /// stands for the bare one, and not the other way round.
+    async fn letters_of(&mut self, index: usize, built: &Built) -> Result<Vec<(u64, Place)>, JournalError> {
+        let row = self.ranges.all.get_mut(index).map(|reading| &reading.row);
+        let (Some(row), [first, ..], [.., last]) =
+            (row.filter(|row| row.purpose == Purpose::Replay), &built.origins[..], &built.origins[..])
+        else {
+            return Ok(Vec::new());
+        };
+        let mut letters = self.our.journal.letters(self.our.key.clone(), (first.page, last.page)).await?;
+        letters.retain(|letter| letter.mark.is_none() || letter.mark == row.mark);
+        let mut found = Vec::new();
+        for letter in letters {
+            // Documents are in the order of their records.
+            let at = Cursor { page: letter.page, record: letter.record };
+            let from = built.origins.partition_point(|origin| origin.cursor() < at);
+            let of = built.origins.iter().skip(from).take_while(|origin| origin.cursor() == at);
+            let mut of =
+                of.map(Place::of).filter(|place| place.is_of(letter.page, letter.record, letter.event));
+            found.extend(of.next().map(|place| (letter.id, Place { event: letter.event, ..place })));
+        }
+        Ok(found)
     }
 
     /// A batch came back.
@@ -451,6 +502,7 @@ impl<'a> InHand<'a> {
     }
 
     async fn note(&mut self, ticket: u64, sent: Option<Sent>) -> Result<(), JournalError> {
+        self.apart.remove(&ticket);
         let mut answer = Some(sent);
         self.again_answered(ticket, &mut answer).await?;
         for reading in &mut self.ranges.all {
@@ -460,8 +512,8 @@ impl<'a> InHand<'a> {
     }
 
     /// When something is to be done although nothing happens. What is due waits for an answer where no slot is free.
-    fn later(&self, slots: usize) -> Option<Instant> {
-        if self.sending.len() >= slots {
+    fn later(&self) -> Option<Instant> {
+        if self.sending.len() >= self.slots || !self.may().apart {
             return None;
         }
         [self.ranges.next_try(), self.again.next_look()].into_iter().flatten().min()
@@ -479,6 +531,24 @@ impl<'a> InHand<'a> {
         while let Ok(Some((ticket, sent))) = tokio::time::timeout_at(end, self.sending.next()).await {
             self.note(ticket, sent).await?;
         }
-        self.settle().await
+        self.settle().await?;
+        self.alarm.last();
+        self.tell_trouble().await
+    }
+
+    /// The change by which the journal says of the sink what the alarm does, if it does not.
+    fn trouble_told(&mut self) -> Option<Change> {
+        let wanted = self.alarm.kept();
+        (wanted != self.trouble).then(|| {
+            self.trouble.clone_from(&wanted);
+            wanted.map_or_else(|| Change::TroubleOver(self.our.key.clone()), Change::Trouble)
+        })
+    }
+
+    async fn tell_trouble(&mut self) -> Result<(), JournalError> {
+        match self.trouble_told() {
+            Some(change) => self.our.journal.commit(vec![change]).await.map(|_| ()),
+            None => Ok(()),
+        }
     }
 }

@@ -31,6 +31,11 @@ impl Waiting {
         Self { next: Instant::now(), tried: false, cause: None }
     }
 
+    #[cfg(test)]
+    pub(super) fn tried() -> Self {
+        Self { tried: true, ..Self::unknown() }
+    }
+
     fn since(cause: &Fault) -> Self {
         Self { next: Instant::now() + HALT_RETRY, tried: true, cause: Some(cause.clone()) }
     }
@@ -183,23 +188,23 @@ impl Ranges {
 
     /// When a waiting range is to be tried next.
     pub(super) fn next_try(&self) -> Option<Instant> {
-        let idle = self.all.iter().filter(|r| r.outstanding.is_empty() && !r.broken && !r.failed);
-        idle.filter_map(|r| r.waiting.as_ref()).map(|waiting| waiting.next).min()
+        let can = self.all.iter().filter_map(|r| self.to_be_tried(r));
+        can.map(|waiting| waiting.next).min()
     }
 
-    /// The ranges that are due to be tried.
-    pub(super) fn due(&self, now: Instant) -> Vec<usize> {
-        let due = |r: &Reading| {
-            r.outstanding.is_empty()
-                && !r.broken
-                && !r.failed
-                && r.waiting.as_ref().is_some_and(|w| w.next <= now)
-        };
-        (0..self.all.len()).filter(|index| self.all.get(*index).is_some_and(due)).collect()
+    fn to_be_tried<'r>(&self, reading: &'r Reading) -> Option<&'r Waiting> {
+        let can = reading.outstanding.is_empty() && !reading.broken && !reading.failed;
+        reading.waiting.as_ref().filter(|waiting| can && !(self.once && waiting.tried))
     }
 
-    /// Tries each waiting range once more, now.
+    /// Whether a range is to be tried by now.
+    pub(super) fn is_due(&self, reading: &Reading, now: Instant) -> bool {
+        self.to_be_tried(reading).is_some_and(|waiting| waiting.next <= now)
+    }
+
+    /// Tries each waiting range once more, now, and then no more.
     pub(super) fn try_all(&mut self) {
+        self.once = true;
         for waiting in self.all.iter_mut().filter_map(|r| r.waiting.as_mut()) {
             (waiting.next, waiting.tried) = (Instant::now(), false);
         }

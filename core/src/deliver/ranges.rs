@@ -10,6 +10,7 @@ use super::{CATCH_UPS, REST};
 use crate::journal::{Lane, LeftOut, PageId, Purpose, Span};
 use crate::sink::Limits;
 use std::collections::VecDeque;
+use tokio::time::Instant;
 
 /// A range in the hands of its loop.
 pub(super) struct Reading {
@@ -114,39 +115,104 @@ impl Reading {
     }
 }
 
+/// What a turn is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Turn {
+    /// A batch of a range.
+    Batch(usize),
+    /// The first record of a range that waits.
+    Try(usize),
+    /// Dead letters that are sent again.
+    Letters,
+}
+
+/// Who may have a turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct May {
+    /// Batches of one range that may lack their acknowledgement.
+    pub(super) window: usize,
+    /// A slot is free for what is apart: ranges of one stream, and letters.
+    pub(super) apart: bool,
+    /// There may be letters to be sent again.
+    pub(super) letters: bool,
+    /// Ranges that wait are due by then.
+    pub(super) now: Instant,
+}
+
 /// All ranges of a sink.
 #[derive(Default)]
 pub(super) struct Ranges {
     pub(super) all: Vec<Reading>,
+    /// What waits was asked to be tried once more, and only once.
+    pub(super) once: bool,
     turns: u64,
     /// How often in a row live went first although others had something.
     passed_over: u64,
+    /// The last turn that was not live's was a try.
+    tried: bool,
+    /// When letters last had a turn.
+    letters: u64,
 }
 
 impl Ranges {
-    /// The readings that may have a turn, in the order in which they are asked: live first, unless the others were passed over
-    /// often enough; among the others who waited longest.
-    pub(super) fn order(&self, window: usize) -> Vec<usize> {
+    /// Whose turn it may be, in the order in which they are asked: live first, unless the others were passed over often
+    /// enough. Among the others batches and tries take turns, of each of the two who waited longest: hundreds of streams
+    /// that are tried would else leave nothing to a backlog.
+    pub(super) fn order(&self, may: May) -> Vec<Turn> {
         let rest_first = self.passed_over + 1 >= REST;
-        let mut order: Vec<(bool, u64, usize)> = self
-            .all
-            .iter()
-            .enumerate()
-            .filter(|(_, reading)| reading.may(window))
-            .map(|(index, reading)| (reading.is_live() == rest_first, reading.served, index))
+        let mut order: Vec<(bool, bool, u64, Turn)> = (self.turns(may))
+            .map(|turn| {
+                let (live, is_try) = (self.is_live(turn), !matches!(turn, Turn::Batch(_)));
+                (live == rest_first, !live && is_try == self.tried, self.last(turn), turn)
+            })
             .collect();
         order.sort_unstable();
-        order.into_iter().map(|(_, _, index)| index).collect()
+        order.into_iter().map(|(.., turn)| turn).collect()
     }
 
-    /// The reading had a turn.
-    pub(super) fn served(&mut self, index: usize, window: usize) {
+    fn turns(&self, may: May) -> impl Iterator<Item = Turn> + '_ {
+        let free = move |r: &Reading| may.apart || r.row.only.is_none();
+        let of = move |(index, reading): (usize, &Reading)| {
+            let batch = (free(reading) && reading.may(may.window)).then_some(Turn::Batch(index));
+            let due = free(reading) && self.is_due(reading, may.now);
+            batch.or(due.then_some(Turn::Try(index)))
+        };
+        self.all.iter().enumerate().filter_map(of).chain(may.letters.then_some(Turn::Letters))
+    }
+
+    fn is_live(&self, turn: Turn) -> bool {
+        matches!(turn, Turn::Batch(index) if self.all.get(index).is_some_and(Reading::is_live))
+    }
+
+    /// When it last had a turn.
+    fn last(&self, turn: Turn) -> u64 {
+        match turn {
+            Turn::Batch(index) | Turn::Try(index) => self.all.get(index).map_or(0, |reading| reading.served),
+            Turn::Letters => self.letters,
+        }
+    }
+
+    /// Somebody had a turn.
+    pub(super) fn served(&mut self, turn: Turn, may: May) {
         self.turns += 1;
-        let live = self.all.get(index).is_some_and(Reading::is_live);
-        let others = self.all.iter().any(|r| !r.is_live() && r.may(window) && r.may_have_some());
+        let live = self.is_live(turn);
+        let has = |turn: Turn| match turn {
+            Turn::Batch(index) => self.all.get(index).is_some_and(Reading::may_have_some),
+            Turn::Try(_) | Turn::Letters => true,
+        };
+        let others = self.turns(may).any(|turn| !self.is_live(turn) && has(turn));
         self.passed_over = if live && others { self.passed_over + 1 } else { 0 };
-        if let Some(reading) = self.all.get_mut(index) {
-            reading.served = self.turns;
+        if !live {
+            self.tried = !matches!(turn, Turn::Batch(_));
+        }
+        let turns = self.turns;
+        match turn {
+            Turn::Batch(index) | Turn::Try(index) => {
+                if let Some(reading) = self.all.get_mut(index) {
+                    reading.served = turns;
+                }
+            }
+            Turn::Letters => self.letters = turns,
         }
     }
 
@@ -264,19 +330,50 @@ mod tests {
         Span { id, ..Span::follow("siem", lane, 1) }
     }
 
+    fn parked(id: u64, stream: &str) -> Span {
+        let only = Some(crate::journal::StreamKey::new("okta", stream));
+        Span {
+            only,
+            purpose: Purpose::Parked,
+            reason: Some("no such index".to_owned()),
+            ..lane(id, Lane::Live)
+        }
+    }
+
+    fn may(window: usize) -> May {
+        May { window, apart: true, letters: false, now: Instant::now() }
+    }
+
+    fn next(ranges: &mut Ranges, may: May) -> Turn {
+        let first = ranges.order(may)[0];
+        ranges.served(first, may);
+        first
+    }
+
     #[test]
     fn live_goes_first_and_the_rest_has_one_turn_in_eight_by_turns() {
         let mut ranges = ranges(vec![lane(1, Lane::Live), lane(2, Lane::Sweep), lane(3, Lane::Backfill)]);
-        let turns: Vec<usize> = (0..24)
-            .map(|_| {
-                let first = ranges.order(4)[0];
-                ranges.served(first, 4);
-                first
-            })
-            .collect();
-        let rest: Vec<usize> = turns.iter().copied().filter(|turn| *turn != 0).collect();
-        assert_eq!(rest, [1, 2, 1], "{turns:?}");
-        assert_eq!(turns[..8], [0, 0, 0, 0, 0, 0, 0, 1]);
+        let turns: Vec<Turn> = (0..24).map(|_| next(&mut ranges, may(4))).collect();
+        let rest: Vec<Turn> = turns.iter().copied().filter(|turn| *turn != Turn::Batch(0)).collect();
+        assert_eq!(rest, [1, 2, 1].map(Turn::Batch), "{turns:?}");
+        assert_eq!(turns[..8], [0, 0, 0, 0, 0, 0, 0, 1].map(Turn::Batch));
+    }
+
+    #[test]
+    fn tries_are_a_part_of_the_rest_and_every_second_turn_of_it_at_most() {
+        let rows = vec![lane(1, Lane::Live), lane(2, Lane::Backfill), parked(3, "log"), parked(4, "chat")];
+        let mut ranges = ranges(rows);
+        let may = May { letters: true, ..may(4) };
+        let turns: Vec<Turn> = (0..64).map(|_| next(&mut ranges, may)).collect();
+        let rest: Vec<Turn> = turns.iter().copied().filter(|turn| *turn != Turn::Batch(0)).collect();
+        let backfill = Turn::Batch(1);
+        assert_eq!(
+            rest,
+            [Turn::Try(2), backfill, Turn::Try(3), backfill, Turn::Letters, backfill, Turn::Try(2), backfill]
+        );
+        // Whatever is apart has no turn where it has its slots already.
+        let none = May { apart: false, letters: false, ..may };
+        assert_eq!(ranges.order(none), [Turn::Batch(0), backfill]);
     }
 
     #[test]
@@ -284,9 +381,9 @@ mod tests {
         let mut ranges = ranges(vec![lane(1, Lane::Live), lane(2, Lane::Backfill)]);
         for _ in 0..50 {
             // Live had nothing, however long.
-            ranges.served(1, 4);
+            ranges.served(Turn::Batch(1), may(4));
         }
-        assert_eq!(ranges.order(4), [0, 1]);
+        assert_eq!(ranges.order(may(4)), [0, 1].map(Turn::Batch));
     }
 
     #[test]
@@ -294,22 +391,22 @@ mod tests {
         let mut ranges = ranges(vec![lane(1, Lane::Live), lane(2, Lane::Sweep)]);
         ranges.all[1].exhausted = true;
         for _ in 0..20 {
-            ranges.served(0, 4);
+            ranges.served(Turn::Batch(0), may(4));
         }
         ranges.look_again();
-        assert_eq!(ranges.order(4), [0, 1]);
+        assert_eq!(ranges.order(may(4)), [0, 1].map(Turn::Batch));
     }
 
     #[test]
     fn a_range_that_waits_or_lacks_its_window_of_acknowledgements_has_no_turn() {
-        let parked = Span { reason: Some("no such index".to_owned()), ..lane(2, Lane::Live) };
-        let mut ranges = ranges(vec![lane(1, Lane::Live), parked]);
-        assert_eq!(ranges.order(2), [0]);
+        let mut ranges = ranges(vec![lane(1, Lane::Live), parked(2, "log")]);
+        (ranges.once, ranges.all[1].waiting) = (true, Some(Waiting::tried()));
+        assert_eq!(ranges.order(may(2)), [Turn::Batch(0)]);
         for ticket in 0..2 {
             ranges.all[0].outstanding.push_back(Outstanding::for_tests(ticket));
         }
-        assert!(ranges.order(2).is_empty());
-        assert_eq!(ranges.order(3), [0]);
+        assert!(ranges.order(may(2)).is_empty());
+        assert_eq!(ranges.order(may(3)), [Turn::Batch(0)]);
     }
 
     #[test]

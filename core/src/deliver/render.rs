@@ -48,6 +48,8 @@ pub struct Origin {
     pub at: DateTime<Utc>,
     /// The record as it is kept.
     pub stored: StoredRecord,
+    /// The label of the replay that brings it.
+    pub mark: Option<Arc<str>>,
 }
 
 impl Origin {
@@ -76,6 +78,7 @@ impl Origin {
             revision: self.stored.revision,
             occurrence: self.stored.occurrence,
             retry: false,
+            mark: self.mark.as_deref().map(str::to_owned),
         }
     }
 }
@@ -180,7 +183,8 @@ impl Renderer {
     ) -> Vec<Built> {
         let limits = sink.limits();
         let mut out = Vec::new();
-        let mut building = Building::new(self, sink, key, mark, now, limits);
+        let mut building = Building::new(self, sink, key, now, limits);
+        let mark: Option<Arc<str>> = mark.map(Into::into);
         let from = begun.to;
         building.go_on(begun, pages);
         for page in pages {
@@ -199,6 +203,7 @@ impl Renderer {
                     event: None,
                     at: page.at,
                     stored: record.clone(),
+                    mark: mark.clone(),
                 };
                 let read = Read { lane: page.lane, at: page.at, again: page.reread };
                 building.add(&origin, read);
@@ -218,11 +223,16 @@ impl Renderer {
         })
     }
 
-    /// One batch of dead letters that are sent again.
-    pub fn dead(&self, letters: &[DeadLetter], sink: &dyn Sink, now: DateTime<Utc>) -> Built {
+    /// One batch of dead letters that are sent again, and how many of them went into it: a full one takes no more.
+    pub fn dead(&self, letters: &[DeadLetter], sink: &dyn Sink, now: DateTime<Utc>) -> (Built, usize) {
         let key = letters.first().map(|letter| letter.sink.clone()).unwrap_or_default();
-        let mut building = Building::new(self, sink, &key, None, now, sink.limits());
+        let mut building = Building::new(self, sink, &key, now, sink.limits());
+        let mut went = 0;
         for letter in letters {
+            if went > 0 && building.full() {
+                break;
+            }
+            went += 1;
             let stored = StoredRecord {
                 bytes: letter.copy.clone(),
                 revision: letter.revision,
@@ -236,10 +246,11 @@ impl Renderer {
                 event: letter.event,
                 at: letter.at,
                 stored,
+                mark: letter.mark.as_deref().map(Into::into),
             };
             building.add(&origin, Read { lane: Lane::Live, at: letter.at, again: false });
         }
-        building.finish(Cursor::default())
+        (building.finish(Cursor::default()), went)
     }
 }
 
@@ -255,7 +266,6 @@ struct Building<'a> {
     renderer: &'a Renderer,
     sink: &'a dyn Sink,
     key: &'a str,
-    mark: Option<&'a str>,
     now: DateTime<Utc>,
     limits: Limits,
     tape: Tape,
@@ -270,7 +280,6 @@ impl<'a> Building<'a> {
         renderer: &'a Renderer,
         sink: &'a dyn Sink,
         key: &'a str,
-        mark: Option<&'a str>,
         now: DateTime<Utc>,
         limits: Limits,
     ) -> Self {
@@ -278,7 +287,6 @@ impl<'a> Building<'a> {
             renderer,
             sink,
             key,
-            mark,
             now,
             limits,
             tape: Tape::default(),
@@ -365,13 +373,14 @@ impl<'a> Building<'a> {
         origin: &Origin,
         read: Read,
     ) -> Result<(), NormalizeError> {
-        let Self { renderer, sink, tape, body, documents, origins, mark, now, .. } = self;
+        let Self { renderer, sink, tape, body, documents, origins, now, .. } = self;
+        let mark = origin.mark.as_deref();
         let record =
             tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
         let late = identity.time.filter(|_| read.lane == Lane::Sweep);
         let late_seconds = late.and_then(|time| u64::try_from((read.at - time).num_seconds()).ok());
-        let (bare, id) = document_id(&identity, &origin.stored, *mark);
+        let (bare, id) = document_id(&identity, &origin.stored, mark);
         // Most records hold one.
         let mut events: SmallVec<[Event<'_>; 1]> = SmallVec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
@@ -408,7 +417,7 @@ impl<'a> Building<'a> {
                 marks: Marks {
                     late_seconds,
                     revises: origin.stored.revision.map(|_| bare.as_str()),
-                    replay: *mark,
+                    replay: mark,
                     reread: read.again,
                 },
             };
@@ -460,78 +469,10 @@ fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str
 #[expect(clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::event::{Emit, Event};
-    use crate::json::Value;
+    use crate::deliver::vendor;
     use crate::sink::{DeliverError, Delivery, Guarantee, Render};
-    use crate::source::{Findings, Settings, SettingsError, Source, StreamKind};
-    use crate::testkit::sink::NAMES;
+    use crate::source::Findings;
     use std::time::Duration;
-
-    static STREAMS: [Stream; 1] = [stream("log")];
-    /// Taken where somebody names it, but not listed.
-    static NAMED: Stream = stream("chat");
-
-    const fn stream(name: &'static str) -> Stream {
-        Stream {
-            name,
-            kind: StreamKind::Feed,
-            default: true,
-            immutable: true,
-            retention: Duration::from_secs(90 * 24 * 3600),
-            poll: Duration::from_secs(60),
-            names: &NAMES,
-        }
-    }
-
-    /// Its records are ids, and happened at the epoch.
-    struct Vendor;
-
-    impl Connector for Vendor {
-        fn name(&self) -> &'static str {
-            "vendor"
-        }
-        fn title(&self) -> &'static str {
-            "Vendor"
-        }
-        fn streams(&self) -> &'static [Stream] {
-            &STREAMS
-        }
-        fn stream(&self, name: &str) -> Option<&'static Stream> {
-            STREAMS.iter().chain([&NAMED]).find(|stream| stream.name == name)
-        }
-        fn schema(&self) -> schemars::Schema {
-            schemars::Schema::default()
-        }
-        fn open(&self, _: Settings) -> Result<Arc<dyn Source>, SettingsError> {
-            Err(SettingsError::new("url", "nobody is there"))
-        }
-        fn organisation(
-            &self,
-            _: &serde_json::Map<String, serde_json::Value>,
-        ) -> Result<String, SettingsError> {
-            Ok("vendor".to_owned())
-        }
-        fn identity<'r>(&self, _: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
-            let id = crate::event::text(record).map(crate::json::Text::into_cow);
-            Identity { id, time: Some(DateTime::UNIX_EPOCH) }
-        }
-        fn normalize<'r>(
-            &self,
-            _: &Stream,
-            record: Value<'r, 'r>,
-            emit: &mut Emit<'_, 'r>,
-        ) -> Result<(), NormalizeError> {
-            let ip = Some(crate::json::Text::from_static("198.51.100.7"));
-            let source = crate::event::Network { ip, ..Default::default() };
-            emit(Event {
-                record: Some(record),
-                time: Some(DateTime::UNIX_EPOCH),
-                source,
-                ..Event::default()
-            });
-            Ok(())
-        }
-    }
 
     struct Lines;
 
@@ -568,17 +509,10 @@ mod tests {
     }
 
     fn renderer(takes: impl Fn(&str) -> bool + Send + Sync + 'static) -> Renderer {
-        let route = Route {
-            connector: &Vendor,
-            organisation: None,
-            host: "vendor.example.com".into(),
-            takes: Box::new(takes),
-            revisions: true,
-        };
         Renderer {
             tenant: "acme".into(),
             schema: crate::schema::by_name("ecs").expect("ecs"),
-            routes: HashMap::from([("acme".to_owned(), route)]),
+            routes: HashMap::from([("acme".to_owned(), vendor::route(takes))]),
             original: false,
             as_sent: false,
             namespace: "default".to_owned(),

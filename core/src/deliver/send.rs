@@ -46,16 +46,23 @@ pub(super) struct Place {
     pub(super) cursor: Cursor,
     pub(super) event: Option<u32>,
     pub(super) at: DateTime<Utc>,
+    pub(super) mark: Option<Arc<str>>,
 }
 
 impl Place {
-    fn of(origin: &Origin) -> Self {
+    pub(super) fn of(origin: &Origin) -> Self {
         Self {
             of: StreamKey::new(&*origin.source, &*origin.stream),
             cursor: origin.cursor(),
             event: origin.event,
             at: origin.at,
+            mark: origin.mark.clone(),
         }
+    }
+
+    /// Whether this document is what a dead letter is of: one event, or any of a record whose letter is of the whole.
+    pub(super) fn is_of(&self, page: PageId, record: u32, event: Option<u32>) -> bool {
+        (self.cursor.page, self.cursor.record) == (page, record) && (event.is_none() || event == self.event)
     }
 
     pub(super) fn page(&self) -> PageId {

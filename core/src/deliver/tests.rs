@@ -4,27 +4,23 @@
 
 mod backlog;
 mod letters;
+mod model;
 mod parking;
+mod trouble;
 
-use super::render::Route;
-use super::{Deliverer, GiveUp, Renderer, Start};
+use super::{Deliverer, GiveUp, Renderer, Start, vendor};
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::event::{Emit, Event};
 use crate::fault::{Fault, FaultKind};
 use crate::journal::{
     Change, FileJournal, Handle, Key, Lane, NewPage, NewRecord, OpenOptions, Outcome, PageId, Span, State,
 };
-use crate::json::Value;
 use crate::sink::{Batch, DeliverError, Delivery, Guarantee, Limits, Meta, Render, Sink};
-use crate::source::{
-    Connector, Findings, Identity, NormalizeError, Settings, SettingsError, Source, Stream, StreamKind,
-};
+use crate::source::{Findings, NormalizeError};
 use crate::stop::{Phase, Signal};
-use crate::testkit::sink::NAMES;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -32,62 +28,16 @@ use tokio::task::JoinHandle;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// Sources beside the one that most tests use.
+const SOURCES: usize = 200;
+
+fn source(n: usize) -> String {
+    format!("acme_{n}")
+}
+
 /// When every test begins.
 fn base() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_272_000, 0).unwrap()
-}
-
-static STREAMS: [Stream; 3] = [stream("log"), stream("chat"), stream("mail")];
-
-const fn stream(name: &'static str) -> Stream {
-    Stream {
-        name,
-        kind: StreamKind::Feed,
-        default: true,
-        immutable: true,
-        retention: Duration::from_secs(90 * 24 * 3600),
-        poll: Duration::from_secs(60),
-        names: &NAMES,
-    }
-}
-
-/// Its records are ids; a mail is two events.
-struct Vendor;
-
-impl Connector for Vendor {
-    fn name(&self) -> &'static str {
-        "vendor"
-    }
-    fn title(&self) -> &'static str {
-        "Vendor"
-    }
-    fn streams(&self) -> &'static [Stream] {
-        &STREAMS
-    }
-    fn schema(&self) -> schemars::Schema {
-        schemars::Schema::default()
-    }
-    fn open(&self, _: Settings) -> Result<Arc<dyn Source>, SettingsError> {
-        Err(SettingsError::new("url", "nobody is there"))
-    }
-    fn organisation(&self, _: &serde_json::Map<String, serde_json::Value>) -> Result<String, SettingsError> {
-        Ok("vendor".to_owned())
-    }
-    fn identity<'r>(&self, _: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
-        let id = crate::event::text(record).map(crate::json::Text::into_cow);
-        Identity { id, time: Some(DateTime::UNIX_EPOCH) }
-    }
-    fn normalize<'r>(
-        &self,
-        stream: &Stream,
-        record: Value<'r, 'r>,
-        emit: &mut Emit<'_, 'r>,
-    ) -> Result<(), NormalizeError> {
-        for _ in 0..if stream.name == "mail" { 2 } else { 1 } {
-            emit(Event { record: Some(record), time: Some(DateTime::UNIX_EPOCH), ..Event::default() });
-        }
-        Ok(())
-    }
 }
 
 /// What the destination says to documents, by id and how often it was asked before.
@@ -104,6 +54,8 @@ struct Target {
     shape: fn(&mut Vec<u8>, usize),
     /// Every request's ids.
     asked: Mutex<Vec<Vec<String>>>,
+    /// Answers come in another order than requests.
+    uneven: bool,
     /// Every request's bytes.
     bytes: Mutex<Vec<usize>>,
     /// Documents that it holds right now, and the most that it ever held.
@@ -121,6 +73,7 @@ impl Target {
             taken: Mutex::default(),
             shape: |_, _| {},
             asked: Mutex::default(),
+            uneven: false,
             bytes: Mutex::default(),
             held: Mutex::default(),
         }
@@ -202,7 +155,8 @@ impl Sink for Target {
         }
         self.asked.lock().unwrap().push(ids.clone());
         self.bytes.lock().unwrap().push(batch.body.len());
-        tokio::time::sleep(self.pause).await;
+        let last = ids.last().and_then(|id| id.bytes().last()).filter(|_| self.uneven);
+        tokio::time::sleep(self.pause * (1 + last.map_or(0, |byte| u32::from(byte % 5)))).await;
         self.held.lock().unwrap().0 -= ids.len();
         let says = Arc::clone(&self.says.lock().unwrap());
         let mut answer = says(&ids)?;
@@ -245,13 +199,18 @@ impl Bench {
 
     /// A page of a stream; its records are named by the stream and numbers.
     fn page(&self, lane: Lane, stream: &str, numbers: std::ops::Range<usize>) -> Change {
+        self.page_of("acme", lane, stream, numbers)
+    }
+
+    /// The same of another source; its records are still named by the stream and numbers.
+    fn page_of(&self, source: &str, lane: Lane, stream: &str, numbers: std::ops::Range<usize>) -> Change {
         let records = numbers.map(|n| {
             let id = format!("{stream}-{n:05}");
             let key = Key { hour: 0, id: Key::of_content(id.as_bytes()), meaning: 1 };
             NewRecord { bytes: Bytes::from(format!("\"{id}\"")), key, occurrence: 0, late: false }
         });
         Change::Page(NewPage {
-            source: "acme".to_owned(),
+            source: source.to_owned(),
             stream: stream.to_owned(),
             lane,
             at: self.clock.now(),
@@ -270,20 +229,14 @@ impl Bench {
     }
 
     fn deliverer(&self, key: &str, sink: &Arc<Target>, signal: &Signal) -> Deliverer {
-        let route = Route {
-            connector: &Vendor,
-            organisation: None,
-            host: "vendor.example.com".into(),
-            takes: Box::new(|_| true),
-            revisions: true,
-        };
+        let sources = std::iter::once("acme".to_owned()).chain((0..SOURCES).map(source));
         Deliverer {
             key: key.to_owned(),
             sink: Arc::clone(sink) as Arc<dyn Sink>,
             renderer: Arc::new(Renderer {
                 tenant: "northwind".into(),
                 schema: crate::schema::by_name("raw").unwrap(),
-                routes: HashMap::from([("acme".to_owned(), route)]),
+                routes: sources.map(|source| (source, vendor::route(|_| true))).collect(),
                 original: false,
                 as_sent: true,
                 namespace: "default".to_owned(),

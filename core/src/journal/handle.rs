@@ -4,8 +4,8 @@
 //! test clock. The task does not belong to who asked for it: dropping a waiter neither cancels nor harms a commit.
 
 use super::{
-    Change, DeadLetter, Fetched, Journal, JournalError, Keep, Outcome, PageId, Range, Request, Span, State,
-    StoredPage, StreamKey, Tally, Trimmed,
+    Change, DeadLetter, Fetched, Journal, JournalError, Keep, LetterOf, Outcome, PageId, Range, Request,
+    Span, State, StoredPage, StreamKey, Tally, Trimmed,
 };
 use chrono::{DateTime, Utc};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -186,6 +186,18 @@ impl Handle {
     /// See [`JournalError`].
     pub async fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError> {
         self.blocking(move |j| j.dead(after, limit, retry)).await
+    }
+
+    /// See [`Journal::letters`].
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    pub async fn letters(
+        &self,
+        sink: String,
+        pages: (PageId, PageId),
+    ) -> Result<Vec<LetterOf>, JournalError> {
+        self.blocking(move |j| j.letters(&sink, pages)).await
     }
 
     /// See [`Journal::trim`].

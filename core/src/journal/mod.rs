@@ -12,9 +12,9 @@
 //!   `0x184D2A5D`), which says what follows, and a checksummed zstd-1 frame of its new records, one a line. A segment is
 //!   closed at 64 MiB (less under a small budget) or after a day, and goes as a whole.
 //! - `state.db`: SQLite in WAL mode, `synchronous = FULL`; everything that is small. Times are microseconds since 1970
-//!   (finer parts are cut off), hours are hours since 1970. Its format is version 3; version 1, which had no tally, and
-//!   version 2, whose spans took all streams of a lane, are brought forward by the opening that raises the epoch, in the
-//!   same transaction. Until then they can be read, their tally being empty. A newer one is refused.
+//!   (finer parts are cut off), hours are hours since 1970. Its format is version 4; version 1, which had no tally,
+//!   version 2, whose spans took all streams of a lane, and version 3, whose dead letters had no mark and whose sinks no
+//!   trouble, are brought forward by the opening that raises the epoch, in the same transaction. Until then they can be read, their tally being empty. A newer one is refused.
 //!
 //! The skippable frame, little-endian; the lengths make records exact although vendors pretty-print:
 //!
@@ -48,6 +48,7 @@
 
 pub mod coverage;
 mod handle;
+mod handover;
 mod keys;
 mod lock;
 pub mod reader;
@@ -445,6 +446,19 @@ pub struct GivenUp {
     pub cause: String,
 }
 
+/// What keeps a sink as a whole from delivering, so that whoever looks beside the running process can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// The sink's key.
+    pub sink: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// In words; behind a line feed the remedy, where there is one.
+    pub reason: String,
+    /// Until somebody acts; else it is something that may pass.
+    pub halted: bool,
+}
+
 /// Which pages were fetched in a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetched {
@@ -487,6 +501,23 @@ pub struct DeadLetter {
     pub occurrence: u32,
     /// An operator asked to send it again; a sink's loop takes it up.
     pub retry: bool,
+    /// The label of the replay that it is from: its document has an id of its own.
+    pub mark: Option<String>,
+}
+
+/// Which document a dead letter is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterOf {
+    /// The letter's number.
+    pub id: u64,
+    /// See [`DeadLetter::page`].
+    pub page: PageId,
+    /// See [`DeadLetter::record`].
+    pub record: u32,
+    /// See [`DeadLetter::event`].
+    pub event: Option<u32>,
+    /// See [`DeadLetter::mark`].
+    pub mark: Option<String>,
 }
 
 impl DeadLetter {
@@ -586,7 +617,8 @@ pub enum Change {
     Span(Span),
     /// A closed span is delivered to its end, or given up.
     SpanDone(u64),
-    /// Keep a dead letter (`id` 0), or replace it; replacing one that is gone does nothing.
+    /// Keep a dead letter (`id` 0), or replace it; replacing one that is gone does nothing. A document has one letter at most:
+    /// where it has one (of the same sink, record, event and mark) that one is replaced and keeps its number.
     Dead(DeadLetter),
     /// A dead letter was delivered or dropped.
     DeadDone(u64),
@@ -595,6 +627,10 @@ pub enum Change {
     /// A sink gave documents up (`id` 0). Rows of the same sink, stream and cause without a page of the stream between them
     /// become one; a sink has at most 200, beyond which the next one is added to its stream's last.
     GaveUp(GivenUp),
+    /// A sink delivers nothing; replaces what was said of it before.
+    Trouble(Trouble),
+    /// A sink delivers again.
+    TroubleOver(String),
     /// Keep a quota.
     Quota(QuotaRow),
     /// Write to the action log.
@@ -603,12 +639,13 @@ pub enum Change {
     RequestDone(u64),
     /// What a source's key stands for; replaces.
     Fingerprint(Fingerprint),
-    /// Move all that belongs to a source's key to another key.
+    /// Move all that belongs to a source's key to another key, and unite it with what that key has. Where one of two streams
+    /// of the same name waits at a sink (is parked), both wait there, and what was delivered of them may come once more.
     RenameSource(String, String),
     /// Forget a source's works (keys, ledger and tally stay).
     ResetSource(String),
     /// Hand a sink's position and dead letters to another key. Where that one has a position already, what is handed on
-    /// ends there.
+    /// ends there; a stream that waits (is parked) at both waits once, from where the earlier one stands.
     RenameSink(String, String),
     /// End a sink's claim: what its spans lacked becomes its hole, its dead letters stay until they are dropped.
     ForgetSink(String, DateTime<Utc>),
@@ -636,6 +673,8 @@ pub struct State {
     pub spans: Vec<Span>,
     /// What sinks gave up.
     pub given_up: Vec<GivenUp>,
+    /// Sinks that deliver nothing.
+    pub troubles: Vec<Trouble>,
     /// Quotas.
     pub quotas: Vec<QuotaRow>,
     /// What source keys stand for.
@@ -860,6 +899,11 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// See [`JournalError`].
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError>;
+    /// Which dead letters a sink has of records of these pages, the last one included, by number.
+    ///
+    /// # Errors
+    /// See [`JournalError`].
+    fn letters(&self, sink: &str, pages: (PageId, PageId)) -> Result<Vec<LetterOf>, JournalError>;
     /// Takes away what every sink has and `keep` allows, oldest first. A page waits for a sink while one of its spans
     /// still has to pass it; where no sink has a span on it (there is no sink yet), nobody waits and age and budget
     /// alone decide. Keys, ledger, tally, digests and the action log stay.

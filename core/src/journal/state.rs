@@ -7,7 +7,8 @@ use super::keys::{self, Hour};
 use super::segment::{Digest, Place};
 use super::{
     Action, DeadLetter, Fetched, Fingerprint, GivenUp, Grade, Interval, JournalError, Keep, Key, Lack, Lane,
-    PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Work, coverage, whole,
+    LetterOf, PageId, Purpose, QuotaRow, Range, Request, Span, State, StreamKey, Tally, Trouble, Work,
+    coverage, handover, whole,
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The format that this program writes. Older ones can be read, and are brought forward by who holds the tenant.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Bytes of the file's pages in memory where nobody says how many: the engine's own default.
 pub(super) const CACHE: usize = 2 << 20;
@@ -94,7 +95,7 @@ pub(super) const TALLY: &str = "CREATE TABLE tally (
 ) STRICT, WITHOUT ROWID;";
 
 /// Version 3: a span may be of one stream, or leave streams out (JSON), and says what it is for; and what sinks gave up.
-const RANGES: &str = "ALTER TABLE delivery ADD COLUMN purpose TEXT NOT NULL DEFAULT 'follow';
+pub(super) const RANGES: &str = "ALTER TABLE delivery ADD COLUMN purpose TEXT NOT NULL DEFAULT 'follow';
 ALTER TABLE delivery ADD COLUMN source TEXT;
 ALTER TABLE delivery ADD COLUMN stream TEXT;
 ALTER TABLE delivery ADD COLUMN except_streams TEXT;
@@ -105,6 +106,13 @@ CREATE TABLE given_up (
   first INTEGER NOT NULL, last INTEGER NOT NULL, since INTEGER NOT NULL, until INTEGER NOT NULL,
   documents INTEGER NOT NULL, at INTEGER NOT NULL, cause TEXT NOT NULL
 ) STRICT;";
+
+/// Version 4: a dead letter of a replay keeps its mark, and letters are found by their record; and why a sink delivers nothing.
+const LETTERS: &str = "ALTER TABLE dead ADD COLUMN mark TEXT;
+CREATE INDEX dead_page ON dead (page, record);
+CREATE TABLE trouble (
+  sink TEXT PRIMARY KEY, since INTEGER NOT NULL, reason TEXT NOT NULL, halted INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;";
 
 /// Rows that a sink's holes have at most. What gives up for weeks makes one row a stream; a destination that comes and goes
 /// makes one each time.
@@ -491,6 +499,8 @@ impl Db {
         } else {
             "SELECT * FROM dead WHERE id > ?1 ORDER BY id LIMIT ?2"
         };
+        // Asked each time, as of the tally.
+        let marks = version(&self.db).map_err(self.fail())? >= 4;
         self.all(sql, params![signed(after), i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
             Ok(DeadLetter {
                 id: number(r, 0)?,
@@ -507,8 +517,30 @@ impl Db {
                 revision: r.get::<_, Option<i64>>(11)?.map(i64::cast_unsigned),
                 occurrence: r.get(12)?,
                 retry: r.get(13)?,
+                mark: if marks { r.get(14)? } else { None },
             })
         })
+    }
+
+    /// Which documents of these pages have dead letters at a sink.
+    pub(super) fn letters(
+        &self,
+        sink: &str,
+        (first, last): (PageId, PageId),
+    ) -> Result<Vec<LetterOf>, JournalError> {
+        self.all(
+            "SELECT id, page, record, event, mark FROM dead WHERE page BETWEEN ?2 AND ?3 AND sink = ?1 ORDER BY id",
+            params![sink, signed(first), signed(last)],
+            |r| {
+                Ok(LetterOf {
+                    id: number(r, 0)?,
+                    page: number(r, 1)?,
+                    record: r.get(2)?,
+                    event: r.get(3)?,
+                    mark: r.get(4)?,
+                })
+            },
+        )
     }
 
     /// The newest `limit` actions, oldest first.
@@ -598,6 +630,9 @@ impl Tx<'_> {
             self.tx.execute_batch(RANGES).map_err(fail)?;
             // Only a person could make closed ones, for a replay.
             self.run("UPDATE delivery SET purpose = 'replay' WHERE until IS NOT NULL", [])?;
+        }
+        if version(&self.tx).map_err(fail)? < 4 {
+            self.tx.execute_batch(LETTERS).map_err(fail)?;
         }
         self.run("UPDATE meta SET version = ?1", [VERSION])?;
         Ok(())
@@ -952,8 +987,9 @@ impl Tx<'_> {
 
     /// Keeps or replaces a dead letter.
     pub(super) fn put_dead(&self, dead: &DeadLetter) -> Result<u64, JournalError> {
+        let id = if dead.id == 0 { self.letter_of(dead)? } else { dead.id };
         let values = named_params! {
-            ":id": (dead.id != 0).then_some(signed(dead.id)),
+            ":id": (id != 0).then_some(signed(id)),
             ":sink": dead.sink,
             ":source": dead.source,
             ":stream": dead.stream,
@@ -967,11 +1003,12 @@ impl Tx<'_> {
             ":revision": dead.revision.map(u64::cast_signed),
             ":occurrence": dead.occurrence,
             ":retry": dead.retry,
+            ":mark": dead.mark,
         };
-        if dead.id == 0 {
+        if id == 0 {
             self.run(
                 "INSERT INTO dead VALUES (:id, :sink, :source, :stream, :page, :record, :event, :kind, :reason, :at,
-                 :copy, :revision, :occurrence, :retry)",
+                 :copy, :revision, :occurrence, :retry, :mark)",
                 values,
             )?;
             return Ok(self.last_id());
@@ -979,10 +1016,29 @@ impl Tx<'_> {
         self.run(
             "UPDATE dead SET sink = :sink, source = :source, stream = :stream, page = :page, record = :record,
              event = :event, kind = :kind, reason = :reason, at = :at, copy = :copy, revision = :revision,
-             occurrence = :occurrence, retry = :retry WHERE id = :id",
+             occurrence = :occurrence, retry = :retry, mark = :mark WHERE id = :id",
             values,
         )?;
-        Ok(dead.id)
+        Ok(id)
+    }
+
+    /// The number of the letter that this document has already; 0: it has none.
+    fn letter_of(&self, dead: &DeadLetter) -> Result<u64, JournalError> {
+        let found = self.all(
+            "SELECT id FROM dead WHERE page = ?1 AND record = ?2 AND sink = ?3 AND source = ?4 AND stream = ?5
+             AND event IS ?6 AND mark IS ?7",
+            params![
+                signed(dead.page),
+                dead.record,
+                dead.sink,
+                dead.source,
+                dead.stream,
+                dead.event,
+                dead.mark
+            ],
+            |r| number(r, 0),
+        )?;
+        Ok(found.first().copied().unwrap_or(0))
     }
 
     /// A dead letter is to be sent again.
@@ -994,6 +1050,22 @@ impl Tx<'_> {
     /// A dead letter is no more.
     pub(super) fn end_dead(&self, id: u64) -> Result<(), JournalError> {
         self.run("DELETE FROM dead WHERE id = ?1", [signed(id)])?;
+        Ok(())
+    }
+
+    /// A sink delivers nothing.
+    pub(super) fn put_trouble(&self, trouble: &Trouble) -> Result<(), JournalError> {
+        let Trouble { sink, since, reason, halted } = trouble;
+        self.run(
+            "INSERT OR REPLACE INTO trouble VALUES (?1, ?2, ?3, ?4)",
+            params![sink, since.timestamp_micros(), reason, halted],
+        )?;
+        Ok(())
+    }
+
+    /// A sink delivers again.
+    pub(super) fn end_trouble(&self, sink: &str) -> Result<(), JournalError> {
+        self.run("DELETE FROM trouble WHERE sink = ?1", [sink])?;
         Ok(())
     }
 
@@ -1036,11 +1108,12 @@ impl Tx<'_> {
             return Ok(());
         }
         let streams = self.all(
-            "SELECT a.id, b.id FROM stream a JOIN stream b ON b.name = a.name AND b.source = ?2 WHERE a.source = ?1",
+            "SELECT a.id, b.id, a.name FROM stream a JOIN stream b ON b.name = a.name AND b.source = ?2 WHERE a.source = ?1",
             params![from, to],
-            |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?)),
+            |r| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?, r.get::<_, String>(2)?)),
         )?;
-        for (old, new) in streams {
+        let both: Vec<String> = streams.iter().map(|(.., name)| name.clone()).collect();
+        for (old, new, _) in streams {
             for table in ["page", "gone", "key"] {
                 self.run(&format!("UPDATE {table} SET stream = ?2 WHERE stream = ?1"), [old, new])?;
             }
@@ -1065,14 +1138,7 @@ impl Tx<'_> {
         self.run("UPDATE OR REPLACE fingerprint SET source = ?2 WHERE source = ?1", names)?;
         self.run("UPDATE dead SET source = ?2 WHERE source = ?1", names)?;
         self.run("UPDATE given_up SET source = ?2 WHERE source = ?1", names)?;
-        self.run("UPDATE delivery SET source = ?2 WHERE source = ?1", names)?;
-        let spans = self.all("SELECT * FROM delivery WHERE except_streams IS NOT NULL", [], span_row)?;
-        for mut span in spans {
-            for left in span.except.iter_mut().filter(|left| left.of.source == from) {
-                left.of.source = to.to_owned();
-            }
-            self.put_span(&span)?;
-        }
+        self.respan(|spans| handover::to_source(spans, from, to, &both))?;
         let united = self.all("SELECT 1 FROM coverage WHERE source = ?1 LIMIT 1", [to], |_| Ok(()))?;
         if united.is_empty() {
             self.run("UPDATE coverage SET source = ?2 WHERE source = ?1", names)?;
@@ -1093,26 +1159,36 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Hands a sink's rows on. Where the other key has a place already, because it was configured before this, what is
-    /// handed on ends where that one has come: two that follow a lane would deliver each page twice for ever.
+    /// Changes positions as a whole.
+    fn respan(&self, change: impl FnOnce(Vec<Span>) -> Vec<Span>) -> Result<(), JournalError> {
+        let before = self.all("SELECT * FROM delivery ORDER BY id", [], span_row)?;
+        let after = change(before.clone());
+        for gone in before.iter().filter(|span| after.iter().all(|kept| kept.id != span.id)) {
+            self.end_span(gone.id)?;
+        }
+        for changed in after.iter().filter(|span| !before.contains(span)) {
+            self.put_span(changed)?;
+        }
+        Ok(())
+    }
+
+    /// Hands a sink's rows on.
     pub(super) fn rename_sink(&self, from: &str, to: &str) -> Result<(), JournalError> {
         if from == to {
             return Ok(());
         }
-        let spans = self.all("SELECT * FROM delivery WHERE sink IN (?1, ?2)", [from, to], span_row)?;
-        for span in spans.iter().filter(|span| span.sink == from && span.to.is_none()) {
-            let other =
-                spans.iter().find(|other| other.sink == to && other.lane == span.lane && other.follows());
-            let Some(other) = other else { continue };
-            let end = other.next_page.saturating_add(u64::from(other.next_record > 0));
-            if span.next_page >= end {
-                self.end_span(span.id)?;
-                continue;
-            }
-            let purpose = if span.follows() { Purpose::CatchUp } else { span.purpose };
-            self.put_span(&Span { to: Some(end), purpose, ..span.clone() })?;
-        }
-        for table in ["delivery", "dead", "given_up"] {
+        self.respan(|spans| handover::to_sink(spans, from, to))?;
+        // A document has one letter, also where both have refused it.
+        self.run(
+            "DELETE FROM dead WHERE sink = ?1 AND EXISTS (SELECT 1 FROM dead other WHERE other.page = dead.page
+             AND other.record = dead.record AND other.sink = ?2 AND other.source = dead.source
+             AND other.stream = dead.stream AND other.event IS dead.event AND other.mark IS dead.mark)",
+            [from, to],
+        )?;
+        // What keeps the other one is told of that one.
+        self.run("UPDATE OR IGNORE trouble SET sink = ?2 WHERE sink = ?1", [from, to])?;
+        self.end_trouble(from)?;
+        for table in ["dead", "given_up"] {
             self.run(&format!("UPDATE {table} SET sink = ?2 WHERE sink = ?1"), [from, to])?;
         }
         Ok(())
@@ -1138,7 +1214,7 @@ impl Tx<'_> {
             }
         }
         self.run("DELETE FROM delivery WHERE sink = ?1", [sink])?;
-        Ok(())
+        self.end_trouble(sink)
     }
 
     /// Takes away the rows of delivered segments as `keep` allows, oldest first.
@@ -1230,7 +1306,8 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
         |r| number(r, 0),
     )?;
     let next = next.saturating_add(1);
-    let ranges = version(db)? >= 3;
+    let version = version(db)?;
+    let ranges = version >= 3;
     let first: Option<i64> = db.query_row("SELECT min(id) FROM page", [], |r| r.get(0))?;
     Ok(State {
         works: all(db, "SELECT * FROM work", [], |r| {
@@ -1259,6 +1336,12 @@ fn load(db: &Connection) -> rusqlite::Result<State> {
         },
         given_up: match ranges {
             true => all(db, "SELECT * FROM given_up ORDER BY sink, source, stream, first", [], given_up_row)?,
+            false => Vec::new(),
+        },
+        troubles: match version >= 4 {
+            true => all(db, "SELECT sink, since, reason, halted FROM trouble ORDER BY sink", [], |r| {
+                Ok(Trouble { sink: r.get(0)?, since: time(r, 1)?, reason: r.get(2)?, halted: r.get(3)? })
+            })?,
             false => Vec::new(),
         },
         quotas: all(db, "SELECT * FROM quota", [], |r| {

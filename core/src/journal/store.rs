@@ -5,8 +5,8 @@ use super::lock::{self, Lock};
 use super::segment::{self, Digest, Encoder, Files, Line, Parts, Place};
 use super::state::{CACHE, Db, Tx};
 use super::{
-    Appended, Change, DeadLetter, Fetched, Journal, JournalError, Keep, Key, Lack, Lane, NewPage, Outcome,
-    PageId, Range, Request, Span, State, StoredPage, StreamKey, Tally, Trimmed, whole,
+    Appended, Change, DeadLetter, Fetched, Journal, JournalError, Keep, Key, Lack, Lane, LetterOf, NewPage,
+    Outcome, PageId, Range, Request, Span, State, StoredPage, StreamKey, Tally, Trimmed, whole,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -526,6 +526,8 @@ impl Batch<'_, '_> {
             Change::DeadDone(id) => tx.end_dead(*id)?,
             Change::DeadRetry(id) => tx.retry_dead(*id)?,
             Change::GaveUp(given_up) => return tx.put_given_up(given_up).map(Outcome::Row),
+            Change::Trouble(trouble) => tx.put_trouble(trouble)?,
+            Change::TroubleOver(sink) => tx.end_trouble(sink)?,
             Change::Quota(quota) => tx.put_quota(quota)?,
             Change::Action(action) => tx.put_action(action)?,
             Change::RequestDone(id) => tx.end_request(*id)?,
@@ -749,6 +751,11 @@ impl Journal for FileJournal {
     fn dead(&self, after: u64, limit: usize, retry: bool) -> Result<Vec<DeadLetter>, JournalError> {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         writer.db.dead(after, limit, retry)
+    }
+
+    fn letters(&self, sink: &str, pages: (PageId, PageId)) -> Result<Vec<LetterOf>, JournalError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.db.letters(sink, pages)
     }
 
     fn trim(&self, keep: Keep, now: DateTime<Utc>) -> Result<Trimmed, JournalError> {

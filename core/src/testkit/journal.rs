@@ -9,8 +9,8 @@
 
 use crate::journal::{
     Action, Appended, Change, DeadLetter, Fingerprint, GivenUp, Grade, Interval, Journal, JournalError, Keep,
-    Key, Lane, LeftOut, NewPage, NewRecord, OpenOptions, Outcome, PageId, Purpose, QuotaRow, Range, Span,
-    Steps, StoredPage, StreamKey, Tally, Work, coverage,
+    Key, Lane, LeftOut, LetterOf, NewPage, NewRecord, OpenOptions, Outcome, PageId, Purpose, QuotaRow, Range,
+    Span, Steps, StoredPage, StreamKey, Tally, Trouble, Work, coverage,
 };
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -113,6 +113,7 @@ pub fn dead_letter(reason: &str) -> DeadLetter {
         revision: Some(u64::MAX),
         occurrence: 3,
         retry: false,
+        mark: None,
     }
 }
 
@@ -196,6 +197,8 @@ pub const CHECKS: &[(&str, Check)] = &[
     ),
     ("what_sinks_give_up_is_few_rows", what_sinks_give_up_is_few_rows),
     ("dead_letters_are_kept_until_done", dead_letters_are_kept_until_done),
+    ("a_sinks_trouble_is_kept_until_it_delivers", a_sinks_trouble_is_kept_until_it_delivers),
+    ("a_document_has_one_dead_letter_at_most", a_document_has_one_dead_letter_at_most),
     ("a_source_is_renamed_with_all_it_has", a_source_is_renamed_with_all_it_has),
     ("a_source_is_reset_but_keeps_what_it_knows", a_source_is_reset_but_keeps_what_it_knows),
     ("a_sink_is_renamed_and_forgotten", a_sink_is_renamed_and_forgotten),
@@ -770,18 +773,87 @@ fn what_sinks_give_up_is_few_rows(factory: Factory<'_>, dir: &Path) {
     assert_eq!(ours.iter().map(|hole| hole.documents).sum::<u64>(), 500 * 5, "and none is forgotten");
 }
 
+fn a_sinks_trouble_is_kept_until_it_delivers(factory: Factory<'_>, dir: &Path) {
+    let trouble = |sink: &str, reason: &str, since| Trouble {
+        sink: sink.to_owned(),
+        since: at(since),
+        reason: reason.to_owned(),
+        halted: reason == "token refused",
+    };
+    let journal = open(factory, dir);
+    let first = trouble("elastic", "token refused", 3);
+    journal.commit(&[Change::Trouble(first.clone())]).unwrap();
+    drop(journal);
+    let journal = open(factory, dir);
+    assert_eq!(journal.load().unwrap().troubles, [first]);
+    let (second, other) = (trouble("elastic", "connection refused", 3), trouble("splunk", "no", 5));
+    journal.commit(&[Change::Trouble(other.clone()), Change::Trouble(second.clone())]).unwrap();
+    assert_eq!(journal.load().unwrap().troubles, [second.clone(), other]);
+    // A sink with another name has the same trouble, unless there is one of that name with its own.
+    journal
+        .commit(&[
+            Change::TroubleOver("splunk".into()),
+            Change::TroubleOver("nobody".into()),
+            Change::RenameSink("elastic".into(), "siem".into()),
+        ])
+        .unwrap();
+    let renamed = Trouble { sink: "siem".into(), ..second };
+    assert_eq!(journal.load().unwrap().troubles, [renamed]);
+    let own = trouble("new", "own", 9);
+    journal.commit(&[Change::Trouble(own.clone()), Change::RenameSink("siem".into(), "new".into())]).unwrap();
+    assert_eq!(journal.load().unwrap().troubles, [own]);
+    journal.commit(&[Change::ForgetSink("new".into(), at(0))]).unwrap();
+    assert_eq!(journal.load().unwrap().troubles, []);
+}
+
 fn dead_letters_are_kept_until_done(factory: Factory<'_>, dir: &Path) {
     let journal = open(factory, dir);
-    let letters: Vec<_> = (0..5).map(|i| Change::Dead(dead_letter(&format!("reason {i}")))).collect();
+    let letter = |n: u32| DeadLetter { record: n, ..dead_letter(&format!("reason {n}")) };
+    let letters: Vec<_> = (0..5).map(|n| Change::Dead(letter(n))).collect();
     let ids: Vec<_> = journal.commit(&letters).unwrap().iter().map(row).collect();
     let found = journal.dead(0, 10, false).unwrap();
-    assert_eq!(found[1], DeadLetter { id: ids[1], ..dead_letter("reason 1") });
+    assert_eq!(found[1], DeadLetter { id: ids[1], ..letter(1) });
     assert_eq!(journal.dead(ids[1], 2, false).unwrap().iter().map(|d| d.id).collect::<Vec<_>>(), ids[2..4]);
     assert!(journal.dead(0, 10, true).unwrap().is_empty());
-    let again = DeadLetter { id: ids[3], retry: true, event: Some(2), ..dead_letter("again") };
+    let mark = Some("again".to_owned());
+    let again = DeadLetter { id: ids[3], retry: true, event: Some(2), mark, ..dead_letter("again") };
     journal.commit(&[Change::Dead(again.clone()), Change::DeadDone(ids[0])]).unwrap();
     assert_eq!(journal.dead(0, 10, true).unwrap(), [again]);
     assert_eq!(journal.dead(0, 10, false).unwrap().len(), 4);
+}
+
+fn a_document_has_one_dead_letter_at_most(factory: Factory<'_>, dir: &Path) {
+    let journal = open(factory, dir);
+    let first = DeadLetter { retry: true, ..dead_letter("no") };
+    let mark = Some("fix".to_owned());
+    // All of these are of other documents.
+    let others = [
+        DeadLetter { sink: "splunk".to_owned(), ..first.clone() },
+        DeadLetter { stream: "other".to_owned(), ..first.clone() },
+        DeadLetter { page: 2, ..first.clone() },
+        DeadLetter { record: 1, ..first.clone() },
+        DeadLetter { event: Some(0), ..first.clone() },
+        DeadLetter { mark: mark.clone(), ..first.clone() },
+        DeadLetter { event: Some(0), mark: mark.clone(), ..first.clone() },
+    ];
+    let all: Vec<_> = std::iter::once(first).chain(others).map(Change::Dead).collect();
+    let ids: Vec<_> = journal.commit(&all).unwrap().iter().map(row).collect();
+    let again = [dead_letter("still no"), DeadLetter { mark: mark.clone(), ..dead_letter("marked") }];
+    let done = journal.commit(&again.clone().map(Change::Dead)).unwrap();
+    assert_eq!(done.iter().map(row).collect::<Vec<_>>(), [ids[0], ids[6]]);
+    let found = journal.dead(0, 99, false).unwrap();
+    assert_eq!(found.len(), all.len());
+    assert_eq!(found[0], DeadLetter { id: ids[0], ..again[0].clone() });
+    let of = |letter: &LetterOf| (letter.id, letter.page, letter.record, letter.event, letter.mark.clone());
+    let told = |sink, pages| journal.letters(sink, pages).unwrap().iter().map(of).collect::<Vec<_>>();
+    assert_eq!(told("splunk", (0, 9)), [(ids[1], 1, 0, None, None)]);
+    assert_eq!(told("elastic", (2, 2)), [(ids[3], 2, 0, None, None)]);
+    assert_eq!(told("elastic", (1, 1)).len(), 6);
+    assert_eq!(told("elastic", (1, 1))[5], (ids[7], 1, 0, Some(0), mark));
+    assert_eq!(told("elastic", (3, 9)), []);
+    // Also where two sinks become one that have both refused it.
+    journal.commit(&[Change::RenameSink("splunk".into(), "elastic".into())]).unwrap();
+    assert_eq!((told("splunk", (0, 9)).len(), told("elastic", (0, 9)).len()), (0, all.len() - 1));
 }
 
 fn a_source_is_renamed_with_all_it_has(factory: Factory<'_>, dir: &Path) {

@@ -6,6 +6,7 @@
 use super::script::{Reply, Script};
 use crate::fault::FaultKind;
 use crate::http::{Client, TransportError};
+use crate::schema::{Context, Marks};
 use crate::sink::{Batch, DeliverError, Delivery, Guarantee, Level, Meta, Sink};
 use crate::source::Names;
 use bytes::Bytes;
@@ -27,6 +28,24 @@ pub static NAMES: Names = Names {
 
 /// Names of a second stream.
 pub static OTHER_NAMES: Names = Names { dataset: "cisco_duo.auth", namespace: "cisco_duo", ..NAMES };
+
+/// What a schema is told of a document of these names, without any marks, at one moment in 2026.
+#[must_use]
+pub fn context(names: &'static Names) -> Context<'static> {
+    let now = DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
+    Context {
+        tenant: "acme",
+        organisation: None,
+        namespace: "acme",
+        names,
+        fetched: now,
+        ingested: now,
+        id: Some("id"),
+        original: false,
+        as_sent: false,
+        marks: Marks::default(),
+    }
+}
 
 /// What the destination does with one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -275,3 +275,94 @@ async fn a_crash_at_any_step_of_parking_and_merging_loses_nothing() {
     }
     assert!(parked > 3, "images of the time in which something was parked: {parked}");
 }
+
+/// Says "later" to documents that are not of `log`, where more than one comes: a try goes in, a batch does not.
+fn drags(sink: &Target) {
+    sink.say(|ids| {
+        let busy = Fault::new(FaultKind::Server, "shard is not available");
+        let others = ids.iter().enumerate().filter(|(_, id)| ids.len() > 1 && !id.starts_with("log"));
+        Ok(Delivery { retry: others.map(|(n, _)| (n, busy.clone())).collect(), ..Delivery::default() })
+    });
+}
+
+/// How long the slowest of these live documents waited, each of which comes when the one before it is in.
+async fn slowest(bench: &Bench, sink: &Target, numbers: std::ops::Range<usize>) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for n in numbers {
+        bench.append(Lane::Live, "log", n..n + 1).await;
+        let since = bench.clock.now();
+        tokio::time::sleep(Duration::from_secs(13)).await;
+        slowest = slowest.max((sink.when(&format!("log-{n:05}")) - since).to_std().unwrap());
+    }
+    slowest
+}
+
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_parked_streams_delay_no_live_document_and_each_of_them_is_tried() {
+    for slots in [1, 2, 4] {
+        let bench = Bench::new();
+        let pages = (0..SOURCES).map(|n| bench.page_of(&source(n), Lane::Live, "chat", n * 2..n * 2 + 2));
+        bench.journal.commit(pages.collect()).await.unwrap();
+        let mut sink = bench.target(2, slots);
+        sink.pause = Duration::from_millis(200);
+        let sink = Arc::new(sink);
+        sink.bar("chat");
+        bench.drain(&sink).await;
+        assert_eq!(bench.odd().await.len(), SOURCES + 1, "each waits by itself, and one leaves them out");
+        // Another process finds them waiting, and all of them are due.
+        let first = sink.asked.lock().unwrap().len();
+        let running = bench.run("siem", &sink);
+        for n in 0..60 {
+            bench.append(Lane::Live, "log", n * 2..n * 2 + 2).await;
+            let since = bench.clock.now();
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            let waited = (sink.when(&format!("log-{:05}", n * 2)) - since).to_std().unwrap();
+            assert!(waited <= sink.pause * 2, "{slots} slots: live document {n} waited {waited:?}");
+        }
+        // Live that always has something leaves them their share.
+        let pages = (100..2_000).map(|n| bench.page(Lane::Live, "log", n * 2..n * 2 + 2));
+        bench.journal.commit(pages.collect()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(340)).await;
+        let asked = sink.asked.lock().unwrap()[first..].to_vec();
+        let tried: std::collections::BTreeSet<&String> =
+            asked.iter().map(|ids| &ids[0]).filter(|id| id.starts_with("chat")).collect();
+        assert_eq!(tried.len(), SOURCES, "{slots} slots");
+        let busy: Vec<bool> = asked.iter().map(|ids| ids[0].starts_with("log")).collect();
+        let first = asked.iter().position(|ids| ids[0] == "log-00200").unwrap();
+        let busy = &busy[first..=busy.iter().rposition(|live| *live).unwrap()];
+        assert!(busy.windows(2).all(|two| two.contains(&true)), "{slots} slots: one try between two of live");
+        let tries = busy.iter().filter(|live| !**live).count();
+        assert!(
+            (busy.len() / 16..=busy.len() / 7).contains(&tries),
+            "{slots} slots: {tries} of {}",
+            busy.len()
+        );
+        end(running).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_stream_that_drags_never_holds_the_last_slot() {
+    for slots in [1, 2, 3] {
+        let bench = Bench::new();
+        for n in 0..20 {
+            bench.append(Lane::Live, "chat", n * 5..(n + 1) * 5).await;
+            bench.append(Lane::Live, "mail", n * 5..(n + 1) * 5).await;
+        }
+        let sink = Arc::new(bench.target(5, slots));
+        sink.say(|ids| {
+            let others = ids.iter().enumerate().filter(|(_, id)| !id.starts_with("log"));
+            Ok(Delivery { fault: others.map(|(n, _)| (n, no_index("x"))).collect(), ..Delivery::default() })
+        });
+        let running = bench.run("siem", &sink);
+        tokio::time::sleep(MINUTE).await;
+        drags(&sink);
+        tokio::time::sleep(MINUTE).await;
+        let waited = slowest(&bench, &sink, 0..80).await;
+        assert!(waited <= sink.pause * 3, "{slots} slots: a live document waited {waited:?}");
+        sink.mend();
+        tokio::time::sleep(20 * MINUTE).await;
+        assert_eq!((sink.times().len(), bench.lacks().await), (100 + 200 + 80, 0), "{slots} slots");
+        end(running).await;
+    }
+}

@@ -55,10 +55,17 @@ fn back_to(dir: &Path, version: i64) {
         sql.push_str(state::TALLY);
         tables.push("tally");
     }
+    if version >= 3 {
+        sql.push_str(state::RANGES);
+        tables.push("given_up");
+    }
     for table in tables {
         // What a later version added to a row stands behind what was there.
         let columns = match table {
-            "delivery" => "id, sink, lane, next_page, next_record, until, mark",
+            "delivery" if version < 3 => "id, sink, lane, next_page, next_record, until, mark",
+            "dead" => {
+                "id, sink, source, stream, page, record, event, kind, reason, at, copy, revision, occurrence, retry"
+            }
             _ => "*",
         };
         sql.push_str(&format!(
@@ -121,7 +128,7 @@ fn version_1_is_brought_forward_by_its_holder_and_keeps_everything() {
     let request = reader::request(dir.path(), "reload", "{}", at(5)).unwrap();
     assert_eq!(version(dir.path()), 1);
     let journal = open(dir.path());
-    assert_eq!(version(dir.path()), 3);
+    assert_eq!(version(dir.path()), state::VERSION);
     assert_eq!(journal.epoch(), 2);
     assert_eq!(journal.heartbeat(at(6)).unwrap().iter().map(|r| r.id).collect::<Vec<_>>(), [request]);
     journal.commit(&[Change::RequestDone(request)]).unwrap();
@@ -161,7 +168,7 @@ fn version_2_is_read_and_brought_forward_with_its_positions_and_can_then_park_a_
     assert_eq!(told(dir.path()), before);
     assert_eq!(version(dir.path()), 2);
     let journal = open(dir.path());
-    assert_eq!(version(dir.path()), 3);
+    assert_eq!(version(dir.path()), state::VERSION);
     drop(journal);
     assert_eq!(told(dir.path()), before);
     let journal = open(dir.path());
@@ -199,7 +206,7 @@ fn a_crash_on_the_way_forward_loses_nothing() {
     FileJournal::open(dir.path(), OpenOptions { steps: Some(images.steps()), ..options() }).unwrap();
     let images = images.take();
     assert!(images.iter().any(|image| version(&image.dir) == 1), "taken before");
-    assert!(images.iter().any(|image| version(&image.dir) == 3), "taken after");
+    assert!(images.iter().any(|image| version(&image.dir) == state::VERSION), "taken after");
     for image in images {
         assert_eq!(told(&image.dir), before, "{}", image.step);
         let journal = open(&image.dir);
@@ -215,4 +222,18 @@ fn a_damaged_old_state_is_left_as_it_was() {
     assert!(matches!(FileJournal::open(dir.path(), options()), Err(JournalError::Damaged { .. })));
     assert!(bytes(dir.path()) == before);
     assert_eq!(version(dir.path()), 1);
+}
+
+#[test]
+fn version_3_is_read_and_brought_forward_with_its_dead_letters() {
+    let (dir, before) = journal_of(3);
+    assert_eq!((told(dir.path()), version(dir.path())), (before.clone(), 3));
+    let reader = Reader::open(dir.path()).unwrap();
+    let journal = open(dir.path());
+    assert_eq!(version(dir.path()), state::VERSION);
+    let letter = reader.dead(0, 9, false).unwrap().remove(0);
+    assert_eq!(journal.letters("elastic", (1, 1)).unwrap()[0].id, letter.id);
+    let marked = DeadLetter { mark: Some("fix".into()), ..letter };
+    journal.commit(&[Change::Dead(marked.clone())]).unwrap();
+    assert_eq!(reader.dead(0, 9, false).unwrap(), [marked], "also by who had it open before");
 }
