@@ -108,8 +108,18 @@ pub struct Delivery {
     pub rejected: Vec<Trouble>,
     /// Nothing of this kind can go in until somebody acts: keep, pause, raise the alarm.
     pub fault: Vec<Trouble>,
+    /// How long the destination asked to wait before `retry` comes again: not sooner, and not sooner than core's own
+    /// backoff.
+    pub after: Option<Duration>,
     /// Things worth a warning, such as documents that landed in a failure store.
     pub warnings: Vec<String>,
+}
+
+impl Delivery {
+    /// The destination asked to wait so long before what is to be sent again; of several such words the longest counts.
+    pub fn wait(&mut self, after: Option<Duration>) {
+        self.after = self.after.max(after);
+    }
 }
 
 /// Why there is no verdict on the batch. The variant is what happens next; core retries, the sink never does.

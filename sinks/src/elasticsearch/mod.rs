@@ -111,8 +111,9 @@ type Document = (Range<usize>, Meta);
 
 /// What came of a bulk request that was judged.
 enum Sent {
-    /// A verdict on each document, and how many of them a rollover may have doubled.
-    Items(Vec<Judged>, usize),
+    /// A verdict on each document, how many of them a rollover may have doubled, and how long the cluster, or what stands
+    /// before it, asked to wait.
+    Items(Vec<Judged>, usize, Option<Duration>),
     /// The request of a single document was refused as a whole.
     Refused(Verdict, Fault),
 }
@@ -307,7 +308,8 @@ impl Elasticsearch {
                         Ok(items) => {
                             let twice = self.rollovers.answered(documents, &items);
                             let judged = items.iter().map(|item| self.judged(item)).collect();
-                            Ok(Sent::Items(judged, if self.config.ids { twice } else { 0 }))
+                            let after = retry_after(&response.headers, response.date);
+                            Ok(Sent::Items(judged, if self.config.ids { twice } else { 0 }, after))
                         }
                         Err(why) => Err(DeliverError::Retry {
                             after: None,
@@ -436,7 +438,7 @@ impl Elasticsearch {
         let document = batch.documents.get(index..=index).unwrap_or_default();
         match self.bulk(Bytes::copy_from_slice(frame), document).await {
             Ok(Sent::Refused(verdict, cause)) => self.refused(document, (index, verdict, cause), delivery),
-            Ok(Sent::Items(items, _)) => match items.into_iter().next() {
+            Ok(Sent::Items(items, _, after)) => match items.into_iter().next() {
                 Some(Judged { verdict: Verdict::Delivered, .. }) => delivery.delivered += 1,
                 Some(Judged { verdict: Verdict::Duplicate, .. }) => delivery.duplicates += 1,
                 Some(Judged { verdict: Verdict::Rejected | Verdict::Alone, fault, .. }) => {
@@ -445,10 +447,18 @@ impl Elasticsearch {
                 Some(Judged { verdict: Verdict::Fault(_), fault, .. }) => {
                     delivery.fault.push((index, fault.unwrap_or(cause)));
                 }
-                Some(Judged { fault, .. }) => delivery.retry.push((index, fault.unwrap_or(cause))),
+                Some(Judged { fault, .. }) => {
+                    delivery.retry.push((index, fault.unwrap_or(cause)));
+                    delivery.wait(after);
+                }
                 None => delivery.retry.push((index, cause)),
             },
-            Err(error) => delivery.retry.push((index, error.cause().clone())),
+            Err(error) => {
+                delivery.retry.push((index, error.cause().clone()));
+                if let DeliverError::Retry { after, .. } = error {
+                    delivery.wait(after);
+                }
+            }
         }
     }
 
@@ -634,8 +644,8 @@ impl Sink for Elasticsearch {
             return Ok(Delivery::default());
         }
         let permit = self.gate.enter().await;
-        let (items, twice) = match self.bulk(crate::payload(batch), &batch.documents).await {
-            Ok(Sent::Items(items, twice)) => (items, twice),
+        let (items, twice, after) = match self.bulk(crate::payload(batch), &batch.documents).await {
+            Ok(Sent::Items(items, twice, after)) => (items, twice, after),
             Ok(Sent::Refused(verdict, cause)) => {
                 let mut delivery = Delivery::default();
                 self.refused(&batch.documents, (0, verdict, cause), &mut delivery);
@@ -652,6 +662,9 @@ impl Sink for Elasticsearch {
         };
         let busy = items.iter().any(|item| item.verdict == Verdict::Retry(FaultKind::RateLimit));
         let (mut delivery, alone) = self.sort(batch, items);
+        if !delivery.retry.is_empty() {
+            delivery.wait(after);
+        }
         if twice > 0 {
             delivery.warnings.push(format!(
                 "{twice} documents may be there twice, under the same id: their first answer was lost, and their data \

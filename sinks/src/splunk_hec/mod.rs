@@ -114,12 +114,15 @@ struct Round {
     delivery: Delivery,
     waiting: Vec<Waiting>,
     busy: bool,
+    /// Until when the receiver asked to be left alone.
+    until: Option<Instant>,
 }
 
 impl Round {
     /// Whether any document has a verdict, or will have one.
     fn decided(&self) -> bool {
-        let Delivery { delivered, duplicates, retry, rejected, fault, warnings: _ } = &self.delivery;
+        let Delivery { delivered, duplicates, retry, rejected, fault, after: _, warnings: _ } =
+            &self.delivery;
         *delivered + *duplicates > 0
             || !(retry.is_empty() && rejected.is_empty() && fault.is_empty() && self.waiting.is_empty())
     }
@@ -476,6 +479,7 @@ impl SplunkHec {
                     };
                     let cause = self.fault(&response, kind, what, &said);
                     let after = retry_after(&response.headers, response.date);
+                    round.until = after.map(|after| Instant::now() + after);
                     return Some((DeliverError::Retry { after, cause }, rest(part, todo)));
                 }
                 Verdict::Halt(cause) => {
@@ -687,7 +691,7 @@ impl Sink for SplunkHec {
         let decided = round.decided();
         self.acknowledged(&mut channel, &mut round).await;
         self.channels.give(channel);
-        let Round { mut delivery, busy, .. } = round;
+        let Round { mut delivery, busy, until, .. } = round;
         if busy {
             self.gate.narrow(permit);
         } else if unsent.is_none() {
@@ -702,6 +706,8 @@ impl Sink for SplunkHec {
                     DeliverError::Retry { .. } | DeliverError::Split { .. } => &mut delivery.retry,
                 };
                 to.extend(rest.into_iter().map(|index| (index, error.cause().clone())));
+                // Acknowledgements may have been waited for since.
+                delivery.wait(until.map(|until| until.saturating_duration_since(Instant::now())));
                 Ok(delivery)
             }
         }

@@ -734,6 +734,38 @@ async fn auto_believes_each_answer_and_never_what_it_knew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_that_a_busy_receiver_asks_for_outlives_the_verdicts_on_what_went_in() {
+    // A batch of two requests: the second one finds the receiver busy.
+    for acknowledges in [false, true] {
+        let mut replies = vec![code(503, 9).header("retry-after", "40"), taken(acknowledges.then_some("7"))];
+        let far = Script::start();
+        far.answer(move |request, _| {
+            Ok(match is_event(request) {
+                true => replies.pop().unwrap(),
+                false if acknowledges => all_true(request),
+                false => disabled(),
+            })
+        });
+        let receiver = Receiver::new(acknowledges);
+        let sink = receiver.sink(&far, r#","batch_bytes":"500B","gzip":false"#);
+        let since = Instant::now();
+        let delivery = deliver(&sink, 4).await.unwrap();
+        assert_eq!((delivery.delivered, places(&delivery.retry)), (2, vec![2, 3]));
+        let left = delivery.after.expect("the receiver said how long");
+        // What was waited for an acknowledgement counts.
+        assert_eq!(since.elapsed() + left, Duration::from_secs(40), "acknowledges: {acknowledges}");
+        assert_eq!(since.elapsed() > Duration::ZERO, acknowledges);
+    }
+    // A receiver that is broken, and not busy, may name a time, too.
+    let mut replies = vec![code(503, 19).header("retry-after", "11"), bad(12, 0)];
+    let far = answering(move |_| replies.pop().unwrap());
+    let (sink, _receiver) = plain(&far, "");
+    let delivery = deliver(&sink, 3).await.unwrap();
+    assert_eq!((places(&delivery.rejected), places(&delivery.retry)), (vec![0], vec![1, 2]));
+    assert_eq!(delivery.after, Some(Duration::from_secs(11)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_channel_keeps_its_cookies() {
     let far = Script::start();
     far.answer(|request, _| {
