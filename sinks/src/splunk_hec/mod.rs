@@ -51,6 +51,10 @@ const ROOM: usize = 32 << 10;
 /// That the queue is nearly full is said once in this time.
 const SAY_AGAIN: Duration = Duration::from_secs(3_600);
 
+/// A receiver that promised acknowledgements and gave none is not tried again for so long, with ack = "required": each try
+/// leaves its documents there once more.
+const DISBELIEF: Duration = Duration::from_secs(3_600);
+
 /// Said when the guarantee becomes weaker than it was.
 const UNACKNOWLEDGED: &str = "the token acknowledged before and does not any more: what it takes now is best effort; look at \
      useACK, or set ack = \"required\" to send nothing without it";
@@ -81,6 +85,15 @@ enum Known {
     NotYet,
     On,
     Off,
+    /// The receiver answers questions for acknowledgements, and took documents without giving one, with ack =
+    /// "required". What it says of itself is not believed for [`DISBELIEF`].
+    Unkept(Instant),
+}
+
+impl Known {
+    fn is_unkept(self) -> bool {
+        matches!(self, Self::Unkept(since) if since.elapsed() < DISBELIEF)
+    }
 }
 
 /// One tenant's part of a receiver.
@@ -152,7 +165,11 @@ impl SplunkHec {
     }
 
     fn learn(&self, known: Known) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        let mut before = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of several receivers behind the addresses one may keep the promise, and another one not.
+        if !before.is_unkept() {
+            *before = known;
+        }
     }
 
     /// Words of the other side for a person: short, and without our secret, which a proxy may have echoed.
@@ -309,11 +326,16 @@ impl SplunkHec {
     async fn ready(&self, channel: &mut Channel) -> Result<(), DeliverError> {
         match (self.config.ack, self.known()) {
             (Ack::Off, _) | (_, Known::On) | (Ack::Auto, Known::Off) => return Ok(()),
-            (Ack::Required, Known::Off | Known::NotYet) | (Ack::Auto, Known::NotYet) => {}
+            (Ack::Required, known) if known.is_unkept() => {
+                return Err(DeliverError::Halt { cause: unacknowledged() });
+            }
+            (Ack::Required | Ack::Auto, Known::Off | Known::NotYet | Known::Unkept(_)) => {}
         }
         match (self.probe(channel).await?, self.config.ack) {
             (Known::On, _) | (_, Ack::Auto | Ack::Off) => Ok(()),
-            (Known::Off, Ack::Required) => Err(DeliverError::Halt { cause: unacknowledged() }),
+            (Known::Off | Known::Unkept(_), Ack::Required) => {
+                Err(DeliverError::Halt { cause: unacknowledged() })
+            }
             (Known::NotYet, Ack::Required) => Err(DeliverError::Retry {
                 after: None,
                 cause: Fault::new(
@@ -426,7 +448,7 @@ impl SplunkHec {
                             delivery.delivered += part.len();
                         }
                         (None, Ack::Required) => {
-                            self.learn(Known::Off);
+                            self.learn(Known::Unkept(Instant::now()));
                             return Some((DeliverError::Halt { cause: unacknowledged() }, rest(part, todo)));
                         }
                     }
@@ -648,7 +670,7 @@ impl Sink for SplunkHec {
                  ack = \"required\" sends nothing without it",
                 vec![twice, lost],
             ),
-            (Ack::Auto, Known::Off) => (
+            (Ack::Auto, Known::Off | Known::Unkept(_)) => (
                 Level::BestEffort,
                 "the token has no indexer acknowledgement (useACK): an answer says that a request was parsed",
                 vec![twice, lost],
@@ -760,8 +782,12 @@ impl SplunkHec {
         }
         findings.lines.push(match (self.probe(&mut channel).await?, self.config.ack) {
             (Known::On, _) => "acknowledgement is on: at least once".to_owned(),
-            (Known::Off, Ack::Required) => return Err(DeliverError::Halt { cause: unacknowledged() }),
-            (Known::Off, _) => "acknowledgement is off for the token: best effort".to_owned(),
+            (Known::Off | Known::Unkept(_), Ack::Required) => {
+                return Err(DeliverError::Halt { cause: unacknowledged() });
+            }
+            (Known::Off | Known::Unkept(_), _) => {
+                "acknowledgement is off for the token: best effort".to_owned()
+            }
             (Known::NotYet, _) => "does not say whether it acknowledges".to_owned(),
         });
         Ok(())

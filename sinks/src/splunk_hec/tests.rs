@@ -711,6 +711,55 @@ async fn required_sends_nothing_to_a_token_that_does_not_acknowledge() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_answers_for_acknowledgements_and_gives_none_gets_nothing_more_for_an_hour() {
+    let far = Script::start();
+    far.answer(|request, _| Ok(if is_event(request) { taken(None) } else { acks(&[]) }));
+    let receiver = Receiver::new(false);
+    let sink = receiver.sink(&far, r#","ack":"required""#);
+    // As core does it: every 30 s.
+    let every = Duration::from_secs(30);
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3_600) {
+        let error = deliver(&sink, 2).await.unwrap_err();
+        assert!(matches!(error, DeliverError::Halt { .. }), "{error:?}");
+        assert_eq!(error.cause().message, unacknowledged().message);
+        tokio::time::advance(every).await;
+    }
+    let requests = far.requests();
+    let sent = requests.iter().filter(|request| is_event(request)).count();
+    assert_eq!((sent, requests.len()), (1, 2), "one question, and the documents once");
+    // Somebody switched it on.
+    far.answer(|request, _| Ok(if is_event(request) { taken(Some("3")) } else { all_true(request) }));
+    assert_eq!(deliver(&sink, 2).await.unwrap().delivered, 2);
+    assert_eq!(deliver(&sink, 2).await.unwrap().delivered, 2, "and stays on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_several_receivers_that_gives_no_acknowledgement_stops_them_all() {
+    let far = Script::start();
+    far.answer(|request, _| {
+        let keeps = request.uri().host() == Some("a.example.com");
+        Ok(match is_event(request) {
+            true => taken(keeps.then_some("3")),
+            false => all_true(request),
+        })
+    });
+    let receiver = Receiver::new(false);
+    let urls = r#""urls":["https://a.example.com:8088","https://b.example.com:8088"]"#;
+    let sink = receiver.at(&far, urls, r#","ack":"required""#);
+    let mut outcomes = Vec::new();
+    for _ in 0..20 {
+        // Two at a time, so that both receivers are asked.
+        let (one, other) = tokio::join!(deliver(&sink, 2), deliver(&sink, 2));
+        outcomes.extend([one.is_ok(), other.is_ok()]);
+        tokio::time::advance(Duration::from_secs(30)).await;
+    }
+    let silent =
+        |request: &&Request<Bytes>| is_event(request) && request.uri().host() == Some("b.example.com");
+    assert_eq!(far.requests().iter().filter(silent).count(), 1, "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn auto_believes_each_answer_and_never_what_it_knew() {
     for (probe, why) in
         [(disabled(), "code 14"), (code(400, 12), "no such endpoint"), (code(404, 404), "not found")]
