@@ -454,7 +454,8 @@ impl SplunkHec {
                     }
                 }
                 Verdict::Bad { first: Some(at), maybe_size }
-                    if at < part.len()
+                    if self.config.endpoint == Endpoint::Event
+                        && at < part.len()
                         && !(maybe_size && at == 0 && part.len() > 1 && bytes > SUSPICIOUS) =>
                 {
                     let fault =
@@ -471,6 +472,9 @@ impl SplunkHec {
                 Verdict::Bad { .. } | Verdict::TooLarge => {
                     let (kind, what) = match verdict {
                         Verdict::TooLarge => (FaultKind::TooLarge, "larger than the receiver takes"),
+                        // The raw endpoint breaks lines by the sourcetype's rules, which may be others than ours: what it
+                        // counts is not known to be our documents, neither the bad one nor those before it.
+                        _ if self.config.endpoint == Endpoint::Raw => (FaultKind::Configuration, "refused"),
                         _ => (FaultKind::Configuration, "refused, without a word which document is meant"),
                     };
                     let fault = self.fault(&response, kind, what, &said);

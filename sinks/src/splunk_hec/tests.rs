@@ -284,6 +284,24 @@ async fn what_stands_before_a_bad_document_is_never_sent_again() {
 type Range = std::ops::Range<usize>;
 
 #[tokio::test]
+async fn a_number_of_the_raw_endpoint_condemns_nobody() {
+    // It breaks lines by rules of its own and so counts other lines than ours: two for each of them.
+    let far = Script::start();
+    far.answer(move |request, _| {
+        let text = body(request);
+        let at = text.lines().position(|line| line.contains("5a1f-3"));
+        Ok(at.map_or_else(|| taken(None), |at| bad(12, 2 * at)))
+    });
+    let (sink, _receiver) = plain(&far, r#","endpoint":"raw""#);
+    let (mut delivered, rejected, kept) = drain(&sink, &kit::invented(9), 50).await;
+    delivered.sort();
+    let others: Vec<String> = (0..9).filter(|n| *n != 3).map(|n| format!("5a1f-{n}")).collect();
+    assert_eq!((delivered, rejected, kept), (others, vec!["5a1f-3".to_owned()], Vec::new()));
+    let last = far.requests().iter().map(body).filter(|text| text.contains("5a1f-3")).last().unwrap();
+    assert_eq!(last.lines().count(), 1, "it was condemned alone");
+}
+
+#[tokio::test]
 async fn without_a_number_the_culprit_is_found_by_halving() {
     let far =
         answering(
