@@ -231,6 +231,15 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// See [`DeliverError`].
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliverError>;
+    /// Whether the files with certificates and their keys can be read and hold what they must: what `check` tells without
+    /// asking anybody. Tokens and passwords are not looked at, nor what variables hold: they may be elsewhere. A sink that
+    /// runs reads the files when it needs them, and waits where it cannot, so that they may be mended.
+    ///
+    /// # Errors
+    /// Names the key, the file, and what is wrong with it.
+    fn readable(&self) -> Result<(), SettingsError> {
+        Ok(())
+    }
     /// Tries address, credentials and rights without writing anything.
     async fn check(&self) -> crate::source::Findings;
     /// Installs what the destination should have (templates; with `policies` also lifecycle policies), and says what it

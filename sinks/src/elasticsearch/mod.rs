@@ -21,6 +21,7 @@ use self::flavour::Flavour;
 use self::rollover::Rollovers;
 use self::verdict::{Verdict, Whole};
 use crate::nodes::{Gate, Nodes};
+use crate::settings;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};

@@ -1,14 +1,14 @@
 //! Connections to a receiver: names, sockets, TLS.
 
 use super::config::{Address, Config, SEND_BUFFER, Transport};
-use crate::settings::ClientKeys;
+use crate::nodes::REST;
+use crate::settings;
 use chrono::{DateTime, Utc};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::distrusted;
@@ -18,9 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, AlertDescription, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, AlertDescription, ClientConfig};
 
 /// How long a name, a connection and a handshake may take, each: what connecting takes with every other destination.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -230,7 +229,7 @@ fn connector(config: &Config) -> Result<TlsConnector, Fault> {
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong("transport", error.to_string()))?;
     let builder = match &config.ca {
-        Some(path) => builder.with_root_certificates(authorities(path)?),
+        Some(path) => builder.with_root_certificates(settings::authorities(path)?),
         None => builder.with_platform_verifier().map_err(|error| {
             wrong("ca", format!("this system has no authorities of its own: {error}"))
                 .remedy("set `ca` to a file with the certificate of the receiver's authority")
@@ -239,7 +238,7 @@ fn connector(config: &Config) -> Result<TlsConnector, Fault> {
     let tls = match &config.client {
         None => builder.with_no_client_auth(),
         Some(client) => {
-            let (chain, key) = identity(client)?;
+            let (chain, key) = client.identity()?;
             builder.with_client_auth_cert(chain, key).map_err(|error| {
                 Fault::new(FaultKind::Credential, format!("client: the certificate cannot be used: {error}"))
                     .remedy("see that `private_key` is the key of `certificate`")
@@ -247,39 +246,4 @@ fn connector(config: &Config) -> Result<TlsConnector, Fault> {
         }
     };
     Ok(TlsConnector::from(Arc::new(tls)))
-}
-
-fn authorities(path: &Path) -> Result<RootCertStore, Fault> {
-    let wrong = |what: String| {
-        Fault::new(FaultKind::Configuration, format!("ca: {}: {what}", path.display()))
-            .remedy("a file of PEM certificates is expected")
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("no certificate in it".to_owned()));
-    }
-    Ok(roots)
-}
-
-/// Errors never quote what was read: it may be the key.
-fn identity(client: &ClientKeys) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
-    let wrong = |what: &str| {
-        Fault::new(FaultKind::Credential, format!("client: {what}"))
-            .remedy("both are PEM; keys are PKCS#8, PKCS#1 or SEC1, without a passphrase")
-    };
-    let chain = client.certificate.read()?.for_signing(|pem| {
-        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| ())
-    });
-    let chain = chain.map_err(|()| wrong("`certificate` is not PEM"))?;
-    if chain.is_empty() {
-        return Err(wrong("there is no certificate in `certificate`"));
-    }
-    let key =
-        client.private_key.read()?.for_signing(|pem| PrivateKeyDer::from_pem_slice(pem).map_err(|_| ()));
-    let key = key.map_err(|()| wrong("there is no usable key in `private_key`"))?;
-    Ok((chain, key))
 }

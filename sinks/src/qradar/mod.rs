@@ -12,6 +12,7 @@ use self::config::{Address, Options, Transport};
 use self::line::{Job, Order, Way};
 use self::message::Format;
 use crate::nodes::Nodes;
+use crate::settings::{self, ClientKeys};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::io;
@@ -264,6 +265,12 @@ impl Sink for Qradar {
             ));
         }
         Ok(delivery)
+    }
+
+    fn readable(&self) -> Result<(), SettingsError> {
+        let config = &self.way.config;
+        config.ca.as_deref().map_or(Ok(()), settings::check_authorities)?;
+        config.client.as_ref().map_or(Ok(()), ClientKeys::check)
     }
 
     async fn check(&self) -> Findings {

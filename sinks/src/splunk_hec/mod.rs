@@ -739,6 +739,10 @@ impl Sink for SplunkHec {
         }
     }
 
+    fn readable(&self) -> Result<(), SettingsError> {
+        self.config.client.as_ref().map_or(Ok(()), ClientKeys::check)
+    }
+
     async fn check(&self) -> Findings {
         let mut findings = Findings::default();
         for node in 0..self.nodes.all().len() {
