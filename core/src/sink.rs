@@ -16,7 +16,9 @@ use std::time::Duration;
 pub trait SinkKind: Sync {
     /// The name in `kind = "…"`.
     fn name(&self) -> &'static str;
-    /// JSON Schema of the kind's own keys in a `sink` table (without the keys that every sink has).
+    /// JSON Schema of the kind's own keys in a `sink` table (without the keys that every sink has). A property that says
+    /// `"x-tidegate": "by_stream"` is a table of connectors, each with a value or a table of streams; names that do not exist
+    /// are refused where the configuration is read.
     fn schema(&self) -> schemars::Schema;
     /// Checks the kind's own keys and makes a sink for one tenant.
     ///

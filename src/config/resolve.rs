@@ -619,7 +619,9 @@ impl Resolver<'_> {
         let kind = kind?;
         let kind = self.sinks.iter().copied().find(|known| known.name() == kind)?;
         let own = without(node, &common);
-        own::check(kind.schema().as_value(), &common, path, &own, &mut self.errors);
+        let rules = kind.schema();
+        own::check(rules.as_value(), &common, path, &own, &mut self.errors);
+        own::check_names(rules.as_value(), self.connectors, path, &own, &mut self.errors);
         let Json::Object(table) = own.json() else { return None };
         Some(SinkConfig {
             kind,

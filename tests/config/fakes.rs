@@ -182,6 +182,7 @@ impl SinkKind for Elasticsearch {
                 "api_key": {"type": "string"},
                 "namespace": {"type": "string"},
                 "gzip": {"type": "boolean"},
+                "indexes": {"type": "object", "additionalProperties": {}, "x-tidegate": "by_stream"},
             },
         })
     }

@@ -65,6 +65,7 @@ pub(super) struct Config {
     /// Index of all documents; without it the token's own.
     pub(super) index: Option<String>,
     /// Indexes of some documents, over `index`: a table of connectors, each with an index or a table of streams.
+    #[schemars(extend("x-tidegate" = "by_stream"))]
     pub(super) indexes: BTreeMap<String, Index>,
     /// The field `source`; without it the sourcetype.
     pub(super) source: Option<String>,
