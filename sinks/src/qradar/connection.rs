@@ -16,7 +16,7 @@ use tidegate_core::http::resolve::resolve;
 use tidegate_core::sink::DeliverError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, AlertDescription, ClientConfig};
@@ -109,16 +109,51 @@ pub(super) async fn open(
     }
 }
 
-/// A socket whose datagrams go to this receiver.
-pub(super) async fn datagrams(address: &Address) -> Result<UdpSocket, DeliverError> {
+/// Addresses of names that refused datagrams lately.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<Vec<(SocketAddr, Instant)>>);
+
+impl Refusals {
+    pub(super) fn add(&self, refused: SocketAddr) {
+        let mut all = self.lately();
+        all.retain(|(address, _)| *address != refused);
+        all.push((refused, Instant::now()));
+    }
+
+    /// Whether all of these refused lately.
+    pub(super) fn has_all(&self, addresses: &[SocketAddr]) -> bool {
+        let all = self.lately();
+        addresses.iter().all(|address| all.iter().any(|(refused, _)| refused == address))
+    }
+
+    /// In the order in which they are to be tried: as they came, and last those that refused lately, the first first.
+    fn sort(&self, addresses: &mut [SocketAddr]) {
+        let all = self.lately();
+        addresses.sort_by_key(|address| all.iter().position(|(refused, _)| refused == address));
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Vec<(SocketAddr, Instant)>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, since)| since.elapsed() < REST);
+        all
+    }
+}
+
+/// A socket whose datagrams go to the first of these addresses of the receiver that did not refuse lately, and which that
+/// is. Opening it asks nobody: only a datagram that was sent can be refused.
+pub(super) async fn datagrams(
+    address: &Address,
+    mut to: Vec<SocketAddr>,
+    refusals: &Refusals,
+) -> Result<(UdpSocket, SocketAddr), DeliverError> {
+    refusals.sort(&mut to);
     let open = async {
-        let to = addresses(address).await?;
         let mut last = None;
         for to in to {
             let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
             let socket = UdpSocket::bind(any).await?;
             match socket.connect(to).await {
-                Ok(()) => return Ok(socket),
+                Ok(()) => return Ok((socket, to)),
                 Err(error) => last = Some(error),
             }
         }
@@ -176,7 +211,7 @@ pub(super) fn retry(cause: Fault) -> DeliverError {
     DeliverError::Retry { after: None, cause }
 }
 
-fn unreachable(address: &Address, error: &io::Error) -> Fault {
+pub(super) fn unreachable(address: &Address, error: &io::Error) -> Fault {
     Fault::new(FaultKind::Network, format!("{address}: cannot connect: {error}"))
         .remedy("see that the receiver listens there and that no firewall is between")
 }
@@ -185,8 +220,10 @@ fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
 
-async fn addresses(address: &Address) -> io::Result<Vec<SocketAddr>> {
-    let mut found = resolve(address.host.clone()).await?;
+/// The addresses of a receiver's name, in the system's order.
+pub(super) async fn addresses(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let mut found = timeout(CONNECT, resolve(address.host.clone())).await.map_err(late)??;
     for one in &mut found {
         one.set_port(address.port);
     }
@@ -195,7 +232,7 @@ async fn addresses(address: &Address) -> io::Result<Vec<SocketAddr>> {
 
 async fn tcp(config: &Config, address: &Address) -> io::Result<TcpStream> {
     let late = || io::Error::from(io::ErrorKind::TimedOut);
-    let all = timeout(CONNECT, addresses(address)).await.map_err(|_| late())??;
+    let all = addresses(address).await?;
     let mut last = None;
     for one in all {
         match timeout(CONNECT, TcpStream::connect(one)).await.unwrap_or_else(|_| Err(late())) {

@@ -8,7 +8,8 @@ mod connection;
 mod line;
 mod message;
 
-use self::config::{Address, Options, Transport};
+use self::config::{Address, Config, Options, Transport};
+use self::connection::Refusals;
 use self::line::{Job, Order, Way};
 use self::message::Format;
 use crate::nodes::Nodes;
@@ -16,6 +17,7 @@ use crate::settings::{self, ClientKeys};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
@@ -54,6 +56,7 @@ struct Qradar {
     way: Arc<Way>,
     format: Format,
     identifiers: HashMap<String, String>,
+    refusals: Refusals,
     line: Mutex<Option<mpsc::UnboundedSender<Order>>>,
 }
 
@@ -69,7 +72,8 @@ impl Qradar {
             name: format!("{}/{}", settings.tenant, settings.sink),
         };
         let line = Mutex::new(None);
-        Self { tenant: settings.tenant.clone(), way: Arc::new(way), format, identifiers, line }
+        let (tenant, refusals) = (settings.tenant.clone(), Refusals::default());
+        Self { tenant, way: Arc::new(way), format, identifiers, refusals, line }
     }
 
     fn is_datagrams(&self) -> bool {
@@ -103,14 +107,31 @@ impl Qradar {
         })
     }
 
-    /// One datagram a message. What the kernel takes counts as delivered.
+    /// One datagram a message. What the kernel takes counts as delivered. The refusal of an address (ICMP says that nobody
+    /// listens there) is all that can be heard; the next delivery then goes to the next address of the name, and to another
+    /// receiver once all addresses refuse.
     async fn deliver_datagrams(&self, batch: &Batch) -> Result<Delivery, DeliverError> {
         let (node, address) = self.way.nodes.pick();
-        let failed = |error: DeliverError| {
-            self.way.nodes.failed(node);
-            error
+        match connection::addresses(address).await {
+            Ok(to) => self.deliver_datagrams_to(batch, node, to).await,
+            Err(error) => {
+                self.way.nodes.failed(node);
+                Err(connection::retry(connection::unreachable(address, &error)))
+            }
+        }
+    }
+
+    async fn deliver_datagrams_to(
+        &self,
+        batch: &Batch,
+        node: usize,
+        to: Vec<SocketAddr>,
+    ) -> Result<Delivery, DeliverError> {
+        let Some(address) = self.way.nodes.at(node) else {
+            return Err(connection::retry(Fault::new(FaultKind::Configuration, "no address")));
         };
-        let socket = connection::datagrams(address).await.map_err(failed)?;
+        let opened = connection::datagrams(address, to.clone(), &self.refusals).await;
+        let (socket, used) = opened.inspect_err(|_| self.way.nodes.failed(node))?;
         let mut delivery = Delivery::default();
         let mut failure = None;
         for (index, (span, _)) in batch.documents.iter().enumerate() {
@@ -131,8 +152,13 @@ impl Qradar {
         // A refusal is about datagrams before it. It may have come since the last one was sent.
         let failure = failure.or_else(|| Some((batch.documents.len(), socket.take_error().ok()??)));
         if let Some((index, error)) = failure {
-            self.way.nodes.failed(node);
-            let cause = Fault::new(FaultKind::Network, format!("{address}: cannot send: {error}"));
+            self.refusals.add(used);
+            if self.refusals.has_all(&to) {
+                self.way.nodes.failed(node);
+            }
+            let at =
+                if used.to_string() == address.to_string() { String::new() } else { format!(" to {used}") };
+            let cause = Fault::new(FaultKind::Network, format!("{address}: cannot send{at}: {error}"));
             // Nobody listens there, so none of the batch is known to have been heard.
             let from = if error.kind() == io::ErrorKind::ConnectionRefused { 0 } else { index };
             let unsent = (from..batch.documents.len())
@@ -146,7 +172,9 @@ impl Qradar {
     /// Connects, shakes hands, and ends in good order.
     async fn try_receiver(&self, address: &Address) -> Result<(), DeliverError> {
         if self.is_datagrams() {
-            return connection::datagrams(address).await.map(|_| ());
+            let to = connection::addresses(address).await;
+            let to = to.map_err(|error| connection::retry(connection::unreachable(address, &error)))?;
+            return connection::datagrams(address, to, &self.refusals).await.map(|_| ());
         }
         let now = self.way.clock.now();
         let mut stream = connection::open(&self.way.config, address, now).await?.stream;
@@ -229,7 +257,7 @@ impl Sink for Qradar {
             bytes: config.batch_bytes.0,
             count: config.batch_count,
             age: config.batch_age.0,
-            in_flight: if self.is_datagrams() { 1 } else { config.in_flight },
+            in_flight: config.batches_at_once(),
         }
     }
 
