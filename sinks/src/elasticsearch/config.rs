@@ -225,12 +225,7 @@ fn bounds(config: &Config) -> Result<(), SettingsError> {
             "must be from 1B to 100MiB, the server's own default limit",
         ));
     }
-    if !(1..=100_000).contains(&config.batch_count) {
-        return Err(SettingsError::new("batch_count", "must be from 1 to 100000"));
-    }
-    if !(1..=64).contains(&config.in_flight) {
-        return Err(SettingsError::new("in_flight", "must be from 1 to 64"));
-    }
+    settings::check_batches(config.batch_count, config.in_flight)?;
     let name = |name: &str| {
         !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@'))

@@ -198,12 +198,7 @@ fn bounds(config: &Config) -> Result<(), SettingsError> {
     if !(1..=100 << 20).contains(&config.batch_bytes.0) {
         return Err(SettingsError::new("batch_bytes", "must be from 1B to 100MiB"));
     }
-    if !(1..=100_000).contains(&config.batch_count) {
-        return Err(SettingsError::new("batch_count", "must be from 1 to 100000"));
-    }
-    if !(1..=64).contains(&config.in_flight) {
-        return Err(SettingsError::new("in_flight", "must be from 1 to 64"));
-    }
+    settings::check_batches(config.batch_count, config.in_flight)?;
     for (key, span) in [("ack_timeout", config.ack_timeout), ("ack_poll", config.ack_poll)] {
         if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&span.0) {
             return Err(SettingsError::new(key, "must be from 1s to 1h"));
