@@ -20,6 +20,16 @@ pub trait SinkKind: Sync {
     /// `"x-tidegate": "by_stream"` is a table of connectors, each with a value or a table of streams; names that do not exist
     /// are refused where the configuration is read.
     fn schema(&self) -> schemars::Schema;
+    /// What the kind fills in beside or into its own keys, as a file would say it: keys that nobody set, with their
+    /// defaults, and values that are used otherwise than they are written (an address gets its port). It may name `schema`,
+    /// too. A table that is wrong gets what is known all the same. For `config show`; by default the defaults of
+    /// [`SinkKind::schema`].
+    fn filled_in(
+        &self,
+        table: &serde_json::Map<String, serde_json::Value>,
+    ) -> serde_json::Map<String, serde_json::Value> {
+        schema_defaults(&self.schema(), table)
+    }
     /// Checks the kind's own keys and makes a sink for one tenant.
     ///
     /// # Errors
@@ -29,6 +39,26 @@ pub trait SinkKind: Sync {
     fn assets(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+}
+
+/// The defaults that a kind's schema has for keys that nobody set. An empty list or table is left out: it says nothing.
+#[must_use]
+pub fn schema_defaults(
+    schema: &schemars::Schema,
+    table: &serde_json::Map<String, serde_json::Value>,
+) -> serde_json::Map<String, serde_json::Value> {
+    use serde_json::Value;
+    let says = |value: &Value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(table) => !table.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let unset = properties.into_iter().flatten().filter(|(key, _)| !table.contains_key(*key));
+    let defaults = unset.filter_map(|(key, property)| Some((key.clone(), property.get("default")?.clone())));
+    defaults.filter(|(_, value)| says(value)).collect()
 }
 
 /// What a kind's `open` gets.

@@ -177,6 +177,18 @@ impl<'de> serde::Deserialize<'de> for Span {
     }
 }
 
+impl serde::Serialize for Size {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&units::size_text(self.0 as u64))
+    }
+}
+
+impl serde::Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&units::duration_text(self.0))
+    }
+}
+
 impl JsonSchema for Size {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Size".into()
@@ -230,6 +242,15 @@ impl<'de> serde::Deserialize<'de> for Gzip {
             }
         }
         deserializer.deserialize_any(Words)
+    }
+}
+
+impl serde::Serialize for Gzip {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(level) => serializer.serialize_u32(level),
+            None => serializer.serialize_bool(false),
+        }
     }
 }
 
@@ -293,7 +314,10 @@ pub(crate) fn check_option_table<T: DeserializeOwned + fmt::Debug>(
         let default = row[1].trim_matches('`');
         if default != "–" {
             assert!(!table.contains_key(key), "{key} is needed and has no default");
-            table.insert(key.to_owned(), serde_json::from_str(default).unwrap());
+            let default: serde_json::Value = serde_json::from_str(default).unwrap();
+            // What editors and `config show` say.
+            assert_eq!(keys[key]["default"], default, "the default of {key} in the schema");
+            table.insert(key.to_owned(), default);
             assert_eq!(format!("{:?}", read::<T>(&table).unwrap()), plain, "the default of {key}");
         }
     }

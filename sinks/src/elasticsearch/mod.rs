@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,7 @@ use tidegate_core::http::{Client, HttpError, Response};
 use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    schema_defaults,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::time::Instant;
@@ -58,6 +60,16 @@ impl SinkKind for Kind {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
+    }
+
+    fn filled_in(&self, table: &Map<String, Value>) -> Map<String, Value> {
+        let config: Config = settings::read(table).unwrap_or_default();
+        let mut filled = schema_defaults(&self.schema(), table);
+        filled.insert("schema".to_owned(), config.mode.schema().into());
+        if let Some(pipeline) = config.pipeline() {
+            filled.insert("pipeline".to_owned(), pipeline.into());
+        }
+        filled
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
@@ -257,13 +269,7 @@ impl Elasticsearch {
         if require_data_stream {
             path.push_str("&require_data_stream=true");
         }
-        // Without `_none` an installed integration's pipeline would take our documents for raw records.
-        let pipeline = match (&self.config.pipeline, self.config.mode) {
-            (Some(name), _) => Some(name.as_str()),
-            (None, Mode::Normalized) => Some("_none"),
-            (None, Mode::RawForIntegration) => None,
-        };
-        if let Some(name) = pipeline {
+        if let Some(name) = self.config.pipeline() {
             path.push_str("&pipeline=");
             path.push_str(name);
         }
@@ -578,13 +584,13 @@ fn with_remedy(fault: Fault, kind: FaultKind) -> Fault {
 #[async_trait]
 impl Sink for Elasticsearch {
     fn default_schema(&self) -> Option<&'static str> {
-        Some(self.required_schema().unwrap_or("ecs"))
+        Some(self.config.mode.schema())
     }
 
     fn required_schema(&self) -> Option<&'static str> {
         match self.config.mode {
             Mode::Normalized => None,
-            Mode::RawForIntegration => Some("raw_for_integration"),
+            Mode::RawForIntegration => Some(self.config.mode.schema()),
         }
     }
 

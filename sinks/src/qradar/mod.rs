@@ -15,6 +15,7 @@ use self::message::Format;
 use crate::nodes::Nodes;
 use crate::settings::{self, ClientKeys};
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    schema_defaults,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,6 +33,9 @@ use tokio::sync::{mpsc, oneshot};
 /// How long a check waits for the receiver to close in turn, or to say that our certificate is not welcome: with TLS 1.3
 /// that comes after the handshake.
 const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// What QRadar's own parsers read without a mapping.
+const DEFAULT_SCHEMA: &str = "leef";
 
 /// `kind = "qradar"`.
 pub struct Kind;
@@ -41,7 +46,14 @@ impl SinkKind for Kind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(config::Config)
+        schemars::schema_for!(Config)
+    }
+
+    fn filled_in(&self, table: &Map<String, Value>) -> Map<String, Value> {
+        let mut filled = schema_defaults(&self.schema(), table);
+        filled.insert("schema".to_owned(), DEFAULT_SCHEMA.into());
+        settings::read::<Config>(table).unwrap_or_default().fill_in(table, &mut filled);
+        filled
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
@@ -201,7 +213,7 @@ fn is_too_long(error: &io::Error) -> bool {
 #[async_trait]
 impl Sink for Qradar {
     fn default_schema(&self) -> Option<&'static str> {
-        Some("leef")
+        Some(DEFAULT_SCHEMA)
     }
 
     fn takes_text(&self) -> bool {

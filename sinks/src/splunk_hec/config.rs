@@ -9,7 +9,7 @@ use tidegate_core::source::SettingsError;
 use url::Url;
 
 /// The endpoint that documents are sent to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Endpoint {
     /// JSON envelopes, each with its own time and metadata.
@@ -20,7 +20,7 @@ pub(super) enum Endpoint {
 }
 
 /// What is made of indexer acknowledgement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Ack {
     /// Waited for where the token has it.
@@ -33,7 +33,7 @@ pub(super) enum Ack {
 }
 
 /// The index of a connector's documents.
-#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Index {
     /// Of all of them.
@@ -43,7 +43,7 @@ pub(super) enum Index {
 }
 
 /// An indexed field that a document may carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Field {
     /// `tidegate_id`, the document's deterministic id.

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
+use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,11 +30,14 @@ use tidegate_core::http::{
 use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
-    Trouble,
+    Trouble, schema_defaults,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
+
+/// What the add-ons that know a vendor's records expect.
+const DEFAULT_SCHEMA: &str = "raw";
 
 /// Acknowledgements are first asked for after this long: an idle receiver was measured to take 1 to 2 s.
 const FIRST_POLL: Duration = Duration::from_millis(500);
@@ -72,6 +76,12 @@ impl SinkKind for Kind {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
+    }
+
+    fn filled_in(&self, table: &Map<String, Value>) -> Map<String, Value> {
+        let mut filled = schema_defaults(&self.schema(), table);
+        filled.insert("schema".to_owned(), DEFAULT_SCHEMA.into());
+        filled
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
@@ -644,7 +654,7 @@ fn unacknowledged() -> Fault {
 #[async_trait]
 impl Sink for SplunkHec {
     fn default_schema(&self) -> Option<&'static str> {
-        Some("raw")
+        Some(DEFAULT_SCHEMA)
     }
 
     fn deterministic(&self) -> bool {
