@@ -1,13 +1,16 @@
-//! What an event costs on its whole way: plain HTTP page → journal → ECS → plain bulk, by the program itself.
+//! What an event costs on its whole way: plain HTTP page → journal → document → SIEM, by the program itself: ECS into plain and
+//! compressed bulks, LEEF over TCP and over TLS.
 //!
 //! The stand-ins run in this process, `tidegate sync` in one of its own, and only the latter's CPU (user + system) and
 //! memory are counted. In each round the yardstick (reading the same records with serde into one struct with every
-//! member, without any output), the way without and the way with compressed bulks take turns, so that a busy machine slows
-//! all of them; the ratios of the medians count.
+//! member, without any output) and the ways take turns, so that a busy machine slows
+//! all of them; the ratios of the medians count. The receiver of syslog only counts lines. It acknowledges nothing, so events/s
+//! there end with the last line that it has read, and not with the program, which waits for its tail.
 //!
 //! `cargo bench --bench pipeline -- [--events N] [--rounds N] [--backlog N]`. With `--backlog` the cluster is away while N
 //! events pile up in the journal, then a second `sync` delivers them: memory and CPU of both. The journals are made in
 //! `$TIDEGATE_BENCH_DIR`, or beside the build: a file system in memory would tell nothing about syncs.
+//! `$TIDEGATE_BENCH_PROGRAM` names another program to measure than the one that was built with the bench.
 
 #![expect(
     clippy::unwrap_used,
@@ -26,11 +29,15 @@ use chrono::{TimeDelta, Utc};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tidegate_simulator::elasticsearch::{Elasticsearch, ElasticsearchConfig};
 use tidegate_simulator::okta::{Generate, Okta, OktaConfig, generate};
+use tidegate_simulator::syslog::Pki;
 use tidegate_simulator::{ServerHandle, serve};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 /// Far more requests a minute than a run makes: the quota's spacing is not what is measured.
 const UNLIMITED: u32 = 10_000_000;
@@ -56,6 +63,18 @@ struct Vendor {
     records: Vec<Bytes>,
     okta: Okta,
     server: ServerHandle,
+}
+
+/// A receiver of syslog that only counts.
+struct Receiver {
+    address: SocketAddr,
+    count: Arc<Mutex<Count>>,
+}
+
+struct Count {
+    lines: usize,
+    bytes: usize,
+    last: Instant,
 }
 
 /// A configuration and a journal of its own, gone when dropped.
@@ -96,12 +115,14 @@ async fn whole_way(options: &Options) {
     let vendor = Vendor::start(options.events).await;
     let bytes: usize = vendor.records.iter().map(Bytes::len).sum();
     let (mut yard, mut plain, mut packed) = (Vec::new(), Vec::new(), Vec::new());
-    let mut written = 0;
+    let (mut tcp, mut tls) = (Vec::new(), Vec::new());
+    let (mut written, mut line_bytes) = (0, 0);
+    let pki = Pki::new(&[]).unwrap();
     for round in 0..options.rounds {
         yard.push(yardstick(&vendor.records));
         for (gzip, taken) in [("false", &mut plain), ("1", &mut packed)] {
             let (cluster, server) = cluster().await;
-            let place = Place::new(&vendor.server.url, &server.url, gzip);
+            let place = Place::new(&vendor.server.url, &elastic(&server.url, gzip));
             taken.push(place.sync(&[]).await);
             let created = usize::try_from(cluster.created()).unwrap();
             assert_eq!(created, vendor.records.len(), "round {round}: not everything arrived");
@@ -111,10 +132,22 @@ async fn whole_way(options: &Options) {
             }
             server.shutdown().await;
         }
+        for (pki, taken) in [(None, &mut tcp), (Some(&pki), &mut tls)] {
+            let receiver = Receiver::start(pki).await;
+            let place = Place::new(&vendor.server.url, &receiver.sink(pki.is_some()));
+            std::fs::write(place.dir.path().join("ca.pem"), ca(pki)).unwrap();
+            let start = Instant::now();
+            let sync = place.sync(&[]).await;
+            let count = receiver.count.lock().unwrap();
+            // Nothing is lost here, and nothing broke that could repeat the tail.
+            assert_eq!(count.lines, vendor.records.len(), "round {round}: lines that came");
+            taken.push(Taken { wall: count.last - start, ..sync });
+            line_bytes = count.bytes / count.lines;
+        }
     }
     let n = vendor.records.len();
     println!(
-        "{n} records of {} bytes, documents of {written} bytes, medians of {} rounds (least and most)\n",
+        "{n} records of {} bytes, documents of {written} bytes, lines of LEEF of {line_bytes} bytes, medians of {} rounds (least and most)\n",
         bytes / n,
         options.rounds
     );
@@ -122,6 +155,8 @@ async fn whole_way(options: &Options) {
     let base = line("serde, typed, no output", n, &yard, None);
     line("sync, bulks without gzip", n, &plain, Some(base));
     line("sync, bulks with gzip-1", n, &packed, Some(base));
+    line("sync, LEEF over TCP", n, &tcp, Some(base));
+    line("sync, LEEF over TLS", n, &tls, Some(base));
 }
 
 /// The cluster is away while everything is fetched, then it is back.
@@ -131,11 +166,11 @@ async fn backlog(events: usize) {
     let (cluster, server) = cluster().await;
     // A port that somebody had a moment ago, and nobody listens on.
     let away = std::net::TcpListener::bind(free()).unwrap().local_addr().unwrap();
-    let place = Place::new(&vendor.server.url, &format!("http://{away}"), "1");
+    let place = Place::new(&vendor.server.url, &elastic(&format!("http://{away}"), "1"));
     // Ended once all is fetched: it would wait for the cluster until its time is over.
     let fetched = place.sync_until(|| served(&vendor.okta) >= events as u64).await;
     assert_eq!(cluster.created(), 0);
-    place.configure(&vendor.server.url, &server.url, "1");
+    place.configure(&vendor.server.url, &elastic(&server.url, "1"));
     let delivered = place.sync(&[]).await;
     assert_eq!(cluster.created(), events as u64, "not everything arrived");
     println!("{events} events, bulks with gzip-1\n");
@@ -208,6 +243,56 @@ async fn cluster() -> (Elasticsearch, ServerHandle) {
     (cluster, server)
 }
 
+/// The keys of a sink into this cluster.
+fn elastic(url: &str, gzip: &str) -> String {
+    format!("kind = \"elasticsearch\"\nschema = \"ecs\"\nurls = [\"{url}\"]\ngzip = {gzip}\n")
+}
+
+fn ca(pki: Option<&Pki>) -> String {
+    pki.map(Pki::ca_pem).unwrap_or_default()
+}
+
+impl Receiver {
+    /// On a free port; with TLS where there are certificates.
+    async fn start(pki: Option<&Pki>) -> Self {
+        let listener = TcpListener::bind(free()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let count = Arc::new(Mutex::new(Count { lines: 0, bytes: 0, last: Instant::now() }));
+        let acceptor = pki.map(|pki| pki.acceptor(false).unwrap());
+        let ours = Arc::clone(&count);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (count, acceptor) = (Arc::clone(&ours), acceptor.clone());
+                tokio::spawn(async move {
+                    match acceptor {
+                        Some(acceptor) => read(acceptor.accept(stream).await.unwrap(), &count).await,
+                        None => read(stream, &count).await,
+                    }
+                });
+            }
+        });
+        Self { address, count }
+    }
+
+    /// The keys of a sink to it; `ca.pem` stands beside the configuration.
+    fn sink(&self, tls: bool) -> String {
+        let how = if tls { "transport = \"tls\"\nca = \"DIR/ca.pem\"\n" } else { "" };
+        format!("kind = \"qradar\"\naddress = \"{}\"\n{how}", self.address)
+    }
+}
+
+async fn read(mut stream: impl AsyncRead + AsyncWrite + Unpin, count: &Mutex<Count>) {
+    let mut buffer = vec![0; 256 << 10];
+    while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+        let lines = buffer.iter().take(length).filter(|byte| **byte == b'\n').count();
+        let mut count = count.lock().unwrap();
+        count.lines += lines;
+        count.bytes += length;
+        count.last = Instant::now();
+    }
+    let _ended = stream.shutdown().await;
+}
+
 fn free() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -225,12 +310,13 @@ fn document_bytes(cluster: &Elasticsearch) -> usize {
 }
 
 impl Place {
-    fn new(okta: &str, cluster: &str, gzip: &str) -> Self {
+    /// `DIR` in the keys of the sink stands for the place.
+    fn new(okta: &str, sink: &str) -> Self {
         let parent = std::env::var_os("TIDEGATE_BENCH_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
         let place = Self { dir: tempfile::tempdir_in(parent).unwrap() };
         std::fs::write(place.dir.path().join("token"), "simulated-token").unwrap();
-        place.configure(okta, cluster, gzip);
+        place.configure(okta, sink);
         place
     }
 
@@ -238,14 +324,12 @@ impl Place {
         self.dir.path().join("pipeline.toml")
     }
 
-    fn configure(&self, okta: &str, cluster: &str, gzip: &str) {
+    fn configure(&self, okta: &str, sink: &str) {
         let text = format!(
-            "[journal]\ndir = \"{dir}/journal\"\n\n[sink.elastic]\nkind = \"elasticsearch\"\nschema = \"ecs\"\n\
-             urls = [\"{cluster}\"]\ngzip = {gzip}\n\n[tenant.acme.source.okta]\nconnector = \"okta\"\nurl = \"{okta}\"\n\
-             auth = {{ token = \"file:{dir}/token\" }}\nstart = \"30d\"\n",
-            dir = self.dir.path().display(),
+            "[journal]\ndir = \"DIR/journal\"\n\n[sink.siem]\n{sink}\n[tenant.acme.source.okta]\nconnector = \"okta\"\n\
+             url = \"{okta}\"\nauth = {{ token = \"file:DIR/token\" }}\nstart = \"30d\"\n",
         );
-        std::fs::write(self.file(), text).unwrap();
+        std::fs::write(self.file(), text.replace("DIR", &self.dir.path().display().to_string())).unwrap();
     }
 
     /// A whole `sync`, which must succeed.
@@ -263,7 +347,9 @@ impl Place {
 
 fn measured(file: &Path, more: Vec<String>, until: Option<impl Fn() -> bool>) -> Taken {
     let (before, start) = (children_cpu(), Instant::now());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+    let program = std::env::var_os("TIDEGATE_BENCH_PROGRAM")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_tidegate")), PathBuf::from);
+    let mut child = Command::new(program)
         .args(["--config"])
         .arg(file)
         .args(["sync", "--max-duration", PATIENCE])

@@ -11,6 +11,7 @@ use duo::{DuoRig, generated};
 use serde_json::Value;
 use std::time::Duration;
 use tidegate::cli::check::{Args, lines};
+use tidegate::world::World;
 use tidegate_core::journal::{Change, FileJournal, Journal as _, OpenOptions, QuotaRow};
 use tidegate_simulator::duo::{Access, DuoConfig, Limits};
 
@@ -267,5 +268,48 @@ mod expiring {
             said.contains("requests (log): about 1,440 requests a day, our share allows 43,200"),
             "{said}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_a_sink_needs_and_cannot_be_read_is_found_without_asking_anybody() {
+    const OKTA: &str = "[tenant.acme.source.okta]\nconnector = \"okta\"\nurl = \"https://acme.okta.com\"\n\
+                        auth = { token = \"file:DIR/token\" }\n[sink.siem]\n";
+    let client = "client = { certificate = \"file:DIR/gone.pem\", private_key = \"file:DIR/gone.pem\" }";
+    let qradar = "kind = \"qradar\"\naddress = \"192.0.2.1\"\ntransport = \"tls\"";
+    let splunk = "kind = \"splunk_hec\"\nurl = \"https://192.0.2.1:8088\"\ntoken = \"file:DIR/token\"";
+    let elastic = "kind = \"elasticsearch\"\nurls = [\"https://192.0.2.1:9200\"]";
+    for (sink, more, key) in [
+        (qradar, "ca = \"DIR/gone.pem\"", "ca"),
+        (qradar, "ca = \"DIR/pipeline.toml\"", "ca"),
+        (qradar, client, "client"),
+        (splunk, client, "client"),
+        (splunk, "ca_file = \"DIR/gone.pem\"", "ca_file"),
+        (elastic, "ca_file = \"DIR/gone.pem\"", "ca_file"),
+        // Secrets may be elsewhere.
+        (elastic, "api_key = \"file:DIR/gone.pem\"", ""),
+        (qradar, "", ""),
+        (splunk, "", ""),
+        (elastic, "", ""),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().display().to_string();
+        let path = dir.path().join("pipeline.toml");
+        std::fs::write(dir.path().join("token"), "invented").unwrap();
+        std::fs::write(&path, format!("{OKTA}{sink}\n{more}\n").replace("DIR", &place)).unwrap();
+        let world = World::new(&[]);
+        let config = world.load(&path).unwrap();
+        for online in [false, true] {
+            if key.is_empty() && online {
+                continue;
+            }
+            let (code, text) = lines(&world, &config, &Args { online, json: true }).await;
+            assert_eq!(code, if key.is_empty() { 0 } else { 20 }, "{sink} {more}: {text:?}");
+            if !key.is_empty() {
+                let file = if more.contains("gone") { "gone.pem" } else { "pipeline.toml" };
+                let at = format!(": tenant acme, sink siem: {key}: ");
+                assert!(text[0].contains(file) && text[0].contains(&at), "{more}: {text:?}");
+            }
+        }
     }
 }

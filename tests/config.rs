@@ -553,6 +553,106 @@ fn show_prints_every_value_with_its_origin() {
     assert!(quota["origin"].as_str().unwrap().ends_with("tenants/northwind.toml:9"), "{quota}");
 }
 
+/// What `config show` says of the sink `siem`, without origins.
+fn shown_of_the_sink(keys: &str) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipeline.toml");
+    fs::write(&path, format!("{ACME}\n[sink.siem]\n{keys}")).unwrap();
+    let world = tidegate::world::World::new(&[]);
+    let config = load(&path, std::iter::empty(), &world.connectors, world.kinds).unwrap();
+    let shown = config.shown("acme").unwrap().into_iter().filter(|shown| shown.table == "sink.siem");
+    shown
+        .map(|shown| {
+            format!("{} = {}  # {}", shown.name, shown.value, shown.origin.rsplit('/').next().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn show_prints_what_the_kind_of_a_sink_fills_in() {
+    for (keys, kind, expected, missing) in [
+        (
+            "kind = \"elasticsearch\"\nurls = [\"https://es.example.com\"]\nbatch_count = 7",
+            "elasticsearch",
+            &[
+                "batch_bytes = \"5MiB\"",
+                "in_flight = 2",
+                "gzip = 1",
+                "schema = \"ecs\"",
+                "pipeline = \"_none\"",
+                "ids = true",
+                "require_data_stream = \"auto\"",
+                "mode = \"normalized\"",
+            ][..],
+            &["api_key"][..],
+        ),
+        (
+            "kind = \"elasticsearch\"\nurls = [\"https://es.example.com\"]\nmode = \"raw_for_integration\"",
+            "elasticsearch",
+            &["schema = \"raw_for_integration\""],
+            &["pipeline"],
+        ),
+        (
+            "kind = \"splunk_hec\"\nurl = \"https://hec.example.com\"\ntoken = \"env:TOKEN\"",
+            "splunk_hec",
+            &[
+                "ack = \"auto\"",
+                "ack_timeout = \"5m\"",
+                "ack_poll = \"10s\"",
+                "batch_bytes = \"1000000B\"",
+                "endpoint = \"event\"",
+                "schema = \"raw\"",
+            ],
+            &["index", "fields", "indexes"],
+        ),
+        (
+            "kind = \"qradar\"\naddress = \"qradar.example.com:1514\"",
+            "qradar",
+            &[
+                "framing = \"newline\"",
+                "header = \"rfc5424\"",
+                "transport = \"tcp\"",
+                "max_message_bytes = \"4000B\"",
+                "facility = 13",
+                "schema = \"leef\"",
+                "stall = \"2m\"",
+            ],
+            &["ca"],
+        ),
+        (
+            "kind = \"qradar\"\naddress = \"qradar.example.com:514\"\ntransport = \"udp\"",
+            "qradar",
+            &["max_message_bytes = \"1000B\"", "in_flight = 1"],
+            &["framing", "tail_bytes", "tail_time", "keepalive", "stall"],
+        ),
+        (
+            "kind = \"file\"\ndir = \"out\"",
+            "file",
+            &["rotate_bytes = \"64MiB\"", "rotate_age = \"1h\"", "schema = \"ecs\""],
+            &[],
+        ),
+    ] {
+        let lines = shown_of_the_sink(keys);
+        for line in expected {
+            let line = format!("{line}  # default of sink kind {kind}");
+            assert!(lines.contains(&line), "{line} is not among {lines:#?}");
+        }
+        for key in missing {
+            assert!(!lines.iter().any(|line| line.starts_with(&format!("{key} "))), "{key}: {lines:#?}");
+        }
+    }
+    let lines = shown_of_the_sink(
+        "kind = \"qradar\"\naddresses = [\"a.example.com\", \"b.example.com:99\"]\ntransport = \"tls\"\nbatch_bytes = \"64KiB\"\nschema = \"ecs\"",
+    );
+    for line in [
+        "addresses = [\"a.example.com:6514\",\"b.example.com:99\"]  # pipeline.toml:13 (completed)",
+        "batch_bytes = \"64KiB\"  # pipeline.toml:15",
+        "schema = \"ecs\"  # pipeline.toml:16",
+    ] {
+        assert!(lines.contains(&line.to_owned()), "{line} is not among {lines:#?}");
+    }
+}
+
 #[test]
 fn show_of_an_unknown_tenant_names_the_known_ones() {
     let mut out = Vec::new();

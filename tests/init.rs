@@ -60,9 +60,12 @@ fn check_accepts_every_sink_that_init_offers() {
     let dir = tempfile::tempdir().unwrap();
     let pipeline = String::from_utf8(tidegate(dir.path(), "none", &["init", "okta"]).stdout).unwrap();
     let mut kinds = vec!["file".to_owned()];
+    // A check reads whom a sink trusts.
+    let authority = rcgen::generate_simple_self_signed(vec!["qradar.example.com".to_owned()]).unwrap();
+    std::fs::write(dir.path().join("qradar-ca.pem"), authority.cert.pem()).unwrap();
     for offer in pipeline.split("\n\n").filter(|part| part.contains("\n# [sink.")) {
         let lines = offer.lines().skip_while(|line| !line.starts_with("# [sink.")).map(|line| &line[2..]);
-        let sink = lines.collect::<Vec<_>>().join("\n");
+        let sink = lines.collect::<Vec<_>>().join("\n").replace("/etc/tidegate/", "");
         std::fs::write(dir.path().join("offer.toml"), format!("{pipeline}\n{sink}\n")).unwrap();
         let checked = tidegate(dir.path(), "offer.toml", &["check"]);
         assert_eq!(checked.status.code(), Some(0), "{sink}: {}", text(&checked));

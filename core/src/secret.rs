@@ -170,6 +170,12 @@ impl SecretRef {
         Ok(value)
     }
 
+    /// Whether it is a file, and not a variable.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.place, Place::File(_))
+    }
+
     /// Whether there is another value than the one that was `used` and refused: one that another request brought in
     /// meanwhile, or one read now, at most once every [`REREAD`].
     ///

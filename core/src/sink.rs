@@ -16,8 +16,20 @@ use std::time::Duration;
 pub trait SinkKind: Sync {
     /// The name in `kind = "…"`.
     fn name(&self) -> &'static str;
-    /// JSON Schema of the kind's own keys in a `sink` table (without the keys that every sink has).
+    /// JSON Schema of the kind's own keys in a `sink` table (without the keys that every sink has). A property that says
+    /// `"x-tidegate": "by_stream"` is a table of connectors, each with a value or a table of streams; names that do not exist
+    /// are refused where the configuration is read.
     fn schema(&self) -> schemars::Schema;
+    /// What the kind fills in beside or into its own keys, as a file would say it: keys that nobody set, with their
+    /// defaults, and values that are used otherwise than they are written (an address gets its port). It may name `schema`,
+    /// too. A table that is wrong gets what is known all the same. For `config show`; by default the defaults of
+    /// [`SinkKind::schema`].
+    fn filled_in(
+        &self,
+        table: &serde_json::Map<String, serde_json::Value>,
+    ) -> serde_json::Map<String, serde_json::Value> {
+        schema_defaults(&self.schema(), table)
+    }
     /// Checks the kind's own keys and makes a sink for one tenant.
     ///
     /// # Errors
@@ -27,6 +39,26 @@ pub trait SinkKind: Sync {
     fn assets(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+}
+
+/// The defaults that a kind's schema has for keys that nobody set. An empty list or table is left out: it says nothing.
+#[must_use]
+pub fn schema_defaults(
+    schema: &schemars::Schema,
+    table: &serde_json::Map<String, serde_json::Value>,
+) -> serde_json::Map<String, serde_json::Value> {
+    use serde_json::Value;
+    let says = |value: &Value| match value {
+        Value::Null => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(table) => !table.is_empty(),
+        Value::Bool(_) | Value::Number(_) => true,
+    };
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let unset = properties.into_iter().flatten().filter(|(key, _)| !table.contains_key(*key));
+    let defaults = unset.filter_map(|(key, property)| Some((key.clone(), property.get("default")?.clone())));
+    defaults.filter(|(_, value)| says(value)).collect()
 }
 
 /// What a kind's `open` gets.
@@ -108,8 +140,18 @@ pub struct Delivery {
     pub rejected: Vec<Trouble>,
     /// Nothing of this kind can go in until somebody acts: keep, pause, raise the alarm.
     pub fault: Vec<Trouble>,
+    /// How long the destination asked to wait before `retry` comes again: not sooner, and not sooner than core's own
+    /// backoff.
+    pub after: Option<Duration>,
     /// Things worth a warning, such as documents that landed in a failure store.
     pub warnings: Vec<String>,
+}
+
+impl Delivery {
+    /// The destination asked to wait so long before what is to be sent again; of several such words the longest counts.
+    pub fn wait(&mut self, after: Option<Duration>) {
+        self.after = self.after.max(after);
+    }
 }
 
 /// Why there is no verdict on the batch. The variant is what happens next; core retries, the sink never does.
@@ -221,6 +263,15 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// See [`DeliverError`].
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliverError>;
+    /// Whether the files with certificates and their keys can be read and hold what they must: what `check` tells without
+    /// asking anybody. Tokens and passwords are not looked at, nor what variables hold: they may be elsewhere. A sink that
+    /// runs reads the files when it needs them, and waits where it cannot, so that they may be mended.
+    ///
+    /// # Errors
+    /// Names the key, the file, and what is wrong with it.
+    fn readable(&self) -> Result<(), SettingsError> {
+        Ok(())
+    }
     /// Tries address, credentials and rights without writing anything.
     async fn check(&self) -> crate::source::Findings;
     /// Installs what the destination should have (templates; with `policies` also lifecycle policies), and says what it

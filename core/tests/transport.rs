@@ -13,6 +13,10 @@ use tidegate_core::http::{
 use tidegate_core::secret::Secret;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
 
 /// Reads one request's head and writes these bytes; returns the head.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) -> String {
@@ -95,22 +99,29 @@ async fn cut_bodies_and_closed_ports_are_told_without_the_query() {
     assert!(error.to_string().contains("refused") && !error.to_string().contains("hidden"), "{error}");
 }
 
-#[tokio::test]
-async fn trusts_a_private_authority_only_when_it_is_named() {
+/// A server that answers `[]` over TLS, to anybody or to whoever shows one of these certificates. Its address, and the file
+/// with its authority's certificate, gone with the directory.
+async fn over_tls(known: Option<&rcgen::Certificate>) -> (String, TransportSettings, tempfile::TempDir) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let ca_file = dir.path().join("ca.pem");
     std::fs::write(&ca_file, made.cert.pem()).unwrap();
-    let key =
-        tokio_rustls::rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(provider)
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
         .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let builder = match known {
+        None => builder.with_no_client_auth(),
+        Some(known) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(known.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = builder.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
     tokio::spawn(async move {
@@ -120,7 +131,13 @@ async fn trusts_a_private_authority_only_when_it_is_named() {
             }
         }
     });
-    let trusting = client(&TransportSettings { ca_file: Some(ca_file), ..TransportSettings::default() });
+    (url, TransportSettings { ca_file: Some(ca_file), ..TransportSettings::default() }, dir)
+}
+
+#[tokio::test]
+async fn trusts_a_private_authority_only_when_it_is_named() {
+    let (url, trusted, _dir) = over_tls(None).await;
+    let trusting = client(&trusted);
     assert_eq!(trusting.send(get(&url)).await.unwrap().body, "[]");
     let error = client(&TransportSettings::default()).send(get(&url)).await.unwrap_err();
     assert!(matches!(error, HttpError::Transport(TransportError::Tls(_))), "{error:?}");
@@ -131,38 +148,9 @@ async fn trusts_a_private_authority_only_when_it_is_named() {
 
 #[tokio::test]
 async fn a_certificate_is_shown_to_a_server_that_asks_for_one_and_its_key_to_nobody() {
-    use tokio_rustls::rustls::server::WebPkiClientVerifier;
-    use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto, pki_types::PrivateKeyDer};
-    let server = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let ours = rcgen::generate_simple_self_signed(vec!["tidegate".to_owned()]).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let ca_file = dir.path().join("ca.pem");
-    std::fs::write(&ca_file, server.cert.pem()).unwrap();
-    let provider = Arc::new(crypto::ring::default_provider());
-    let mut known = RootCertStore::empty();
-    known.add(ours.cert.der().clone()).unwrap();
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(known), provider.clone()).build().unwrap();
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(
-            vec![server.cert.der().clone()],
-            PrivateKeyDer::try_from(server.signing_key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            if let Ok(stream) = acceptor.accept(stream).await {
-                serve(stream, &answer("200 OK", b"[]")).await;
-            }
-        }
-    });
-    let bare = client(&TransportSettings { ca_file: Some(ca_file), ..TransportSettings::default() });
+    let (url, trusted, _dir) = over_tls(Some(&ours.cert)).await;
+    let bare = client(&trusted);
     assert!(matches!(bare.send(get(&url)).await, Err(HttpError::Transport(_))));
     let secret = |text: String| Secret::new(text.into_bytes());
     let key = ours.signing_key.serialize_pem();

@@ -17,6 +17,7 @@ use crate::known::{Known, Lateness, Version};
 use crate::okta::{self, Client, Okta, OktaConfig, Token};
 use crate::server::{ServerHandle, SimulatorError, Tls, serve};
 use crate::splunk_hec::{self, SplunkHec, SplunkHecConfig};
+use crate::syslog::{Syslog, SyslogConfig};
 
 /// The streams that Tidegate reads unless told otherwise.
 const ENTRA: [&str; 4] = ["sign_ins", "sign_ins_non_interactive", "directory_audits", "risk_detections"];
@@ -45,6 +46,8 @@ pub struct SimulateOptions {
     pub google: Option<SocketAddr>,
     /// Where Splunk's HTTP Event Collector listens; not played by default.
     pub splunk: Option<SocketAddr>,
+    /// Where a receiver of syslog listens, over TCP, also where the others serve https; not played by default.
+    pub syslog: Option<SocketAddr>,
     /// Seed of events, cursors and ids.
     pub seed: u64,
     /// Events of each vendor, spread evenly over the streams that Tidegate reads by default; 1,000 by default.
@@ -85,6 +88,7 @@ impl Default for SimulateOptions {
             duo: None,
             google: None,
             splunk: None,
+            syslog: None,
             seed: 1,
             events: 1_000,
             late: 10,
@@ -136,6 +140,8 @@ pub struct Simulation {
     pub google: Google,
     /// The collector, to look into; empty where it is not played.
     pub splunk: SplunkHec,
+    /// The receiver of syslog, to look into, where it is played.
+    pub syslog: Option<Syslog>,
     servers: Vec<ServerHandle>,
 }
 
@@ -282,6 +288,10 @@ pub async fn run(options: SimulateOptions) -> Result<Simulation, SimulatorError>
     let duo_url = servers.start_if(&duo, options.duo).await?;
     let google_url = servers.start_if(&google, options.google).await?;
     let splunk_url = servers.start_if(&splunk, options.splunk).await?;
+    let syslog = match options.syslog {
+        Some(address) => Some(Syslog::start(SyslogConfig { address, ..SyslogConfig::default() }).await?),
+        None => None,
+    };
     let known = okta.events();
     Ok(Simulation {
         okta_url,
@@ -299,6 +309,7 @@ pub async fn run(options: SimulateOptions) -> Result<Simulation, SimulatorError>
         duo,
         google,
         splunk,
+        syslog,
         servers: servers.running,
     })
 }

@@ -4,10 +4,15 @@ use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
+use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::secret::SecretRef;
 use tidegate_core::source::SettingsError;
 use tidegate_core::units;
+use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use url::Url;
 
 /// Reads a table whose keys all have defaults. Each key is read alone first, so that the error can name it.
@@ -43,6 +48,84 @@ impl ClientKeys {
         // Both are read again, whichever of them is another.
         other(&self.certificate) | other(&self.private_key)
     }
+
+    /// Certificate and key, read out of their PEM. Errors never quote what was read: it may be the key.
+    pub(crate) fn identity(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
+        Ok((chain(&self.certificate)?, key(&self.private_key)?))
+    }
+
+    /// Whether those that are files can be read and are what they must be.
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        let wrong = |fault: Fault| SettingsError::new("client", with_remedy(&fault));
+        if self.certificate.is_file() {
+            chain(&self.certificate).map_err(wrong)?;
+        }
+        if self.private_key.is_file() {
+            key(&self.private_key).map_err(wrong)?;
+        }
+        Ok(())
+    }
+}
+
+fn chain(certificate: &SecretRef) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let read = certificate.read()?.for_signing(|pem| {
+        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| ())
+    });
+    match read {
+        Err(()) => Err(no_identity("`certificate` is not PEM")),
+        Ok(chain) if chain.is_empty() => Err(no_identity("there is no certificate in `certificate`")),
+        Ok(chain) => Ok(chain),
+    }
+}
+
+fn key(private_key: &SecretRef) -> Result<PrivateKeyDer<'static>, Fault> {
+    let read = private_key.read()?.for_signing(|pem| PrivateKeyDer::from_pem_slice(pem).map_err(|_| ()));
+    read.map_err(|()| no_identity("there is no usable key in `private_key`"))
+}
+
+fn no_identity(what: &str) -> Fault {
+    Fault::new(FaultKind::Credential, format!("client: {what}"))
+        .remedy("both are PEM; keys are PKCS#8, PKCS#1 or SEC1, without a passphrase")
+}
+
+/// The authorities in the file that `ca` names.
+pub(crate) fn authorities(path: &Path) -> Result<RootCertStore, Fault> {
+    let wrong = |what: String| {
+        Fault::new(FaultKind::Configuration, format!("ca: {}: {what}", path.display()))
+            .remedy("a file of PEM certificates is expected")
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("no certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// Whether the file that `ca` names can be read and holds authorities.
+pub(crate) fn check_authorities(path: &Path) -> Result<(), SettingsError> {
+    authorities(path).map(|_| ()).map_err(|fault| SettingsError::new("ca", with_remedy(&fault)))
+}
+
+/// What is wrong and what to do about it; the key stands before it anyway.
+fn with_remedy(fault: &Fault) -> String {
+    let what = fault.message.split_once(": ").filter(|(key, _)| matches!(*key, "ca" | "client"));
+    let what = what.map_or(fault.message.as_str(), |(_, what)| what);
+    fault.remedy.as_ref().map_or_else(|| what.to_owned(), |remedy| format!("{what}; {remedy}"))
+}
+
+/// Checks how many documents go into a batch and how many batches are out at the same time.
+pub(crate) fn check_batches(batch_count: usize, in_flight: usize) -> Result<(), SettingsError> {
+    if !(1..=100_000).contains(&batch_count) {
+        return Err(SettingsError::new("batch_count", "must be from 1 to 100000"));
+    }
+    if !(1..=64).contains(&in_flight) {
+        return Err(SettingsError::new("in_flight", "must be from 1 to 64"));
+    }
+    Ok(())
 }
 
 /// A size with its unit: `"512B"`, `"64KiB"`, `"5MiB"`, `"2GiB"`.
@@ -91,6 +174,18 @@ impl<'de> serde::Deserialize<'de> for Size {
 impl<'de> serde::Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Words { parse: Self::parse, expected: units::DURATION })
+    }
+}
+
+impl serde::Serialize for Size {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&units::size_text(self.0 as u64))
+    }
+}
+
+impl serde::Serialize for Span {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&units::duration_text(self.0))
     }
 }
 
@@ -147,6 +242,15 @@ impl<'de> serde::Deserialize<'de> for Gzip {
             }
         }
         deserializer.deserialize_any(Words)
+    }
+}
+
+impl serde::Serialize for Gzip {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(level) => serializer.serialize_u32(level),
+            None => serializer.serialize_bool(false),
+        }
     }
 }
 
@@ -210,7 +314,10 @@ pub(crate) fn check_option_table<T: DeserializeOwned + fmt::Debug>(
         let default = row[1].trim_matches('`');
         if default != "–" {
             assert!(!table.contains_key(key), "{key} is needed and has no default");
-            table.insert(key.to_owned(), serde_json::from_str(default).unwrap());
+            let default: serde_json::Value = serde_json::from_str(default).unwrap();
+            // What editors and `config show` say.
+            assert_eq!(keys[key]["default"], default, "the default of {key} in the schema");
+            table.insert(key.to_owned(), default);
             assert_eq!(format!("{:?}", read::<T>(&table).unwrap()), plain, "the default of {key}");
         }
     }

@@ -74,8 +74,16 @@ pub async fn lines(world: &World, config: &Config, args: &Args) -> (u8, Vec<Stri
             said.say(name, key, &what, &found, of_source);
         }
         for sink in &sinks {
-            let findings = if args.online { sink.sink.check().await } else { Findings::default() };
             let what = format!("{} sink, schema {}", sink.kind, sink.schema);
+            if let Err(error) = sink.sink.readable() {
+                // Who cannot read them need not try to connect.
+                let error = config.sink_error(name, &sink.key, &error).to_string();
+                let mut found = Found::default();
+                found.findings.faults.push(Fault::new(FaultKind::Configuration, error));
+                said.say(name, &sink.key, &what, &found, |_| 20);
+                continue;
+            }
+            let findings = if args.online { sink.sink.check().await } else { Findings::default() };
             said.say(name, &sink.key, &what, &Found { findings, ..Found::default() }, |_| 40);
         }
         for (key, source) in &tenant.sources {

@@ -16,7 +16,7 @@ use tidegate_simulator::{SimulateOptions, Simulation, run as start};
 /// Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "All answer a control API under /_sim/ (totals, ids, faults, clock, tokens, events, requests); see simulator/README.md"
+    after_help = "All but the receiver of syslog answer a control API under /_sim/ (totals, ids, faults, clock, tokens, events, requests); see simulator/README.md"
 )]
 pub struct Args {
     /// Where the Okta organisation listens; port 0 takes a free one
@@ -37,6 +37,9 @@ pub struct Args {
     /// Where Splunk's HTTP Event Collector listens
     #[arg(long, default_value = "127.0.0.1:4806")]
     splunk: SocketAddr,
+    /// Plays a receiver of syslog, such as QRadar, too, over TCP (also with --tls): here, or at 127.0.0.1:4807
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:4807")]
+    syslog: Option<SocketAddr>,
     /// Where the simulated credentials are written that a source reads from files
     #[arg(long, value_name = "DIR", default_value = "var/simulated")]
     keys: PathBuf,
@@ -110,6 +113,7 @@ pub async fn run(args: &Args) -> u8 {
         duo: Some(args.duo),
         google: Some(args.google),
         splunk: Some(args.splunk),
+        syslog: args.syslog,
         seed: args.seed,
         events: args.events,
         late: args.late.min(args.events),
@@ -150,9 +154,23 @@ pub async fn run(args: &Args) -> u8 {
     if let Some(url) = &simulation.splunk_url {
         super::print(&format!("{:16}  {url}", "Splunk HEC"));
     }
+    let syslog = simulation.syslog.as_ref().map(|syslog| syslog.address().to_string());
+    let syslog = syslog.unwrap_or_else(|| "not played (--syslog)".to_owned());
+    super::print(&format!("{:16}  {syslog}", "syslog (QRadar)"));
+    super::print(&format!("\nEach of these sinks delivers to them:\n{}", sinks(&simulation, &args.keys)));
+    super::print(
+        "What arrived is at /_sim/documents of Elasticsearch and of Splunk; messages of syslog are counted at the end.",
+    );
     super::print(&format!("\nThese lines of a pipeline read them:\n{}", sources(&simulation, &args.keys)));
     super::print("Next: tidegate sync    (Ctrl-C ends the stand-ins)");
     super::interrupted().await;
+    if let Some(syslog) = &simulation.syslog {
+        let arrived = syslog.arrived();
+        super::print(&format!("{} messages of syslog arrived", thousands(arrived.len() as u64)));
+        if let Some(last) = arrived.last() {
+            super::print(&format!("the last: {}", String::from_utf8_lossy(&last.bytes)));
+        }
+    }
     simulation.shutdown().await;
     0
 }
@@ -216,6 +234,22 @@ pub(super) fn sources(simulation: &Simulation, keys: &Path) -> String {
     text
 }
 
+/// The destinations that are played, as sinks of a pipeline; `keys` as for [`sources`].
+fn sinks(simulation: &Simulation, keys: &Path) -> String {
+    let mut text = format!(
+        "\n[sink.elastic]\nkind = \"elasticsearch\"\nurls = [\"{}\"]\n",
+        simulation.elasticsearch_url
+    );
+    if let Some(url) = &simulation.splunk_url {
+        let token = serde_json::Value::String(format!("file:{}", keys.join("splunk_token").display()));
+        let _ = write!(text, "\n[sink.splunk]\nkind  = \"splunk_hec\"\nurl   = \"{url}\"\ntoken = {token}\n");
+    }
+    if let Some(syslog) = &simulation.syslog {
+        let _ = write!(text, "\n[sink.qradar]\nkind    = \"qradar\"\naddress = \"{}\"\n", syslog.address());
+    }
+    text
+}
+
 fn clients(args: &Args) -> Result<Vec<Client>, String> {
     let Some(id) = &args.client_id else { return Ok(Vec::new()) };
     let mut client = match (&args.client_key, &args.client_secret) {
@@ -234,7 +268,8 @@ fn clients(args: &Args) -> Result<Vec<Client>, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
-    use super::{SimulateOptions, sources, start};
+    use super::{SimulateOptions, sinks, sources, start};
+    use crate::world::World;
     use std::net::SocketAddr;
     use tidegate_core::http::{Reqwest, TransportSettings};
 
@@ -253,5 +288,41 @@ mod tests {
         assert!(printed["tenant"]["acme"]["source"]["okta"]["url"].as_str().unwrap().starts_with("https://"));
         let trust = TransportSettings { ca_file: Some(ca_file.into()), ..TransportSettings::default() };
         assert!(Reqwest::new(&trust).is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_printed_sinks_reach_the_stand_ins() {
+        let dir = tempfile::tempdir().unwrap();
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let plain = SimulateOptions {
+            okta: free,
+            elasticsearch: free,
+            splunk: Some(free),
+            syslog: Some(free),
+            events: 1,
+            ..SimulateOptions::default()
+        };
+        let tls = SimulateOptions { tls: Some(dir.path().join("tls")), ..plain.clone() };
+        for options in [plain, tls] {
+            let simulation = start(options).await.unwrap();
+            simulation.write_keys(dir.path()).unwrap();
+            let path = dir.path().join("pipeline.toml");
+            let text = sources(&simulation, dir.path()) + &sinks(&simulation, dir.path());
+            std::fs::write(&path, text).unwrap();
+            let world = World::new(&[]);
+            let config = world.load(&path).unwrap();
+            let open = world.sinks(&config, "acme").unwrap();
+            assert_eq!(open.len(), 3);
+            for sink in open {
+                assert_eq!(sink.sink.readable(), Ok(()), "{}", sink.key);
+                let findings = sink.sink.check().await;
+                assert!(
+                    findings.faults.is_empty() && !findings.lines.is_empty(),
+                    "{}: {findings:?}",
+                    sink.key
+                );
+            }
+            simulation.shutdown().await;
+        }
     }
 }

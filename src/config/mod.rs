@@ -38,6 +38,7 @@ use std::time::Duration;
 use tidegate_core::collect::StreamPlan;
 use tidegate_core::sink::{Guarantee, Level, Sink, SinkKind};
 use tidegate_core::source::{Connector, SettingsError};
+use tidegate_core::units::duration_text;
 
 /// Where configuration is looked for when the command line names no file.
 pub const DEFAULT_PATH: &str = "pipeline.toml";
@@ -295,7 +296,7 @@ impl SinkConfig {
                 Some("what it lacks when the journal is full is given up, as a named hole".to_owned())
             }
             (true, Some(after)) => {
-                Some(format!("what waits longer than {} is given up, as a named hole", show::duration(after)))
+                Some(format!("what waits longer than {} is given up, as a named hole", duration_text(after)))
             }
             (true, None) => None,
         }

@@ -2,10 +2,12 @@
 //! go. Types and meanings are its own affair (`open`).
 
 use super::error::{ConfigError, unknown};
+use super::streams;
 use super::tree::{Kind, Node, Origin};
 use super::values::is_reference;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use tidegate_core::source::Connector;
 
 /// Names that hold a secret in every product, should a schema forget to say so. Also as the end of a name.
 const SECRET_NAMES: &[&str] = &[
@@ -39,6 +41,39 @@ pub(super) fn check(
 ) {
     let mut path = path.to_vec();
     Rules { root: schema }.table(&[schema], common, &mut path, own, errors);
+}
+
+/// Refuses names of connectors and streams that do not exist, in the tables of which the schema says that they are by
+/// connector and stream: a slip would send nothing where it was meant to go, without a word.
+pub(super) fn check_names(
+    schema: &Json,
+    connectors: &[&'static dyn Connector],
+    path: &[&str],
+    own: &Node,
+    errors: &mut Vec<ConfigError>,
+) {
+    let properties = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
+    let by_stream =
+        properties.filter(|(_, property)| property.get("x-tidegate") == Some(&json!("by_stream")));
+    for (key, _) in by_stream {
+        let mut wrong = |below: &[&str], node: &Node, message: String| {
+            let path: Vec<&str> =
+                path.iter().copied().chain([key.as_str()]).chain(below.iter().copied()).collect();
+            errors.push(ConfigError::at(&path, origin(&node.origin), message));
+        };
+        for (name, node) in own.child(key).children() {
+            let Some(connector) = connectors.iter().find(|connector| connector.name() == name) else {
+                let names: Vec<&str> = connectors.iter().map(|connector| connector.name()).collect();
+                wrong(&[name], node, unknown("connector", name, &names));
+                continue;
+            };
+            for (stream, node) in node.children() {
+                if streams::by_name(*connector, stream).is_none() {
+                    wrong(&[name, stream], node, streams::no_stream(*connector, stream));
+                }
+            }
+        }
+    }
 }
 
 impl<'s> Rules<'s> {

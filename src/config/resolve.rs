@@ -490,6 +490,7 @@ impl Resolver<'_> {
             if let Some(sink) = self.sink(path, name, &node)
                 && filled
             {
+                fill_in(&mut node, &sink);
                 sinks.insert(name.to_owned(), sink);
             }
             effective.insert(name, node);
@@ -619,7 +620,9 @@ impl Resolver<'_> {
         let kind = kind?;
         let kind = self.sinks.iter().copied().find(|known| known.name() == kind)?;
         let own = without(node, &common);
-        own::check(kind.schema().as_value(), &common, path, &own, &mut self.errors);
+        let rules = kind.schema();
+        own::check(rules.as_value(), &common, path, &own, &mut self.errors);
+        own::check_names(rules.as_value(), self.connectors, path, &own, &mut self.errors);
         let Json::Object(table) = own.json() else { return None };
         Some(SinkConfig {
             kind,
@@ -634,6 +637,23 @@ impl Resolver<'_> {
             reach: Reach { proxy: proxy.and_then(|proxy| proxy.0), ca_file },
             table,
         })
+    }
+}
+
+/// What the kind fills in stands beside what the files say.
+fn fill_in(node: &mut Node, sink: &SinkConfig) {
+    let default = Origin::new(format!("default of sink kind {}", sink.kind.name()));
+    for (key, value) in sink.kind.filled_in(&sink.table) {
+        match node.get(&key) {
+            None => node.insert(&key, Node { origin: default.clone(), kind: Kind::Leaf(value) }),
+            // `schema` is not the kind's own.
+            Some(_) if !sink.table.contains_key(&key) => {}
+            Some(said) if said.json() == value => {}
+            Some(said) => {
+                let whole = Node { origin: said.origin.clone(), kind: Kind::Leaf(value) };
+                node.insert(&key, whole.remarked("completed"));
+            }
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use super::tree::{Kind, Node};
 use super::{Config, ConfigErrors};
 use serde::Serialize;
 use serde_json::Value as Json;
-use std::time::Duration;
 
 /// One value of a tenant.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,15 +61,4 @@ fn collect(table: &str, node: &Node, shown: &mut Vec<Shown>) {
             });
         }
     });
-}
-
-/// As a file would say it, in the largest unit that fits.
-pub(super) fn duration(value: Duration) -> String {
-    let ms = value.as_millis();
-    for (unit, factor) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if ms >= factor && ms.is_multiple_of(factor) {
-            return format!("{}{unit}", ms / factor);
-        }
-    }
-    format!("{ms}ms")
 }

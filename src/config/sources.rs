@@ -3,12 +3,13 @@
 use super::raw::{self, SourceKeys, StreamKeys};
 use super::resolve::{At, Resolver, Shared, reach_defaults, without};
 use super::tree::{Kind, Node, Origin};
-use super::{Reach, SourceConfig, own, placeholders, show, streams};
+use super::{Reach, SourceConfig, own, placeholders, streams};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidegate_core::collect::StreamPlan;
 use tidegate_core::source::{Connector, Stream, StreamKind};
+use tidegate_core::units::duration_text;
 
 /// More often than this no stream is asked, whatever the file says.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
@@ -254,7 +255,7 @@ impl Resolver<'_> {
 
 /// Adds to a stream's table what the source's or the connector decided.
 fn complete(table: &mut Node, plan: &StreamPlan, source: &Node, decided: &Origin) {
-    let text = |value: Duration| Json::from(show::duration(value));
+    let text = |value: Duration| Json::from(duration_text(value));
     let settle = Json::Array(plan.settle.iter().copied().map(text).collect());
     let mut values =
         vec![("poll", text(plan.poll), source.get("poll")), ("retention", text(plan.retention), None)];

@@ -182,6 +182,7 @@ impl SinkKind for Elasticsearch {
                 "api_key": {"type": "string"},
                 "namespace": {"type": "string"},
                 "gzip": {"type": "boolean"},
+                "indexes": {"type": "object", "additionalProperties": {}, "x-tidegate": "by_stream"},
             },
         })
     }
@@ -199,7 +200,7 @@ impl SinkKind for Files {
     fn schema(&self) -> Schema {
         json_schema!({
             "type": "object",
-            "properties": {"dir": {"type": "string"}, "rotate_bytes": {"type": "string"}},
+            "properties": {"dir": {"type": "string"}, "rotate_bytes": {"type": "string", "default": "64MiB"}},
             "additionalProperties": false,
         })
     }

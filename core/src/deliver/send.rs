@@ -21,6 +21,10 @@ pub(super) const HALT_RETRY: Duration = Duration::from_secs(30);
 /// two minutes on average and at most four and a quarter: longer than a node's restart or a shard's move takes.
 pub(super) const PATIENCE: u32 = 8;
 
+/// The longest that so many waits of our own come to. A destination may ask for longer ones: those documents then wait as
+/// long as it asked, once, and hold up nobody else's any longer.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(255);
+
 /// When a sink gives records up instead of waiting for ever. By default never.
 #[derive(Clone, Debug, Default)]
 pub struct GiveUp {
@@ -103,6 +107,8 @@ struct Part {
     origins: Vec<Origin>,
     /// How often in a row all of it was answered "later", document by document.
     stuck: u32,
+    /// How long it waited between those answers.
+    waited: Duration,
 }
 
 impl Sender {
@@ -110,7 +116,7 @@ impl Sender {
     pub(super) async fn send(mut self, batch: Batch, origins: Vec<Origin>) -> Option<Sent> {
         let mut sent = Sent::default();
         let mut backoff = Backoff::new(&self.key);
-        let mut parts = vec![Part { batch, origins, stuck: 0 }];
+        let mut parts = vec![Part { batch, origins, stuck: 0, waited: Duration::ZERO }];
         while let Some(part) = parts.pop() {
             let part = self.give_up(part, &mut sent);
             if part.batch.documents.is_empty() {
@@ -130,9 +136,13 @@ impl Sender {
             };
             match answer {
                 Ok(delivery) => {
-                    if let Some(rest) = self.verdicts(part, delivery, &mut sent) {
+                    let asked = delivery.after;
+                    if let Some(mut rest) = self.verdicts(part, delivery, &mut sent) {
+                        // Never sooner than asked, and never sooner than our own turn: patience is counted in answers.
+                        let wait = backoff.wait().max(asked.unwrap_or_default());
+                        rest.waited += wait;
                         parts.push(rest);
-                        self.pause(backoff.wait()).await?;
+                        self.pause(wait).await?;
                     }
                 }
                 Err(DeliverError::Split { cause }) => {
@@ -203,15 +213,18 @@ impl Sender {
             return None;
         }
         self.board.sink(&self.key, |state| state.retries += again as u64);
-        let stuck = if again == part.batch.documents.len() { part.stuck + 1 } else { 1 };
-        if stuck >= self.patience {
+        let (stuck, waited) = match again == part.batch.documents.len() {
+            true => (part.stuck + 1, part.waited),
+            false => (1, Duration::ZERO),
+        };
+        if stuck >= self.patience || waited > LONGEST_PATIENCE {
             sent.barred.extend(delivery.retry.iter().filter_map(bar));
             return None;
         }
         let mut indices: Vec<usize> = delivery.retry.iter().map(|(index, _)| *index).collect();
         indices.sort_unstable();
         indices.dedup();
-        Some(Part { stuck, ..part.only(&indices) })
+        Some(Part { stuck, waited, ..part.only(&indices) })
     }
 
     async fn pause(&mut self, wait: Duration) -> Option<()> {
@@ -224,7 +237,7 @@ impl Part {
     fn only(&self, indices: &[usize]) -> Self {
         let mut body = Vec::new();
         let origins = Vec::with_capacity(indices.len());
-        let mut rest = Self { batch: Batch::default(), origins, stuck: self.stuck };
+        let mut rest = Self { batch: Batch::default(), origins, stuck: self.stuck, waited: self.waited };
         for index in indices {
             let (Some((span, meta)), Some(origin)) =
                 (self.batch.documents.get(*index), self.origins.get(*index))

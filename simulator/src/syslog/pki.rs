@@ -82,7 +82,10 @@ impl Pki {
     }
 
     /// The server's side; it may insist on a certificate of this authority.
-    pub(super) fn acceptor(&self, client_certificates: bool) -> Result<TlsAcceptor, SimulatorError> {
+    ///
+    /// # Errors
+    /// The certificates cannot be used.
+    pub fn acceptor(&self, client_certificates: bool) -> Result<TlsAcceptor, SimulatorError> {
         let provider = Arc::new(crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

@@ -11,7 +11,7 @@ use tidegate_core::source::SettingsError;
 use url::Url;
 
 /// Who renders the documents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
     /// We do: ECS documents, past any ingest pipeline of an installed integration.
@@ -19,6 +19,16 @@ pub(super) enum Mode {
     Normalized,
     /// Elastic does: raw records for an installed integration's own pipeline.
     RawForIntegration,
+}
+
+impl Mode {
+    /// The schema of its documents, where the configuration names none.
+    pub(super) fn schema(self) -> &'static str {
+        match self {
+            Self::Normalized => "ecs",
+            Self::RawForIntegration => "raw_for_integration",
+        }
+    }
 }
 
 /// Whether requests say `require_data_stream`.
@@ -52,6 +62,16 @@ impl<'de> serde::Deserialize<'de> for RequireDataStream {
             }
         }
         deserializer.deserialize_any(Words)
+    }
+}
+
+impl serde::Serialize for RequireDataStream {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Always => serializer.serialize_bool(true),
+            Self::Never => serializer.serialize_bool(false),
+        }
     }
 }
 
@@ -119,6 +139,18 @@ impl Default for Config {
             pipeline: None,
             ids: true,
             require_data_stream: RequireDataStream::Auto,
+        }
+    }
+}
+
+impl Config {
+    /// The ingest pipeline that requests name; `None`: the data stream's own. Without `_none` an installed integration's
+    /// pipeline would take our documents for raw records.
+    pub(super) fn pipeline(&self) -> Option<&str> {
+        match (&self.pipeline, self.mode) {
+            (Some(name), _) => Some(name),
+            (None, Mode::Normalized) => Some("_none"),
+            (None, Mode::RawForIntegration) => None,
         }
     }
 }
@@ -225,12 +257,7 @@ fn bounds(config: &Config) -> Result<(), SettingsError> {
             "must be from 1B to 100MiB, the server's own default limit",
         ));
     }
-    if !(1..=100_000).contains(&config.batch_count) {
-        return Err(SettingsError::new("batch_count", "must be from 1 to 100000"));
-    }
-    if !(1..=64).contains(&config.in_flight) {
-        return Err(SettingsError::new("in_flight", "must be from 1 to 64"));
-    }
+    settings::check_batches(config.batch_count, config.in_flight)?;
     let name = |name: &str| {
         !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@'))

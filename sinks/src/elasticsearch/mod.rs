@@ -21,10 +21,12 @@ use self::flavour::Flavour;
 use self::rollover::Rollovers;
 use self::verdict::{Verdict, Whole};
 use crate::nodes::{Gate, Nodes};
+use crate::settings;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +38,7 @@ use tidegate_core::http::{Client, HttpError, Response};
 use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    schema_defaults,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::time::Instant;
@@ -57,6 +60,16 @@ impl SinkKind for Kind {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
+    }
+
+    fn filled_in(&self, table: &Map<String, Value>) -> Map<String, Value> {
+        let config: Config = settings::read(table).unwrap_or_default();
+        let mut filled = schema_defaults(&self.schema(), table);
+        filled.insert("schema".to_owned(), config.mode.schema().into());
+        if let Some(pipeline) = config.pipeline() {
+            filled.insert("pipeline".to_owned(), pipeline.into());
+        }
+        filled
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
@@ -111,8 +124,9 @@ type Document = (Range<usize>, Meta);
 
 /// What came of a bulk request that was judged.
 enum Sent {
-    /// A verdict on each document, and how many of them a rollover may have doubled.
-    Items(Vec<Judged>, usize),
+    /// A verdict on each document, how many of them a rollover may have doubled, and how long the cluster, or what stands
+    /// before it, asked to wait.
+    Items(Vec<Judged>, usize, Option<Duration>),
     /// The request of a single document was refused as a whole.
     Refused(Verdict, Fault),
 }
@@ -255,13 +269,7 @@ impl Elasticsearch {
         if require_data_stream {
             path.push_str("&require_data_stream=true");
         }
-        // Without `_none` an installed integration's pipeline would take our documents for raw records.
-        let pipeline = match (&self.config.pipeline, self.config.mode) {
-            (Some(name), _) => Some(name.as_str()),
-            (None, Mode::Normalized) => Some("_none"),
-            (None, Mode::RawForIntegration) => None,
-        };
-        if let Some(name) = pipeline {
+        if let Some(name) = self.config.pipeline() {
             path.push_str("&pipeline=");
             path.push_str(name);
         }
@@ -307,7 +315,8 @@ impl Elasticsearch {
                         Ok(items) => {
                             let twice = self.rollovers.answered(documents, &items);
                             let judged = items.iter().map(|item| self.judged(item)).collect();
-                            Ok(Sent::Items(judged, if self.config.ids { twice } else { 0 }))
+                            let after = retry_after(&response.headers, response.date);
+                            Ok(Sent::Items(judged, if self.config.ids { twice } else { 0 }, after))
                         }
                         Err(why) => Err(DeliverError::Retry {
                             after: None,
@@ -436,7 +445,7 @@ impl Elasticsearch {
         let document = batch.documents.get(index..=index).unwrap_or_default();
         match self.bulk(Bytes::copy_from_slice(frame), document).await {
             Ok(Sent::Refused(verdict, cause)) => self.refused(document, (index, verdict, cause), delivery),
-            Ok(Sent::Items(items, _)) => match items.into_iter().next() {
+            Ok(Sent::Items(items, _, after)) => match items.into_iter().next() {
                 Some(Judged { verdict: Verdict::Delivered, .. }) => delivery.delivered += 1,
                 Some(Judged { verdict: Verdict::Duplicate, .. }) => delivery.duplicates += 1,
                 Some(Judged { verdict: Verdict::Rejected | Verdict::Alone, fault, .. }) => {
@@ -445,10 +454,18 @@ impl Elasticsearch {
                 Some(Judged { verdict: Verdict::Fault(_), fault, .. }) => {
                     delivery.fault.push((index, fault.unwrap_or(cause)));
                 }
-                Some(Judged { fault, .. }) => delivery.retry.push((index, fault.unwrap_or(cause))),
+                Some(Judged { fault, .. }) => {
+                    delivery.retry.push((index, fault.unwrap_or(cause)));
+                    delivery.wait(after);
+                }
                 None => delivery.retry.push((index, cause)),
             },
-            Err(error) => delivery.retry.push((index, error.cause().clone())),
+            Err(error) => {
+                delivery.retry.push((index, error.cause().clone()));
+                if let DeliverError::Retry { after, .. } = error {
+                    delivery.wait(after);
+                }
+            }
         }
     }
 
@@ -567,13 +584,13 @@ fn with_remedy(fault: Fault, kind: FaultKind) -> Fault {
 #[async_trait]
 impl Sink for Elasticsearch {
     fn default_schema(&self) -> Option<&'static str> {
-        Some(self.required_schema().unwrap_or("ecs"))
+        Some(self.config.mode.schema())
     }
 
     fn required_schema(&self) -> Option<&'static str> {
         match self.config.mode {
             Mode::Normalized => None,
-            Mode::RawForIntegration => Some("raw_for_integration"),
+            Mode::RawForIntegration => Some(self.config.mode.schema()),
         }
     }
 
@@ -634,8 +651,8 @@ impl Sink for Elasticsearch {
             return Ok(Delivery::default());
         }
         let permit = self.gate.enter().await;
-        let (items, twice) = match self.bulk(crate::payload(batch), &batch.documents).await {
-            Ok(Sent::Items(items, twice)) => (items, twice),
+        let (items, twice, after) = match self.bulk(crate::payload(batch), &batch.documents).await {
+            Ok(Sent::Items(items, twice, after)) => (items, twice, after),
             Ok(Sent::Refused(verdict, cause)) => {
                 let mut delivery = Delivery::default();
                 self.refused(&batch.documents, (0, verdict, cause), &mut delivery);
@@ -652,6 +669,9 @@ impl Sink for Elasticsearch {
         };
         let busy = items.iter().any(|item| item.verdict == Verdict::Retry(FaultKind::RateLimit));
         let (mut delivery, alone) = self.sort(batch, items);
+        if !delivery.retry.is_empty() {
+            delivery.wait(after);
+        }
         if twice > 0 {
             delivery.warnings.push(format!(
                 "{twice} documents may be there twice, under the same id: their first answer was lost, and their data \

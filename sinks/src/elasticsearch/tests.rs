@@ -879,6 +879,37 @@ async fn fewer_requests_are_out_while_the_cluster_is_busy() {
     assert_eq!(sink.gate.width(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_cluster_asks_for_comes_with_the_verdicts() {
+    let busy = || item(429, "es_rejected_execution_exception", "rejected execution");
+    for (items, waits) in [
+        ([item(201, "", ""), busy(), item(503, "unavailable_shards_exception", "not active")], Some(25)),
+        ([item(201, "", ""), item(201, "", ""), item(409, "", "")], None),
+        ([item(201, "", ""), item(400, "document_parsing_exception", "bad"), item(201, "", "")], None),
+    ] {
+        let far = Script::start();
+        far.answer(move |request, _| {
+            Ok(if is_bulk(request) { answer(&items).header("retry-after", "25") } else { version("9.1.0") })
+        });
+        let sink = sink(&far, "");
+        let delivery = sink.deliver(&kit::batch(&sink, &NAMES, &kit::invented(3))).await.unwrap();
+        assert_eq!(delivery.after, waits.map(Duration::from_secs), "{delivery:?}");
+    }
+    // A document that was to be sent alone, and found the cluster busy then.
+    let far = Script::start();
+    far.answer(|request, _| {
+        Ok(match is_bulk(request) {
+            false => version("9.1.0"),
+            true if actions(request).len() == 1 => Reply::json(429, "{}").header("retry-after", "9"),
+            true => answer(&[item(201, "", ""), item(422, "odd_exception", "odd")]),
+        })
+    });
+    let sink = sink(&far, "");
+    let delivery = sink.deliver(&kit::batch(&sink, &NAMES, &kit::invented(2))).await.unwrap();
+    assert_eq!((delivery.delivered, delivery.retry.len()), (1, 1));
+    assert_eq!(delivery.after, Some(Duration::from_secs(9)));
+}
+
 #[tokio::test]
 async fn a_check_asks_for_rights_and_writes_nothing() {
     let far = Script::start();

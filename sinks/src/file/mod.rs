@@ -10,6 +10,7 @@ mod writer;
 use crate::settings::{self, Size, Span};
 use async_trait::async_trait;
 use schemars::JsonSchema;
+use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -17,9 +18,12 @@ use tidegate_core::clock::Clock;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    schema_defaults,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use writer::Writer;
+
+const DEFAULT_SCHEMA: &str = "ecs";
 
 /// `kind = "file"`.
 pub struct Kind;
@@ -53,6 +57,12 @@ impl SinkKind for Kind {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Config)
+    }
+
+    fn filled_in(&self, table: &Map<String, Value>) -> Map<String, Value> {
+        let mut filled = schema_defaults(&self.schema(), table);
+        filled.insert("schema".to_owned(), DEFAULT_SCHEMA.into());
+        filled
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
@@ -110,7 +120,7 @@ impl Sink for FileSink {
         true
     }
     fn default_schema(&self) -> Option<&'static str> {
-        Some("ecs")
+        Some(DEFAULT_SCHEMA)
     }
 
     fn deterministic(&self) -> bool {

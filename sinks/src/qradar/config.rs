@@ -3,10 +3,12 @@
 use super::message::{self, Form, Framing};
 use crate::settings::{self, ClientKeys, Size, Span};
 use schemars::JsonSchema;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_core::source::SettingsError;
+use tidegate_core::units;
 
 /// IBM's ports: 514 for syslog over TCP and UDP, 6514 for TLS Syslog.
 const PORT: u16 = 514;
@@ -27,7 +29,7 @@ const STALL: Duration = Duration::from_secs(86_400);
 pub(super) const SEND_BUFFER: usize = 256 << 10;
 
 /// How messages travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Transport {
     /// A connection.
@@ -164,6 +166,47 @@ impl Config {
         self.host.clone().map_or_else(|| message::identifier(source, tenant), Ok)
     }
 
+    fn max_message(&self) -> Size {
+        self.max_message_bytes.unwrap_or(match self.transport {
+            Transport::Udp => Size(UDP_MESSAGE),
+            Transport::Tcp | Transport::Tls => Size(TCP_MESSAGE),
+        })
+    }
+
+    /// Batches that may be out at the same time. Datagrams have no tail that they could wait in.
+    pub(super) fn batches_at_once(&self) -> usize {
+        if self.transport == Transport::Udp { 1 } else { self.in_flight }
+    }
+
+    fn port(&self) -> u16 {
+        if self.transport == Transport::Tls { TLS_PORT } else { PORT }
+    }
+
+    /// What depends on other keys: ports, the bound of a message, and that datagrams have no connection to look after.
+    pub(super) fn fill_in(&self, table: &Map<String, Value>, filled: &mut Map<String, Value>) {
+        let complete = |text: &String| {
+            address(text, self.port()).map_or_else(|_| text.clone(), |address| address.to_string())
+        };
+        if let Some(one) = &self.address {
+            filled.insert("address".to_owned(), complete(one).into());
+        }
+        if !self.addresses.is_empty() {
+            filled.insert("addresses".to_owned(), self.addresses.iter().map(complete).collect());
+        }
+        let mut unset = |key: &str, value: Value| {
+            if !table.contains_key(key) {
+                filled.insert(key.to_owned(), value);
+            }
+        };
+        unset("max_message_bytes", units::size_text(self.max_message().0 as u64).into());
+        if self.transport == Transport::Udp {
+            unset("in_flight", self.batches_at_once().into());
+            for key in ["framing", "tail_bytes", "tail_time", "keepalive", "stall"] {
+                filled.remove(key);
+            }
+        }
+    }
+
     fn receivers(&self) -> Result<Vec<Address>, SettingsError> {
         let (key, texts) = match (&self.address, self.addresses.as_slice()) {
             (Some(_), [_, ..]) => {
@@ -176,8 +219,10 @@ impl Config {
             let missing = "is missing: the receiver, such as \"qradar.example.com:6514\"";
             return Err(SettingsError::new("address", missing));
         }
-        let port = if self.transport == Transport::Tls { TLS_PORT } else { PORT };
-        texts.iter().map(|text| address(text, port).map_err(|why| SettingsError::new(key, why))).collect()
+        texts
+            .iter()
+            .map(|text| address(text, self.port()).map_err(|why| SettingsError::new(key, why)))
+            .collect()
     }
 
     /// Checks what one key's type cannot; the bound of a message.
@@ -208,11 +253,11 @@ impl Config {
         if self.facility > 23 {
             return wrong("facility", format!("{} is not one; accepted are 0 to 23", self.facility));
         }
-        let (default, most) = match self.transport {
-            Transport::Udp => (UDP_MESSAGE, DATAGRAM),
-            Transport::Tcp | Transport::Tls => (TCP_MESSAGE, 1 << 20),
+        let most = match self.transport {
+            Transport::Udp => DATAGRAM,
+            Transport::Tcp | Transport::Tls => 1 << 20,
         };
-        let max_message = self.max_message_bytes.map_or(default, |size| size.0);
+        let max_message = self.max_message().0;
         if !(LEAST_MESSAGE..=most).contains(&max_message) {
             return wrong("max_message_bytes", format!("must be from {LEAST_MESSAGE}B to {most}B"));
         }

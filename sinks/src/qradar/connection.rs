@@ -1,14 +1,14 @@
 //! Connections to a receiver: names, sockets, TLS.
 
 use super::config::{Address, Config, SEND_BUFFER, Transport};
-use crate::settings::ClientKeys;
+use crate::nodes::REST;
+use crate::settings;
 use chrono::{DateTime, Utc};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::http::distrusted;
@@ -16,11 +16,10 @@ use tidegate_core::http::resolve::resolve;
 use tidegate_core::sink::DeliverError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, AlertDescription, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, AlertDescription, ClientConfig};
 
 /// How long a name, a connection and a handshake may take, each: what connecting takes with every other destination.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -110,16 +109,51 @@ pub(super) async fn open(
     }
 }
 
-/// A socket whose datagrams go to this receiver.
-pub(super) async fn datagrams(address: &Address) -> Result<UdpSocket, DeliverError> {
+/// Addresses of names that refused datagrams lately.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<Vec<(SocketAddr, Instant)>>);
+
+impl Refusals {
+    pub(super) fn add(&self, refused: SocketAddr) {
+        let mut all = self.lately();
+        all.retain(|(address, _)| *address != refused);
+        all.push((refused, Instant::now()));
+    }
+
+    /// Whether all of these refused lately.
+    pub(super) fn has_all(&self, addresses: &[SocketAddr]) -> bool {
+        let all = self.lately();
+        addresses.iter().all(|address| all.iter().any(|(refused, _)| refused == address))
+    }
+
+    /// In the order in which they are to be tried: as they came, and last those that refused lately, the first first.
+    fn sort(&self, addresses: &mut [SocketAddr]) {
+        let all = self.lately();
+        addresses.sort_by_key(|address| all.iter().position(|(refused, _)| refused == address));
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Vec<(SocketAddr, Instant)>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, since)| since.elapsed() < REST);
+        all
+    }
+}
+
+/// A socket whose datagrams go to the first of these addresses of the receiver that did not refuse lately, and which that
+/// is. Opening it asks nobody: only a datagram that was sent can be refused.
+pub(super) async fn datagrams(
+    address: &Address,
+    mut to: Vec<SocketAddr>,
+    refusals: &Refusals,
+) -> Result<(UdpSocket, SocketAddr), DeliverError> {
+    refusals.sort(&mut to);
     let open = async {
-        let to = addresses(address).await?;
         let mut last = None;
         for to in to {
             let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
             let socket = UdpSocket::bind(any).await?;
             match socket.connect(to).await {
-                Ok(()) => return Ok(socket),
+                Ok(()) => return Ok((socket, to)),
                 Err(error) => last = Some(error),
             }
         }
@@ -177,7 +211,7 @@ pub(super) fn retry(cause: Fault) -> DeliverError {
     DeliverError::Retry { after: None, cause }
 }
 
-fn unreachable(address: &Address, error: &io::Error) -> Fault {
+pub(super) fn unreachable(address: &Address, error: &io::Error) -> Fault {
     Fault::new(FaultKind::Network, format!("{address}: cannot connect: {error}"))
         .remedy("see that the receiver listens there and that no firewall is between")
 }
@@ -186,8 +220,10 @@ fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
 
-async fn addresses(address: &Address) -> io::Result<Vec<SocketAddr>> {
-    let mut found = resolve(address.host.clone()).await?;
+/// The addresses of a receiver's name, in the system's order.
+pub(super) async fn addresses(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+    let mut found = timeout(CONNECT, resolve(address.host.clone())).await.map_err(late)??;
     for one in &mut found {
         one.set_port(address.port);
     }
@@ -196,7 +232,7 @@ async fn addresses(address: &Address) -> io::Result<Vec<SocketAddr>> {
 
 async fn tcp(config: &Config, address: &Address) -> io::Result<TcpStream> {
     let late = || io::Error::from(io::ErrorKind::TimedOut);
-    let all = timeout(CONNECT, addresses(address)).await.map_err(|_| late())??;
+    let all = addresses(address).await?;
     let mut last = None;
     for one in all {
         match timeout(CONNECT, TcpStream::connect(one)).await.unwrap_or_else(|_| Err(late())) {
@@ -230,7 +266,7 @@ fn connector(config: &Config) -> Result<TlsConnector, Fault> {
         .with_safe_default_protocol_versions()
         .map_err(|error| wrong("transport", error.to_string()))?;
     let builder = match &config.ca {
-        Some(path) => builder.with_root_certificates(authorities(path)?),
+        Some(path) => builder.with_root_certificates(settings::authorities(path)?),
         None => builder.with_platform_verifier().map_err(|error| {
             wrong("ca", format!("this system has no authorities of its own: {error}"))
                 .remedy("set `ca` to a file with the certificate of the receiver's authority")
@@ -239,7 +275,7 @@ fn connector(config: &Config) -> Result<TlsConnector, Fault> {
     let tls = match &config.client {
         None => builder.with_no_client_auth(),
         Some(client) => {
-            let (chain, key) = identity(client)?;
+            let (chain, key) = client.identity()?;
             builder.with_client_auth_cert(chain, key).map_err(|error| {
                 Fault::new(FaultKind::Credential, format!("client: the certificate cannot be used: {error}"))
                     .remedy("see that `private_key` is the key of `certificate`")
@@ -247,39 +283,4 @@ fn connector(config: &Config) -> Result<TlsConnector, Fault> {
         }
     };
     Ok(TlsConnector::from(Arc::new(tls)))
-}
-
-fn authorities(path: &Path) -> Result<RootCertStore, Fault> {
-    let wrong = |what: String| {
-        Fault::new(FaultKind::Configuration, format!("ca: {}: {what}", path.display()))
-            .remedy("a file of PEM certificates is expected")
-    };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))? {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("no certificate in it".to_owned()));
-    }
-    Ok(roots)
-}
-
-/// Errors never quote what was read: it may be the key.
-fn identity(client: &ClientKeys) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Fault> {
-    let wrong = |what: &str| {
-        Fault::new(FaultKind::Credential, format!("client: {what}"))
-            .remedy("both are PEM; keys are PKCS#8, PKCS#1 or SEC1, without a passphrase")
-    };
-    let chain = client.certificate.read()?.for_signing(|pem| {
-        CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| ())
-    });
-    let chain = chain.map_err(|()| wrong("`certificate` is not PEM"))?;
-    if chain.is_empty() {
-        return Err(wrong("there is no certificate in `certificate`"));
-    }
-    let key =
-        client.private_key.read()?.for_signing(|pem| PrivateKeyDer::from_pem_slice(pem).map_err(|_| ()));
-    let key = key.map_err(|()| wrong("there is no usable key in `private_key`"))?;
-    Ok((chain, key))
 }

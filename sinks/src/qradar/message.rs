@@ -10,7 +10,7 @@ use tidegate_core::source::NormalizeError;
 const IDENTIFIER: usize = 255;
 
 /// The header before each document.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Form {
     /// `<PRI>1 TIME HOST`, as IBM's LEEF guide shows it.
@@ -23,7 +23,7 @@ pub(super) enum Form {
 }
 
 /// What ends a message on a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Framing {
     /// A line feed behind it.

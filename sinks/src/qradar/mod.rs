@@ -8,18 +8,23 @@ mod connection;
 mod line;
 mod message;
 
-use self::config::{Address, Options, Transport};
+use self::config::{Address, Config, Options, Transport};
+use self::connection::Refusals;
 use self::line::{Job, Order, Way};
 use self::message::Format;
 use crate::nodes::Nodes;
+use crate::settings::{self, ClientKeys};
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tidegate_core::fault::{Fault, FaultKind};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
+    schema_defaults,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,6 +33,9 @@ use tokio::sync::{mpsc, oneshot};
 /// How long a check waits for the receiver to close in turn, or to say that our certificate is not welcome: with TLS 1.3
 /// that comes after the handshake.
 const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// What QRadar's own parsers read without a mapping.
+const DEFAULT_SCHEMA: &str = "leef";
 
 /// `kind = "qradar"`.
 pub struct Kind;
@@ -38,7 +46,14 @@ impl SinkKind for Kind {
     }
 
     fn schema(&self) -> schemars::Schema {
-        schemars::schema_for!(config::Config)
+        schemars::schema_for!(Config)
+    }
+
+    fn filled_in(&self, table: &Map<String, Value>) -> Map<String, Value> {
+        let mut filled = schema_defaults(&self.schema(), table);
+        filled.insert("schema".to_owned(), DEFAULT_SCHEMA.into());
+        settings::read::<Config>(table).unwrap_or_default().fill_in(table, &mut filled);
+        filled
     }
 
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
@@ -53,6 +68,7 @@ struct Qradar {
     way: Arc<Way>,
     format: Format,
     identifiers: HashMap<String, String>,
+    refusals: Refusals,
     line: Mutex<Option<mpsc::UnboundedSender<Order>>>,
 }
 
@@ -68,7 +84,8 @@ impl Qradar {
             name: format!("{}/{}", settings.tenant, settings.sink),
         };
         let line = Mutex::new(None);
-        Self { tenant: settings.tenant.clone(), way: Arc::new(way), format, identifiers, line }
+        let (tenant, refusals) = (settings.tenant.clone(), Refusals::default());
+        Self { tenant, way: Arc::new(way), format, identifiers, refusals, line }
     }
 
     fn is_datagrams(&self) -> bool {
@@ -102,14 +119,31 @@ impl Qradar {
         })
     }
 
-    /// One datagram a message. What the kernel takes counts as delivered.
+    /// One datagram a message. What the kernel takes counts as delivered. The refusal of an address (ICMP says that nobody
+    /// listens there) is all that can be heard; the next delivery then goes to the next address of the name, and to another
+    /// receiver once all addresses refuse.
     async fn deliver_datagrams(&self, batch: &Batch) -> Result<Delivery, DeliverError> {
         let (node, address) = self.way.nodes.pick();
-        let failed = |error: DeliverError| {
-            self.way.nodes.failed(node);
-            error
+        match connection::addresses(address).await {
+            Ok(to) => self.deliver_datagrams_to(batch, node, to).await,
+            Err(error) => {
+                self.way.nodes.failed(node);
+                Err(connection::retry(connection::unreachable(address, &error)))
+            }
+        }
+    }
+
+    async fn deliver_datagrams_to(
+        &self,
+        batch: &Batch,
+        node: usize,
+        to: Vec<SocketAddr>,
+    ) -> Result<Delivery, DeliverError> {
+        let Some(address) = self.way.nodes.at(node) else {
+            return Err(connection::retry(Fault::new(FaultKind::Configuration, "no address")));
         };
-        let socket = connection::datagrams(address).await.map_err(failed)?;
+        let opened = connection::datagrams(address, to.clone(), &self.refusals).await;
+        let (socket, used) = opened.inspect_err(|_| self.way.nodes.failed(node))?;
         let mut delivery = Delivery::default();
         let mut failure = None;
         for (index, (span, _)) in batch.documents.iter().enumerate() {
@@ -130,8 +164,13 @@ impl Qradar {
         // A refusal is about datagrams before it. It may have come since the last one was sent.
         let failure = failure.or_else(|| Some((batch.documents.len(), socket.take_error().ok()??)));
         if let Some((index, error)) = failure {
-            self.way.nodes.failed(node);
-            let cause = Fault::new(FaultKind::Network, format!("{address}: cannot send: {error}"));
+            self.refusals.add(used);
+            if self.refusals.has_all(&to) {
+                self.way.nodes.failed(node);
+            }
+            let at =
+                if used.to_string() == address.to_string() { String::new() } else { format!(" to {used}") };
+            let cause = Fault::new(FaultKind::Network, format!("{address}: cannot send{at}: {error}"));
             // Nobody listens there, so none of the batch is known to have been heard.
             let from = if error.kind() == io::ErrorKind::ConnectionRefused { 0 } else { index };
             let unsent = (from..batch.documents.len())
@@ -145,7 +184,9 @@ impl Qradar {
     /// Connects, shakes hands, and ends in good order.
     async fn try_receiver(&self, address: &Address) -> Result<(), DeliverError> {
         if self.is_datagrams() {
-            return connection::datagrams(address).await.map(|_| ());
+            let to = connection::addresses(address).await;
+            let to = to.map_err(|error| connection::retry(connection::unreachable(address, &error)))?;
+            return connection::datagrams(address, to, &self.refusals).await.map(|_| ());
         }
         let now = self.way.clock.now();
         let mut stream = connection::open(&self.way.config, address, now).await?.stream;
@@ -172,7 +213,7 @@ fn is_too_long(error: &io::Error) -> bool {
 #[async_trait]
 impl Sink for Qradar {
     fn default_schema(&self) -> Option<&'static str> {
-        Some("leef")
+        Some(DEFAULT_SCHEMA)
     }
 
     fn takes_text(&self) -> bool {
@@ -228,7 +269,7 @@ impl Sink for Qradar {
             bytes: config.batch_bytes.0,
             count: config.batch_count,
             age: config.batch_age.0,
-            in_flight: if self.is_datagrams() { 1 } else { config.in_flight },
+            in_flight: config.batches_at_once(),
         }
     }
 
@@ -264,6 +305,12 @@ impl Sink for Qradar {
             ));
         }
         Ok(delivery)
+    }
+
+    fn readable(&self) -> Result<(), SettingsError> {
+        let config = &self.way.config;
+        config.ca.as_deref().map_or(Ok(()), settings::check_authorities)?;
+        config.client.as_ref().map_or(Ok(()), ClientKeys::check)
     }
 
     async fn check(&self) -> Findings {

@@ -9,7 +9,7 @@ use tidegate_core::source::SettingsError;
 use url::Url;
 
 /// The endpoint that documents are sent to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Endpoint {
     /// JSON envelopes, each with its own time and metadata.
@@ -20,7 +20,7 @@ pub(super) enum Endpoint {
 }
 
 /// What is made of indexer acknowledgement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Ack {
     /// Waited for where the token has it.
@@ -33,7 +33,7 @@ pub(super) enum Ack {
 }
 
 /// The index of a connector's documents.
-#[derive(Clone, Debug, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Index {
     /// Of all of them.
@@ -43,7 +43,7 @@ pub(super) enum Index {
 }
 
 /// An indexed field that a document may carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Field {
     /// `tidegate_id`, the document's deterministic id.
@@ -65,6 +65,7 @@ pub(super) struct Config {
     /// Index of all documents; without it the token's own.
     pub(super) index: Option<String>,
     /// Indexes of some documents, over `index`: a table of connectors, each with an index or a table of streams.
+    #[schemars(extend("x-tidegate" = "by_stream"))]
     pub(super) indexes: BTreeMap<String, Index>,
     /// The field `source`; without it the sourcetype.
     pub(super) source: Option<String>,
@@ -197,12 +198,7 @@ fn bounds(config: &Config) -> Result<(), SettingsError> {
     if !(1..=100 << 20).contains(&config.batch_bytes.0) {
         return Err(SettingsError::new("batch_bytes", "must be from 1B to 100MiB"));
     }
-    if !(1..=100_000).contains(&config.batch_count) {
-        return Err(SettingsError::new("batch_count", "must be from 1 to 100000"));
-    }
-    if !(1..=64).contains(&config.in_flight) {
-        return Err(SettingsError::new("in_flight", "must be from 1 to 64"));
-    }
+    settings::check_batches(config.batch_count, config.in_flight)?;
     for (key, span) in [("ack_timeout", config.ack_timeout), ("ack_poll", config.ack_poll)] {
         if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&span.0) {
             return Err(SettingsError::new(key, "must be from 1s to 1h"));

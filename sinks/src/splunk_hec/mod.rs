@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
+use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,11 +30,14 @@ use tidegate_core::http::{
 use tidegate_core::secret::{Secret, SecretRef};
 use tidegate_core::sink::{
     Batch, DeliverError, Delivery, Guarantee, Level, Limits, Meta, Render, Sink, SinkKind, SinkSettings,
-    Trouble,
+    Trouble, schema_defaults,
 };
 use tidegate_core::source::{Findings, NormalizeError, SettingsError};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
+
+/// What the add-ons that know a vendor's records expect.
+const DEFAULT_SCHEMA: &str = "raw";
 
 /// Acknowledgements are first asked for after this long: an idle receiver was measured to take 1 to 2 s.
 const FIRST_POLL: Duration = Duration::from_millis(500);
@@ -50,6 +54,10 @@ const ROOM: usize = 32 << 10;
 
 /// That the queue is nearly full is said once in this time.
 const SAY_AGAIN: Duration = Duration::from_secs(3_600);
+
+/// A receiver that promised acknowledgements and gave none is not tried again for so long, with ack = "required": each try
+/// leaves its documents there once more.
+const DISBELIEF: Duration = Duration::from_secs(3_600);
 
 /// Said when the guarantee becomes weaker than it was.
 const UNACKNOWLEDGED: &str = "the token acknowledged before and does not any more: what it takes now is best effort; look at \
@@ -70,6 +78,12 @@ impl SinkKind for Kind {
         schemars::schema_for!(Config)
     }
 
+    fn filled_in(&self, table: &Map<String, Value>) -> Map<String, Value> {
+        let mut filled = schema_defaults(&self.schema(), table);
+        filled.insert("schema".to_owned(), DEFAULT_SCHEMA.into());
+        filled
+    }
+
     fn open(&self, settings: SinkSettings) -> Result<Arc<dyn Sink>, SettingsError> {
         Ok(Arc::new(SplunkHec::new(Options::read(&settings.table)?, settings.http)))
     }
@@ -81,6 +95,15 @@ enum Known {
     NotYet,
     On,
     Off,
+    /// The receiver answers questions for acknowledgements, and took documents without giving one, with ack =
+    /// "required". What it says of itself is not believed for [`DISBELIEF`].
+    Unkept(Instant),
+}
+
+impl Known {
+    fn is_unkept(self) -> bool {
+        matches!(self, Self::Unkept(since) if since.elapsed() < DISBELIEF)
+    }
 }
 
 /// One tenant's part of a receiver.
@@ -114,12 +137,15 @@ struct Round {
     delivery: Delivery,
     waiting: Vec<Waiting>,
     busy: bool,
+    /// Until when the receiver asked to be left alone.
+    until: Option<Instant>,
 }
 
 impl Round {
     /// Whether any document has a verdict, or will have one.
     fn decided(&self) -> bool {
-        let Delivery { delivered, duplicates, retry, rejected, fault, warnings: _ } = &self.delivery;
+        let Delivery { delivered, duplicates, retry, rejected, fault, after: _, warnings: _ } =
+            &self.delivery;
         *delivered + *duplicates > 0
             || !(retry.is_empty() && rejected.is_empty() && fault.is_empty() && self.waiting.is_empty())
     }
@@ -149,7 +175,11 @@ impl SplunkHec {
     }
 
     fn learn(&self, known: Known) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        let mut before = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of several receivers behind the addresses one may keep the promise, and another one not.
+        if !before.is_unkept() {
+            *before = known;
+        }
     }
 
     /// Words of the other side for a person: short, and without our secret, which a proxy may have echoed.
@@ -306,11 +336,16 @@ impl SplunkHec {
     async fn ready(&self, channel: &mut Channel) -> Result<(), DeliverError> {
         match (self.config.ack, self.known()) {
             (Ack::Off, _) | (_, Known::On) | (Ack::Auto, Known::Off) => return Ok(()),
-            (Ack::Required, Known::Off | Known::NotYet) | (Ack::Auto, Known::NotYet) => {}
+            (Ack::Required, known) if known.is_unkept() => {
+                return Err(DeliverError::Halt { cause: unacknowledged() });
+            }
+            (Ack::Required | Ack::Auto, Known::Off | Known::NotYet | Known::Unkept(_)) => {}
         }
         match (self.probe(channel).await?, self.config.ack) {
             (Known::On, _) | (_, Ack::Auto | Ack::Off) => Ok(()),
-            (Known::Off, Ack::Required) => Err(DeliverError::Halt { cause: unacknowledged() }),
+            (Known::Off | Known::Unkept(_), Ack::Required) => {
+                Err(DeliverError::Halt { cause: unacknowledged() })
+            }
             (Known::NotYet, Ack::Required) => Err(DeliverError::Retry {
                 after: None,
                 cause: Fault::new(
@@ -423,13 +458,14 @@ impl SplunkHec {
                             delivery.delivered += part.len();
                         }
                         (None, Ack::Required) => {
-                            self.learn(Known::Off);
+                            self.learn(Known::Unkept(Instant::now()));
                             return Some((DeliverError::Halt { cause: unacknowledged() }, rest(part, todo)));
                         }
                     }
                 }
                 Verdict::Bad { first: Some(at), maybe_size }
-                    if at < part.len()
+                    if self.config.endpoint == Endpoint::Event
+                        && at < part.len()
                         && !(maybe_size && at == 0 && part.len() > 1 && bytes > SUSPICIOUS) =>
                 {
                     let fault =
@@ -446,6 +482,9 @@ impl SplunkHec {
                 Verdict::Bad { .. } | Verdict::TooLarge => {
                     let (kind, what) = match verdict {
                         Verdict::TooLarge => (FaultKind::TooLarge, "larger than the receiver takes"),
+                        // The raw endpoint breaks lines by the sourcetype's rules, which may be others than ours: what it
+                        // counts is not known to be our documents, neither the bad one nor those before it.
+                        _ if self.config.endpoint == Endpoint::Raw => (FaultKind::Configuration, "refused"),
                         _ => (FaultKind::Configuration, "refused, without a word which document is meant"),
                     };
                     let fault = self.fault(&response, kind, what, &said);
@@ -476,6 +515,7 @@ impl SplunkHec {
                     };
                     let cause = self.fault(&response, kind, what, &said);
                     let after = retry_after(&response.headers, response.date);
+                    round.until = after.map(|after| Instant::now() + after);
                     return Some((DeliverError::Retry { after, cause }, rest(part, todo)));
                 }
                 Verdict::Halt(cause) => {
@@ -614,7 +654,7 @@ fn unacknowledged() -> Fault {
 #[async_trait]
 impl Sink for SplunkHec {
     fn default_schema(&self) -> Option<&'static str> {
-        Some("raw")
+        Some(DEFAULT_SCHEMA)
     }
 
     fn deterministic(&self) -> bool {
@@ -644,7 +684,7 @@ impl Sink for SplunkHec {
                  ack = \"required\" sends nothing without it",
                 vec![twice, lost],
             ),
-            (Ack::Auto, Known::Off) => (
+            (Ack::Auto, Known::Off | Known::Unkept(_)) => (
                 Level::BestEffort,
                 "the token has no indexer acknowledgement (useACK): an answer says that a request was parsed",
                 vec![twice, lost],
@@ -687,7 +727,7 @@ impl Sink for SplunkHec {
         let decided = round.decided();
         self.acknowledged(&mut channel, &mut round).await;
         self.channels.give(channel);
-        let Round { mut delivery, busy, .. } = round;
+        let Round { mut delivery, busy, until, .. } = round;
         if busy {
             self.gate.narrow(permit);
         } else if unsent.is_none() {
@@ -702,9 +742,15 @@ impl Sink for SplunkHec {
                     DeliverError::Retry { .. } | DeliverError::Split { .. } => &mut delivery.retry,
                 };
                 to.extend(rest.into_iter().map(|index| (index, error.cause().clone())));
+                // Acknowledgements may have been waited for since.
+                delivery.wait(until.map(|until| until.saturating_duration_since(Instant::now())));
                 Ok(delivery)
             }
         }
+    }
+
+    fn readable(&self) -> Result<(), SettingsError> {
+        self.config.client.as_ref().map_or(Ok(()), ClientKeys::check)
     }
 
     async fn check(&self) -> Findings {
@@ -754,8 +800,12 @@ impl SplunkHec {
         }
         findings.lines.push(match (self.probe(&mut channel).await?, self.config.ack) {
             (Known::On, _) => "acknowledgement is on: at least once".to_owned(),
-            (Known::Off, Ack::Required) => return Err(DeliverError::Halt { cause: unacknowledged() }),
-            (Known::Off, _) => "acknowledgement is off for the token: best effort".to_owned(),
+            (Known::Off | Known::Unkept(_), Ack::Required) => {
+                return Err(DeliverError::Halt { cause: unacknowledged() });
+            }
+            (Known::Off | Known::Unkept(_), _) => {
+                "acknowledgement is off for the token: best effort".to_owned()
+            }
             (Known::NotYet, _) => "does not say whether it acknowledges".to_owned(),
         });
         Ok(())

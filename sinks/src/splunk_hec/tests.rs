@@ -284,6 +284,24 @@ async fn what_stands_before_a_bad_document_is_never_sent_again() {
 type Range = std::ops::Range<usize>;
 
 #[tokio::test]
+async fn a_number_of_the_raw_endpoint_condemns_nobody() {
+    // It breaks lines by rules of its own and so counts other lines than ours: two for each of them.
+    let far = Script::start();
+    far.answer(move |request, _| {
+        let text = body(request);
+        let at = text.lines().position(|line| line.contains("5a1f-3"));
+        Ok(at.map_or_else(|| taken(None), |at| bad(12, 2 * at)))
+    });
+    let (sink, _receiver) = plain(&far, r#","endpoint":"raw""#);
+    let (mut delivered, rejected, kept) = drain(&sink, &kit::invented(9), 50).await;
+    delivered.sort();
+    let others: Vec<String> = (0..9).filter(|n| *n != 3).map(|n| format!("5a1f-{n}")).collect();
+    assert_eq!((delivered, rejected, kept), (others, vec!["5a1f-3".to_owned()], Vec::new()));
+    let last = far.requests().iter().map(body).filter(|text| text.contains("5a1f-3")).last().unwrap();
+    assert_eq!(last.lines().count(), 1, "it was condemned alone");
+}
+
+#[tokio::test]
 async fn without_a_number_the_culprit_is_found_by_halving() {
     let far =
         answering(
@@ -711,6 +729,55 @@ async fn required_sends_nothing_to_a_token_that_does_not_acknowledge() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_answers_for_acknowledgements_and_gives_none_gets_nothing_more_for_an_hour() {
+    let far = Script::start();
+    far.answer(|request, _| Ok(if is_event(request) { taken(None) } else { acks(&[]) }));
+    let receiver = Receiver::new(false);
+    let sink = receiver.sink(&far, r#","ack":"required""#);
+    // As core does it: every 30 s.
+    let every = Duration::from_secs(30);
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3_600) {
+        let error = deliver(&sink, 2).await.unwrap_err();
+        assert!(matches!(error, DeliverError::Halt { .. }), "{error:?}");
+        assert_eq!(error.cause().message, unacknowledged().message);
+        tokio::time::advance(every).await;
+    }
+    let requests = far.requests();
+    let sent = requests.iter().filter(|request| is_event(request)).count();
+    assert_eq!((sent, requests.len()), (1, 2), "one question, and the documents once");
+    // Somebody switched it on.
+    far.answer(|request, _| Ok(if is_event(request) { taken(Some("3")) } else { all_true(request) }));
+    assert_eq!(deliver(&sink, 2).await.unwrap().delivered, 2);
+    assert_eq!(deliver(&sink, 2).await.unwrap().delivered, 2, "and stays on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_several_receivers_that_gives_no_acknowledgement_stops_them_all() {
+    let far = Script::start();
+    far.answer(|request, _| {
+        let keeps = request.uri().host() == Some("a.example.com");
+        Ok(match is_event(request) {
+            true => taken(keeps.then_some("3")),
+            false => all_true(request),
+        })
+    });
+    let receiver = Receiver::new(false);
+    let urls = r#""urls":["https://a.example.com:8088","https://b.example.com:8088"]"#;
+    let sink = receiver.at(&far, urls, r#","ack":"required""#);
+    let mut outcomes = Vec::new();
+    for _ in 0..20 {
+        // Two at a time, so that both receivers are asked.
+        let (one, other) = tokio::join!(deliver(&sink, 2), deliver(&sink, 2));
+        outcomes.extend([one.is_ok(), other.is_ok()]);
+        tokio::time::advance(Duration::from_secs(30)).await;
+    }
+    let silent =
+        |request: &&Request<Bytes>| is_event(request) && request.uri().host() == Some("b.example.com");
+    assert_eq!(far.requests().iter().filter(silent).count(), 1, "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn auto_believes_each_answer_and_never_what_it_knew() {
     for (probe, why) in
         [(disabled(), "code 14"), (code(400, 12), "no such endpoint"), (code(404, 404), "not found")]
@@ -731,6 +798,38 @@ async fn auto_believes_each_answer_and_never_what_it_knew() {
         assert_eq!(sink.guarantee().level, Level::AtLeastOnce, "an id came: {why}");
         assert_eq!(asked_acks(far.requests().last().unwrap()), ["4"], "{why}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_a_busy_receiver_asks_for_outlives_the_verdicts_on_what_went_in() {
+    // A batch of two requests: the second one finds the receiver busy.
+    for acknowledges in [false, true] {
+        let mut replies = vec![code(503, 9).header("retry-after", "40"), taken(acknowledges.then_some("7"))];
+        let far = Script::start();
+        far.answer(move |request, _| {
+            Ok(match is_event(request) {
+                true => replies.pop().unwrap(),
+                false if acknowledges => all_true(request),
+                false => disabled(),
+            })
+        });
+        let receiver = Receiver::new(acknowledges);
+        let sink = receiver.sink(&far, r#","batch_bytes":"500B","gzip":false"#);
+        let since = Instant::now();
+        let delivery = deliver(&sink, 4).await.unwrap();
+        assert_eq!((delivery.delivered, places(&delivery.retry)), (2, vec![2, 3]));
+        let left = delivery.after.expect("the receiver said how long");
+        // What was waited for an acknowledgement counts.
+        assert_eq!(since.elapsed() + left, Duration::from_secs(40), "acknowledges: {acknowledges}");
+        assert_eq!(since.elapsed() > Duration::ZERO, acknowledges);
+    }
+    // A receiver that is broken, and not busy, may name a time, too.
+    let mut replies = vec![code(503, 19).header("retry-after", "11"), bad(12, 0)];
+    let far = answering(move |_| replies.pop().unwrap());
+    let (sink, _receiver) = plain(&far, "");
+    let delivery = deliver(&sink, 3).await.unwrap();
+    assert_eq!((places(&delivery.rejected), places(&delivery.retry)), (vec![0], vec![1, 2]));
+    assert_eq!(delivery.after, Some(Duration::from_secs(11)));
 }
 
 #[tokio::test(start_paused = true)]

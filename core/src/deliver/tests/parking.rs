@@ -97,6 +97,59 @@ async fn documents_that_are_asked_to_come_later_for_ever_do_not_stall_the_others
 }
 
 #[tokio::test(start_paused = true)]
+async fn documents_that_are_asked_to_come_later_come_when_the_destination_said() {
+    let bench = Bench::new();
+    pages(&bench).await;
+    for asked in [90, 3_600] {
+        let sink = Arc::new(bench.target(30, 1));
+        let times: Arc<Mutex<Vec<tokio::time::Instant>>> = Arc::default();
+        let at = Arc::clone(&times);
+        sink.say(move |ids| {
+            at.lock().unwrap().push(tokio::time::Instant::now());
+            let first = at.lock().unwrap().len() == 1;
+            let busy = Fault::new(FaultKind::RateLimit, "queue is full");
+            let rest = (1..ids.len()).filter(|_| first).map(|n| (n, busy.clone())).collect();
+            Ok(Delivery { retry: rest, after: Some(Duration::from_secs(asked)), ..Delivery::default() })
+        });
+        let running = bench.run(&format!("siem-{asked}"), &sink);
+        tokio::time::sleep(120 * MINUTE).await;
+        assert_eq!(sink.ids().len(), 200);
+        let waited = {
+            let times = times.lock().unwrap();
+            (times[1] - times[0]).as_secs()
+        };
+        assert!((asked..asked + 5).contains(&waited), "asked {asked} s, waited {waited} s");
+        let asked = sink.asked.lock().unwrap().clone();
+        assert_eq!(asked[1], asked[0][1..], "the rest alone");
+        end(running).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_is_as_long_whatever_time_the_destination_names() {
+    for (asked, within) in [(Duration::ZERO, 8 * MINUTE), (60 * MINUTE, 128 * MINUTE)] {
+        let bench = Bench::new();
+        bench.append(Lane::Live, "chat", 0..10).await;
+        let sink = Arc::new(bench.target(15, 2));
+        sink.say(move |ids| {
+            let busy = Fault::new(FaultKind::Server, "shard is not available");
+            let all = ids.iter().enumerate().map(|(n, _)| (n, busy.clone())).collect();
+            Ok(Delivery { retry: all, after: Some(asked), ..Delivery::default() })
+        });
+        let running = bench.run("siem", &sink);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(bench.odd().await, [], "{asked:?}: a node that restarts parks nothing");
+        tokio::time::sleep(within).await;
+        let odd = bench.odd().await;
+        assert!(
+            odd.iter().any(|span| span.purpose == Purpose::Parked),
+            "{asked:?}: it waits by itself: {odd:?}"
+        );
+        end(running).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn as_many_streams_as_slots_that_are_asked_to_come_later_hold_up_no_live_document() {
     let bench = Bench::new();
     bench.append(Lane::Live, "chat", 0..10).await;
