@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value as Reference;
-use tidegate_core::json::{Kind, Tape, Value, id_hash, meaning};
+use tidegate_core::json::{Kind, Tape, Text, Value, id_hash, meaning, write_string};
 
 /// A value read by us, as serde_json would have it.
 fn read(value: Value<'_, '_>) -> Reference {
@@ -268,6 +268,12 @@ fn any_json() -> impl Strategy<Value = Reference> {
 /// Bytes that JSON is made of, so that a mutation often stays JSON.
 const TELLING: &[u8] = b"{}[]\",:\\/bfnrtu0123456789aAeE+-. \n\t\x00\x1f\x7f\xc3\xa9\xff";
 
+/// What strings are escaped for, and letters beside it.
+const ODD: &[&str] = &[
+    "", "\"", "\\", "\n", "\r", "\t", "\u{8}", "\u{c}", "\u{1}", "\u{1f}", " ", "/", "\u{7f}", "\u{2028}",
+    "𝄞",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
@@ -275,6 +281,30 @@ proptest! {
     fn reads_what_serde_json_wrote(value in any_json(), pretty in any::<bool>()) {
         let bytes = if pretty { serde_json::to_vec_pretty(&value) } else { serde_json::to_vec(&value) }.unwrap();
         agree(&bytes);
+    }
+
+    #[test]
+    fn any_text_is_written_and_read_as_serde_json_does(
+        pieces in prop::collection::vec(("[a-zé]{0,40}", prop::sample::select(ODD)), 0..6),
+    ) {
+        let text: String = pieces.iter().flat_map(|(plain, odd)| [plain.as_str(), odd]).collect();
+        let mut written = Vec::new();
+        write_string(&text, &mut written);
+        prop_assert_eq!(serde_json::from_slice::<String>(&written).unwrap(), &*text);
+        let mut tape = Tape::new();
+        let record = tape.cut(&written).unwrap().as_text().unwrap();
+        prop_assert_eq!(&*record.decode(), &*text);
+        prop_assert!(record.read(|read| read == text));
+        // A second time: what was read is remembered, and what came in between is not taken for it.
+        let between = Text::owned(&*text);
+        prop_assert!(between.read(|read| read == text));
+        prop_assert!(record.read(|read| read == text));
+        prop_assert!(between == record);
+        let mut again = Vec::new();
+        between.write(&mut again);
+        prop_assert_eq!(&again, &written);
+        prop_assert_eq!(record.is_blank(), text.trim().is_empty());
+        prop_assert_eq!(between.is_blank(), text.trim().is_empty());
     }
 
     #[test]

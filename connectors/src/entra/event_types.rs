@@ -95,8 +95,8 @@ pub const ACTIVITIES: &[(&str, Class, Activity, Option<Deed>)] = &[
 /// What an activity is, and what it does with a factor.
 #[must_use]
 pub fn find(name: &str, category: &str, operation: &str) -> (Meaning, Option<Deed>) {
-    let name = lower_case(name.trim());
-    if let Ok(at) = ACTIVITIES.binary_search_by(|(known, ..)| (*known).cmp(&*name))
+    let name: &str = &lower_case(name.trim());
+    if let Ok(at) = ACTIVITIES.binary_search_by(|(known, ..)| (*known).cmp(name))
         && let Some((_, class, activity, deed)) = ACTIVITIES.get(at)
     {
         return (meaning(*class, *activity), *deed);
@@ -104,11 +104,11 @@ pub fn find(name: &str, category: &str, operation: &str) -> (Meaning, Option<Dee
     if name.starts_with("fraud reported") {
         return (fraud(if name.contains("blocked") { Activity::Lock } else { Activity::Other }), None);
     }
-    if let Some((activity, deed)) = with_factor(&name) {
+    if let Some((activity, deed)) = with_factor(name) {
         return (meaning(Class::Account, activity), Some(deed));
     }
-    let class = class(&name, category);
-    (meaning(class, activity(&name, operation, class)), None)
+    let class = class(name, category);
+    (meaning(class, activity(name, operation, class)), None)
 }
 
 /// What a name says that was done with a user's factor, where it is about one. What was only begun, cancelled or reviewed is
@@ -152,7 +152,7 @@ fn class(name: &str, category: &str) -> Class {
 /// service for privileged identities has operations of its own, and calls much that it does an update.
 fn activity(name: &str, operation: &str, class: Class) -> Activity {
     let first = name.split_ascii_whitespace().next().unwrap_or_default();
-    let operation = lower_case(operation);
+    let operation: &str = &lower_case(operation);
     if class == Class::Access
         && ["requested", "request denied", "request approved"].iter().any(|word| name.contains(word))
     {
@@ -160,8 +160,8 @@ fn activity(name: &str, operation: &str, class: Class) -> Activity {
         return Activity::Update;
     }
     let (one, other) = match class {
-        Class::Access => (first, &*operation),
-        _ => (&*operation, first),
+        Class::Access => (first, operation),
+        _ => (operation, first),
     };
     verb(one, name, class).or_else(|| verb(other, name, class)).unwrap_or_default()
 }

@@ -565,7 +565,7 @@ fn factor_in_reason<'r>(reason: &Text<'r>) -> Option<Text<'r>> {
 
 /// `methodTypeUsed` and names of authenticators are for people.
 fn factor_by_name(name: &str) -> Option<Factor> {
-    let name = lower_case(name);
+    let name: &str = &lower_case(name);
     let has = |word: &str| name.contains(word);
     Some(if has("password") {
         Factor::Password
@@ -720,8 +720,8 @@ fn answer(action: &str, outcome: &Outcome<'_>, debug: &Debug<'_>, factor: Option
         Ending::Abandoned => Some(Answer::Unanswered),
         Ending::Challenge | Ending::Interrupted | Ending::Pending | Ending::Unknown => None,
         Ending::Failure => {
-            let reason =
-                outcome.reason.as_ref().map(|reason| lower_case(&reason.decode())).unwrap_or_default();
+            let reason: &str =
+                &outcome.reason.as_ref().map(|reason| lower_case(&reason.decode())).unwrap_or_default();
             let has = |word: &str| reason.contains(word);
             Some(if has("phishing") {
                 Answer::Phishing

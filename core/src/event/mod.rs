@@ -685,13 +685,18 @@ pub fn address_and_port<'r>(text: &Text<'r>) -> Option<(Text<'r>, Option<u16>)> 
 #[must_use]
 pub fn is_email(text: &Text<'_>) -> bool {
     let Some(plain) = text.as_plain() else { return false };
-    match memchr::memchr(b'@', plain.as_bytes()) {
-        None | Some(0) => false,
-        Some(at) => {
-            let domain = plain.get(at + 1..).unwrap_or_default();
-            !domain.is_empty() && !domain.contains('@') && !plain.contains(char::is_whitespace)
-        }
+    let mut signs = 0_usize;
+    let (mut space, mut ascii) = (false, true);
+    for byte in plain.bytes() {
+        signs += usize::from(byte == b'@');
+        space |= matches!(byte, b' ' | b'\t'..=b'\r');
+        ascii &= byte.is_ascii();
     }
+    signs == 1
+        && !space
+        && !plain.starts_with('@')
+        && !plain.ends_with('@')
+        && (ascii || !plain.contains(char::is_whitespace))
 }
 
 /// Two coordinates, if both are numbers on earth.

@@ -125,7 +125,7 @@ fn read(text: &str) -> Option<Written> {
     Some(Written { year, month, day, of_day, nanos, is_ours })
 }
 
-/// Whether text that [`parse_time`] reads is in the one form that every store reads: with a zone, and no oddity.
+/// Whether [`parse_time`] reads it, and it is in the one form that every store reads: with a zone, and no oddity.
 pub(crate) fn is_plain_time(text: &str) -> bool {
     let (Some(b'T'), Some(seconds), Some(tail)) = (text.as_bytes().get(10), text.get(17..19), text.get(19..))
     else {
@@ -144,6 +144,7 @@ pub(crate) fn is_plain_time(text: &str) -> bool {
     text.as_bytes().get(13) == Some(&b':')
         && seconds != "60"
         && (tail == "Z" || (tail.len() == 6 && tail.as_bytes().get(3) == Some(&b':')))
+        && read(text).is_some()
 }
 
 fn days(year: i64, month: i64) -> i64 {
@@ -249,6 +250,9 @@ mod tests {
             "2026-01-15T10:00:00z",
         ] {
             assert!(parse_time(odd).is_some() && !is_plain_time(odd), "{odd}");
+        }
+        for wrong in ["2026-02-29T10:00:00Z", "2026-01-15T10:00:00+25:00", "2026-01-15T10:00:0xZ"] {
+            assert!(!is_plain_time(wrong), "{wrong}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Cutting: one pass over the bytes, no recursion.
+//! Cutting: what may end a string is marked, then one pass over the bytes, no recursion.
 
 use super::value::Value;
 use std::borrow::Cow;
@@ -112,12 +112,7 @@ impl Tape {
         Ok(self.root(text))
     }
 
-    /// The value that was cut, of this text.
-    pub(super) fn root<'t, 'r>(&'t self, text: &'r str) -> Value<'t, 'r> {
-        Value::new(&self.entries, text)
-    }
-
-    /// The same of what is known to be text.
+    /// As [`Tape::cut`], of what is known to be text; then [`Tape::root`] is the value.
     pub(super) fn cut_text(&mut self, text: &str) -> Result<(), JsonError> {
         if u32::try_from(text.len()).is_err() {
             return fail(0, "longer than 4 GiB");
@@ -127,6 +122,11 @@ impl Tape {
         self.marks.clear();
         mark(text.as_bytes(), &mut self.marks);
         Cutter { bytes: text.as_bytes(), text, marks: &self.marks }.run(&mut self.entries, &mut self.frames)
+    }
+
+    /// The value that was cut last, of this text.
+    pub(super) fn root<'t, 'r>(&'t self, text: &'r str) -> Value<'t, 'r> {
+        Value::new(&self.entries, text)
     }
 }
 
@@ -140,7 +140,7 @@ struct Cutter<'a> {
 }
 
 /// Where a step ended.
-type Step<T = ()> = Result<(T, usize), JsonError>;
+type Step<T> = Result<(T, usize), JsonError>;
 
 impl Cutter<'_> {
     fn run(self, entries: &mut Vec<Entry>, frames: &mut Vec<Frame>) -> Result<(), JsonError> {

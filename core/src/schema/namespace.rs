@@ -330,18 +330,21 @@ impl Writer<'_> {
             },
             (Shape::Time, _) => {
                 let text = value.as_text();
-                match text.as_ref().and_then(|text| Some((text, parse_time(&text.decode())?))) {
-                    Some((text, time)) => {
+                let plain = text.as_ref().and_then(Text::as_plain);
+                match (&text, plain.is_some_and(is_plain_time)) {
+                    (Some(text), true) => {
                         self.put(field.label);
-                        if text.as_plain().is_some_and(is_plain_time) {
-                            self.string(text);
-                        } else {
+                        self.string(text);
+                    }
+                    (Some(text), false) if text.is_blank() => {}
+                    (text, _) => match text.as_ref().and_then(|text| text.read(parse_time)) {
+                        Some(time) => {
+                            self.put(field.label);
                             self.note(value.raw());
                             write_time(time, self.buf);
                         }
-                    }
-                    None if text.as_ref().is_some_and(Text::is_blank) => {}
-                    None => self.odd(field.key, value),
+                        None => self.odd(field.key, value),
+                    },
                 }
             }
             (Shape::Date, _) => {
@@ -781,12 +784,12 @@ impl Writer<'_> {
     pub(super) fn keyword(&mut self, value: Value<'_, '_>) -> bool {
         match value.kind() {
             Kind::Null => false,
-            Kind::String => match value.as_text() {
-                Some(text) if !text.is_blank() => {
+            Kind::String => match value.as_filled() {
+                Some(text) => {
                     self.string(&text);
                     true
                 }
-                _ => false,
+                None => false,
             },
             Kind::Number | Kind::Bool => {
                 self.note(value.raw());

@@ -475,7 +475,11 @@ impl<'b> Writer<'b> {
     }
 
     pub(super) fn number(&mut self, number: i64) {
-        self.put(itoa::Buffer::new().format(number));
+        match u8::try_from(number) {
+            // Ids of enumerations and codes.
+            Ok(digit @ 0..=9) => self.buf.push(b'0' + digit),
+            _ => self.put(itoa::Buffer::new().format(number)),
+        }
     }
 
     /// A word of our own in which nothing is to be escaped.

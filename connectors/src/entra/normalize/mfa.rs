@@ -18,9 +18,9 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> (Mfa<'r>, Op
         let of = |name: &str| step.get(name).and_then(known);
         let method = of("authenticationMethod");
         let detail = of("authenticationStepResultDetail");
-        let name = method.as_ref().map(|method| lower_case(&method.decode())).unwrap_or_default();
-        let said = detail.as_ref().map(|detail| lower_case(&detail.decode())).unwrap_or_default();
-        let factor = factor(&name);
+        let name: &str = &method.as_ref().map(|method| lower_case(&method.decode())).unwrap_or_default();
+        let said: &str = &detail.as_ref().map(|detail| lower_case(&detail.decode())).unwrap_or_default();
+        let factor = factor(name);
         let wanted = of("authenticationStepRequirement").map(|text| lower_case(&text.decode()));
         // The requirement may be empty; then the sentence tells.
         let first = wanted.is_some_and(|wanted| wanted.contains("primary")) || said.contains("first factor");
@@ -46,7 +46,7 @@ pub(super) fn read<'r>(record: Value<'r, 'r>, code: Option<i64>) -> (Mfa<'r>, Op
             verified |= succeeded != Some(false);
             continue;
         }
-        let (deed, answer, performed) = outcome(&said, succeeded);
+        let (deed, answer, performed) = outcome(said, succeeded);
         verified |= performed == Some(true);
         mfa.word = method;
         mfa.method = of("authenticationMethodDetail");
@@ -157,7 +157,7 @@ fn numbers(record: Value<'_, '_>, mfa: &mut Mfa<'_>) {
 
 /// Methods by the words that their names are made of; the names are open text and have been renamed before.
 pub(super) fn factor(name: &str) -> Option<Factor> {
-    let name = lower_case(name);
+    let name: &str = &lower_case(name);
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     Some(if has(&["passwordless phone", "app notification", "notification"]) {
         Factor::Push

@@ -3,7 +3,7 @@
 use super::form::{first, privileges};
 use super::observables::{
     DEVICE_UID, EMAIL, FILE_NAME, GROUP_NAME, GROUP_UID, HOSTNAME, IP, RESOURCE, USER_AGENT, USER_NAME,
-    USER_UID, is_short_ip,
+    USER_UID, is_short, is_short_ip,
 };
 use super::table::{Form, Version};
 use super::words::{self, OTHER};
@@ -227,7 +227,8 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     pub(super) fn endpoint(&mut self, label: &str, path: &'static str) {
         let Network { ip, address, via, port, geo, as_number, as_organization, isp, domain, proxy: _ } =
             &self.event.source;
-        let short = ip.as_ref().filter(|ip| is_short_ip(ip));
+        // It is an address: the event has no other here.
+        let short = ip.as_ref().filter(|ip| is_short(ip));
         let name = if short.is_some() { None } else { ip.as_ref().or(address.as_ref()) };
         if short.is_none() && name.is_none() && domain.is_none() {
             if matches!(self.form, Form::Api | Form::File) {

@@ -64,6 +64,11 @@ impl<'e, 'r> Observables<'e, 'r> {
 }
 
 /// The type `ip_t` has room for 40 characters.
+pub(super) fn is_short(ip: &Text<'_>) -> bool {
+    ip.len_at_most() <= 42
+}
+
+/// An address that the type takes.
 pub(super) fn is_short_ip(text: &Text<'_>) -> bool {
-    text.len_at_most() <= 42 && is_ip(text)
+    is_short(text) && is_ip(text)
 }

@@ -129,7 +129,7 @@ impl Rest<'_, '_, '_> {
             Kind::Null => false,
             Kind::Object => value.members().any(|(_, member)| self.is_left(member)),
             Kind::Array => value.elements().any(|element| self.is_left(element)),
-            Kind::String if value.as_text().is_some_and(|text| text.is_blank()) => false,
+            Kind::String if value.as_filled().is_none() => false,
             Kind::String | Kind::Number | Kind::Bool => !self.copied.has(value.span().start),
         }
     }
@@ -142,12 +142,12 @@ impl Rest<'_, '_, '_> {
                 self.out.scalar(value);
                 true
             }
-            Kind::String => match value.as_text() {
-                Some(text) if !text.is_blank() => {
+            Kind::String => match value.as_filled() {
+                Some(text) => {
                     self.out.string(&text);
                     true
                 }
-                _ => false,
+                None => false,
             },
             Kind::Object if depth < DEEPEST => {
                 let open = self.out.open("");

@@ -226,10 +226,46 @@ pub(super) fn finding_status(word: &str) -> Option<Id> {
 
 /// An address that the type `email_t` takes.
 pub(super) fn is_email(text: &str) -> bool {
-    let Some((name, domain)) = text.split_once('@') else { return false };
-    let fits = |text: &str, more: &[u8]| {
-        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+    let fits = |text: &[u8], more: fn(u8) -> bool| {
+        !text.is_empty() && text.iter().all(|&byte| byte.is_ascii_alphanumeric() || more(byte))
     };
-    let Some((host, rest)) = domain.split_once('.') else { return false };
-    fits(name, b"!#$%&'*+-/=?^_`{|}~.") && fits(host, b"-") && fits(rest, b"-.")
+    let Some(at) = memchr::memchr(b'@', text.as_bytes()) else { return false };
+    let (name, domain) = text.as_bytes().split_at(at);
+    let domain = domain.get(1..).unwrap_or_default();
+    let Some(dot) = memchr::memchr(b'.', domain) else { return false };
+    let (host, rest) = domain.split_at(dot);
+    let in_name = |byte| matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-'..=b'/' | b'=' | b'?' | b'^'..=b'`' | b'{'..=b'~');
+    fits(name, in_name)
+        && fits(host, |byte| byte == b'-')
+        && fits(rest.get(1..).unwrap_or_default(), |byte| matches!(byte, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_email;
+
+    #[test]
+    fn takes_the_addresses_that_the_type_takes() {
+        for address in ["pat@example.com", "a.b!#$%&'*+-/=?^_`{|}~@ex-ample.co.uk", "1@2.3"] {
+            assert!(is_email(address), "{address}");
+        }
+        for other in [
+            "",
+            "pat",
+            "@example.com",
+            "pat@",
+            "pat@example",
+            "pat@.com",
+            "pat@example.",
+            "p t@example.com",
+            "p(t@example.com",
+            "pat@exa_mple.com",
+            "pat@example.c@m",
+            "pät@example.com",
+            "\"p\"@example.com",
+            "p,t@example.com",
+        ] {
+            assert!(!is_email(other), "{other}");
+        }
+    }
 }
