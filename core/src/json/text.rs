@@ -238,13 +238,9 @@ impl<'r> Text<'r> {
     #[inline]
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        let tag = match self.0 {
-            Form::Clean(_) => Tag::Clean,
-            Form::Escaped(_) => Tag::Escaped,
-            _ => Tag::Lone,
-        };
         match self.0 {
-            Form::Clean(quoted) | Form::Escaped(quoted) if begins(quoted, tag) => false,
+            Form::Clean(quoted) if begins(quoted, Tag::Clean) => false,
+            Form::Escaped(quoted) if begins(quoted, Tag::Escaped) => false,
             _ => self.is_only_space(),
         }
     }
