@@ -849,7 +849,9 @@ impl Writer<'_> {
         let taken = taken.get_or_insert_with(|| {
             // An address brings its port.
             let ports = fields.iter().filter(|field| matches!(field.shape, Shape::Address)).map(|_| "port");
-            Taken::of(fields.iter().map(Field::name).chain(ports))
+            // Beside the record's own members stands what does not fit.
+            let aside = (depth == 1).then_some("unmapped");
+            Taken::of(fields.iter().map(Field::name).chain(ports).chain(aside))
         });
         let at = self.len();
         self.put(",");

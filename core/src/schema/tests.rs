@@ -338,6 +338,16 @@ fn two_spellings_of_one_member_do_not_come_twice() {
 }
 
 #[test]
+fn a_member_of_the_name_of_what_is_put_aside_stands_beside_it() {
+    let record = json!({"unmapped": "jo", "large": "odd", "deep": {"unmapped": 1}}).to_string();
+    let (document, _) = write(&PLAIN, &record, Ending::Unknown, None);
+    assert_eq!(
+        document["vendor"],
+        json!({"unmapped_2": "jo", "deep": {"unmapped": 1}, "unmapped": {"large": "odd"}})
+    );
+}
+
+#[test]
 fn what_is_unmapped_has_names_and_values_that_fit_one_term() {
     let (a, b, value) = ("k".repeat(300), "k".repeat(40_000), "v".repeat(40_000));
     let mut deep = json!({ &a: &value, &b: 1, "a\0b": 2, "a_b": 3 });
