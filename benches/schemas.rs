@@ -1,4 +1,4 @@
-//! What a record of each stream costs on its way to a document of each schema: time, throughput, allocations.
+//! What an event of each stream costs on its way from its record to a document of each schema: time, throughput, allocations.
 //!
 //! The yardstick is what serde needs to read the same records into one borrowed struct with every member, without writing
 //! anything (`connectors/benches/yardstick`). All schemas of a stream and its yardstick take turns within one run, so that a
@@ -33,11 +33,11 @@ const ROUNDS: usize = 300;
 /// Rounds that are not counted: in them caches are filled and reused memory grows to its size.
 const WARM: usize = 20;
 
-/// How many times the yardstick a document may cost.
+/// How many times the yardstick an event may cost: its record's reading, or its share of that.
 const MOST: f64 = 1.5;
 /// The same of Okta's to ECS.
 const MOST_OKTA_ECS: f64 = 1.0;
-/// What any document may cost, in ns: of the smallest records the yardstick says little.
+/// What any event may cost, in ns: of the smallest records the yardstick says little.
 const FLOOR: f64 = 2000.0;
 /// How many times an ECS document an OCSF document may cost.
 const MOST_OCSF: f64 = 1.25;
@@ -53,18 +53,27 @@ fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap()
 }
 
-/// Documents of all records; their bytes.
-fn render(case: &Case, schema: &dyn Schema, context: &Context<'_>, tape: &mut Tape, out: &mut Vec<u8>) {
+/// Documents of all records; how many they are, since a record of Google's may hold several events.
+fn render(
+    case: &Case,
+    schema: &dyn Schema,
+    context: &Context<'_>,
+    tape: &mut Tape,
+    out: &mut Vec<u8>,
+) -> usize {
     out.clear();
+    let mut events = 0;
     for record in &case.records {
         let root = tape.cut(black_box(record)).unwrap();
         case.connector
             .normalize(case.stream, root, &mut |event| {
+                events += 1;
                 schema.render(&event, context, out).unwrap();
             })
             .unwrap();
     }
     black_box(&out);
+    events
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {
@@ -120,6 +129,7 @@ fn measure(case: &Case, name: &str, over: &mut Vec<String>) {
     let mut times = vec![Vec::with_capacity(ROUNDS); schemas.len()];
     let mut serde = Vec::with_capacity(ROUNDS);
     let mut allocations = vec![0; schemas.len()];
+    let mut events = 0;
     for round in 0..WARM + ROUNDS {
         let began = Instant::now();
         case.records.iter().for_each(|record| read(record));
@@ -130,7 +140,7 @@ fn measure(case: &Case, name: &str, over: &mut Vec<String>) {
         for (nth, schema) in schemas.iter().enumerate() {
             let region = Region::new(ALLOCATOR);
             let began = Instant::now();
-            render(case, *schema, &context, &mut tape, &mut out);
+            events = render(case, *schema, &context, &mut tape, &mut out);
             let lap = began.elapsed();
             let change = region.change();
             if round >= WARM {
@@ -140,12 +150,12 @@ fn measure(case: &Case, name: &str, over: &mut Vec<String>) {
         }
     }
     let bytes: usize = case.records.iter().map(Vec::len).sum();
-    let count = case.records.len() as f64;
+    let count = events as f64;
     let yardstick = median(serde) / count;
     println!(
         "{:58} {:>5} {yardstick:>9.0} {:>6.0} {:>6.2}",
         format!("{name}, read with serde"),
-        bytes / case.records.len(),
+        bytes / events,
         bytes as f64 / count / yardstick * 1000.0,
         1.0
     );
@@ -156,7 +166,7 @@ fn measure(case: &Case, name: &str, over: &mut Vec<String>) {
         let ratio = each / yardstick;
         println!(
             "{name:58} {:>5} {each:>9.0} {:>6.0} {ratio:>6.2} {:>6.2} {allocations:>7.2}",
-            bytes / case.records.len(),
+            bytes / events,
             bytes as f64 / count / each * 1000.0,
             each / ecs,
         );

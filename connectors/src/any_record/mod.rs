@@ -223,7 +223,7 @@ impl Maker<'_> {
             Shape::Opened(fields) => in_text(self.object(fields, depth + 1)),
             Shape::Debug(named, opened) => {
                 let fields = if self.below(2) == 0 { named } else { opened };
-                self.object(fields, depth + 1)
+                self.object(fields.fields, depth + 1)
             }
             Shape::List(fields) | Shape::FlatList(fields) | Shape::Positions(fields, _) => {
                 self.list(|maker| maker.object(fields, depth + 1))
@@ -329,6 +329,55 @@ fn spoilt(mut text: String, mut maker: Maker<'_>) -> String {
         text.replace_range(span, &new);
     }
     text
+}
+
+/// Asks each list of fields of a table.
+fn lists(fields: &'static [Field], ask: &mut dyn FnMut(&'static [Field])) {
+    ask(fields);
+    fields.iter().for_each(|field| lists_below(field, ask));
+}
+
+fn lists_below(field: &'static Field, ask: &mut dyn FnMut(&'static [Field])) {
+    match field.shape {
+        Shape::Object(inner)
+        | Shape::Wrapped(inner)
+        | Shape::Opened(inner)
+        | Shape::List(inner)
+        | Shape::FlatList(inner)
+        | Shape::Positions(inner, _) => lists(inner, ask),
+        Shape::Group(parts) => parts.iter().for_each(|part| lists_below(part, ask)),
+        Shape::Params(params) => params.known.iter().for_each(|param| lists_below(&param.field, ask)),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_an_object_gathers_is_written_by_one_of_its_groups_and_nothing_else_is() {
+    fn parts(field: &'static Field, keys: &mut Vec<&'static str>) {
+        match field.shape {
+            Shape::Group(inner) => inner.iter().for_each(|part| parts(part, keys)),
+            _ => keys.push(field.key),
+        }
+    }
+    let mut asked = 0;
+    for table in crate::ALL.iter().flat_map(|connector| connector.tables()) {
+        for fields in [table.fields, table.part] {
+            lists(fields, &mut |fields| {
+                let mut written = Vec::new();
+                let groups = fields.iter().filter(|field| matches!(field.shape, Shape::Group(_)));
+                groups.for_each(|group| parts(group, &mut written));
+                let mut gathered: Vec<_> = fields
+                    .iter()
+                    .filter(|field| matches!(field.shape, Shape::Gathered))
+                    .map(|field| field.key)
+                    .collect();
+                asked += gathered.len();
+                (gathered.sort_unstable(), written.sort_unstable());
+                assert_eq!(gathered, written, "{fields:?}");
+            });
+        }
+    }
+    assert!(asked > 50, "{asked}");
 }
 
 proptest::proptest! {

@@ -41,7 +41,7 @@ pub fn identity<'r>(stream: &str, record: Value<'_, 'r>) -> Identity<'r> {
 }
 
 fn time(stream: &str, record: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    let written = |name: &str| parse_time(&record.get(name)?.as_text()?.decode());
+    let written = |name: &str| record.get(name)?.as_text()?.read(parse_time);
     match stream {
         "authentication" => written("isotimestamp").or_else(|| seconds(record)),
         "activity" | "telephony" => written("ts"),
@@ -58,7 +58,7 @@ fn seconds(record: Value<'_, '_>) -> Option<DateTime<Utc>> {
 
 /// The time of a v1 record: what `mintime` is compared with, else the same as text (which has been seen with blanks in it).
 pub(super) fn v1_time(record: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    seconds(record).or_else(|| parse_time(&record.get("isotimestamp")?.as_text()?.decode()))
+    seconds(record).or_else(|| record.get("isotimestamp")?.as_text()?.read(parse_time))
 }
 
 /// Turns a record of this stream into its event.
@@ -106,17 +106,11 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
             Some("factor") => word = known(value),
             Some("user") => user(value, &mut event.actor),
             Some("email") => event.actor.account.email = known(value).filter(is_email),
-            Some("application") => {
-                event.app.id = value.get("key").and_then(known);
-                event.app.name = value.get("name").and_then(known);
-            }
+            Some("application") => application(value, event),
             Some("access_device") => access_device(value, event),
             Some("auth_device") => {
-                phone = Account {
-                    id: value.get("key").and_then(known),
-                    name: value.get("name").and_then(known),
-                    ..Account::default()
-                };
+                let [id, name] = value.pick(["key", "name"]).map(|part| part.and_then(known));
+                phone = Account { id, name, ..Account::default() };
             }
             Some("adaptive_trust_assessments") => trust(value, event, &mut seen),
             Some("rbfs_triggered_attacks") => attacks(value, event, &mut seen),
@@ -145,13 +139,17 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     event.mfa.device = phone;
 }
 
+fn application<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    [event.app.id, event.app.name] = value.pick(["key", "name"]).map(|part| part.and_then(known));
+}
+
 fn user<'r>(value: Value<'_, 'r>, actor: &mut Actor<'r>) {
-    actor.account.id = value.get("key").and_then(known);
-    actor.account.name = value.get("name").and_then(known);
+    let [id, name, groups] = value.pick(["key", "name", "groups"]);
+    actor.account.id = id.and_then(known);
+    actor.account.name = name.and_then(known);
     if actor.account.id.is_some() || actor.account.name.is_some() {
         actor.kind = ActorKind::User;
     }
-    let groups = value.get("groups");
     let several = groups.iter().flat_map(Value::elements);
     actor.groups = several.chain(groups).filter_map(known).collect();
 }
@@ -161,13 +159,9 @@ fn access_device<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
         match key.as_plain() {
             Some("ip") => address(value, &mut event.source),
             Some("location") => {
-                let part = |name| value.get(name).and_then(known);
-                event.source.geo = Geo {
-                    city: part("city"),
-                    region: part("state"),
-                    country: part("country"),
-                    ..Geo::default()
-                };
+                let parts = value.pick(["city", "state", "country"]);
+                let [city, region, country] = parts.map(|part| part.and_then(known));
+                event.source.geo = Geo { city, region, country, ..Geo::default() };
             }
             Some("hostname") => event.device.name = known(value),
             Some("epkey") => event.device.id = known(value),
@@ -340,10 +334,7 @@ fn activity<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
                 event.actor = Actor { kind, word, account: account(value), ..Actor::default() };
             }
             Some("target") => event.targets.extend(target(value)),
-            Some("application") => {
-                event.app.id = value.get("key").and_then(known);
-                event.app.name = value.get("name").and_then(known);
-            }
+            Some("application") => application(value, event),
             Some("access_device") => access_device(value, event),
             Some("outcome") => event.outcome.word = known(value.get("result").unwrap_or(value)),
             _ => {}
@@ -358,13 +349,8 @@ fn activity<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
 }
 
 fn account<'r>(value: Value<'_, 'r>) -> Account<'r> {
-    let name = value.get("name").and_then(known);
-    Account {
-        id: value.get("key").and_then(known),
-        email: name.clone().filter(is_email),
-        name,
-        ..Account::default()
-    }
+    let [id, name] = value.pick(["key", "name"]).map(|part| part.and_then(known));
+    Account { id, email: name.clone().filter(is_email), name, ..Account::default() }
 }
 
 fn target<'r>(value: Value<'_, 'r>) -> Option<Target<'r>> {

@@ -3,7 +3,7 @@
 //! The names are an open set that Microsoft compiles nowhere: those that matter for MFA and accounts are listed, the rest
 //! is read by its category and operation.
 
-use tidegate_core::event::{Activity, Categories, Class, Deed, Types, lower_case};
+use tidegate_core::event::{Activity, Categories, Class, Deed, Said, Types, lower_case};
 
 /// What an activity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,21 +101,22 @@ pub fn find(name: &str, category: &str, operation: &str) -> (Meaning, Option<Dee
     {
         return (meaning(*class, *activity), *deed);
     }
+    let said = Said::new(name);
     if name.starts_with("fraud reported") {
-        return (fraud(if name.contains("blocked") { Activity::Lock } else { Activity::Other }), None);
+        return (fraud(if said.has("blocked") { Activity::Lock } else { Activity::Other }), None);
     }
-    if let Some((activity, deed)) = with_factor(name) {
+    if let Some((activity, deed)) = with_factor(name, said) {
         return (meaning(Class::Account, activity), Some(deed));
     }
-    let class = class(name, category);
-    (meaning(class, activity(name, operation, class)), None)
+    let class = class(said, category);
+    (meaning(class, activity(name, said, operation, class)), None)
 }
 
 /// What a name says that was done with a user's factor, where it is about one. What was only begun, cancelled or reviewed is
 /// a change: nothing was added or taken away.
-fn with_factor(name: &str) -> Option<(Activity, Deed)> {
+fn with_factor(name: &str, said: Said<'_>) -> Option<(Activity, Deed)> {
     let words = ["security key", "passkey", "windows hello", "passwordless", "security info"];
-    if name.contains("policy") || !words.iter().any(|word| name.contains(word)) {
+    if said.has("policy") || !said.has_any(&words) {
         return None;
     }
     let verb = name.split_ascii_whitespace().find(|word| !matches!(*word, "user" | "admin"))?;
@@ -129,14 +130,11 @@ fn with_factor(name: &str) -> Option<(Activity, Deed)> {
 }
 
 /// The name goes before the category: members of groups are also added under `UserManagement`.
-fn class(name: &str, category: &str) -> Class {
-    if name.contains("member to role")
-        || name.contains("member from role")
-        || name.contains("role assignment")
-    {
+fn class(name: Said<'_>, category: &str) -> Class {
+    if name.has_any(&["member to role", "member from role", "role assignment"]) {
         return Class::Access;
     }
-    if name.contains("group") && (name.contains("member") || name.contains("owner")) {
+    if name.has("group") && name.has_any(&["member", "owner"]) {
         return Class::Group;
     }
     match category {
@@ -150,12 +148,10 @@ fn class(name: &str, category: &str) -> Class {
 
 /// The operation, or the name's first word where there is none or one that nobody knows. Of roles the name goes first: the
 /// service for privileged identities has operations of its own, and calls much that it does an update.
-fn activity(name: &str, operation: &str, class: Class) -> Activity {
+fn activity(name: &str, said: Said<'_>, operation: &str, class: Class) -> Activity {
     let first = name.split_ascii_whitespace().next().unwrap_or_default();
     let operation: &str = &lower_case(operation);
-    if class == Class::Access
-        && ["requested", "request denied", "request approved"].iter().any(|word| name.contains(word))
-    {
+    if class == Class::Access && said.has_any(&["requested", "request denied", "request approved"]) {
         // Asked for, and not given yet.
         return Activity::Update;
     }
@@ -163,11 +159,11 @@ fn activity(name: &str, operation: &str, class: Class) -> Activity {
         Class::Access => (first, operation),
         _ => (operation, first),
     };
-    verb(one, name, class).or_else(|| verb(other, name, class)).unwrap_or_default()
+    verb(one, said, class).or_else(|| verb(other, said, class)).unwrap_or_default()
 }
 
-fn verb(word: &str, name: &str, class: Class) -> Option<Activity> {
-    let inside = ["member", "owner", "assignment"].iter().any(|word| name.contains(word));
+fn verb(word: &str, said: Said<'_>, class: Class) -> Option<Activity> {
+    let inside = said.has_any(&["member", "owner", "assignment"]);
     Some(match (word, class) {
         ("assign", Class::Access) => Activity::Grant,
         ("unassign", Class::Access) => Activity::Revoke,

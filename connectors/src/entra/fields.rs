@@ -227,8 +227,6 @@ pub const PROVISIONING: Table = Table {
 };
 
 const SIGN_IN: &[Field] = &[
-    ODATA,
-    TENANT,
     field!("id", Shape::Keyword).event(),
     field!("createdDateTime" => "created_at", Shape::Time).event(),
     field!("userDisplayName" => "user_display_name", Shape::Keyword).event(),
@@ -367,6 +365,8 @@ const SIGN_IN: &[Field] = &[
             field!("parentAppId" => "parent_app_id", Shape::Keyword),
         ])
     ),
+    ODATA,
+    TENANT,
 ];
 
 /// One keyword or several.
@@ -438,8 +438,6 @@ const STEP: &[Field] = &[
 ];
 
 const AUDIT: &[Field] = &[
-    ODATA,
-    TENANT,
     field!("id", Shape::Keyword).event(),
     field!("category", Shape::Keyword).event(),
     field!("correlationId" => "correlation_id", Shape::Keyword).event(),
@@ -459,6 +457,8 @@ const AUDIT: &[Field] = &[
     ])),
     field!("performedBy" => "performed_by", Shape::Object(INITIATED_BY)),
     field!("authenticationProtocol" => "authentication_protocol", Shape::Keyword),
+    ODATA,
+    TENANT,
 ];
 
 /// The integration keeps these in camel case.
@@ -505,8 +505,6 @@ const MODIFIED: &[Field] = &[
 ];
 
 const RISK: &[Field] = &[
-    ODATA,
-    TENANT,
     field!("id", Shape::Keyword).event(),
     field!("requestId" => "request_id", Shape::Keyword).event(),
     field!("correlationId" => "correlation_id", Shape::Keyword).event(),
@@ -526,6 +524,11 @@ const RISK: &[Field] = &[
     field!("userId" => "user_id", Shape::Keyword).event(),
     field!("userDisplayName" => "user_display_name", Shape::Keyword).event(),
     field!("userPrincipalName" => "user_principal_name", Shape::Keyword).event(),
+    field!("appId" => "app_id", Shape::Keyword).event(),
+    field!("servicePrincipalId" => "service_principal_id", Shape::Keyword).event(),
+    field!("servicePrincipalDisplayName" => "service_principal_display_name", Shape::Keyword).event(),
+    field!("keyIds" => "key_ids", WORDS),
+    field!("mitreTechniqueId" => "mitre_technique_id", Shape::Keyword),
     // JSON in text; its names are kept as they are.
     field!("additionalInfo" => "additional_info", Shape::Maps).event(),
     field!("location", Shape::Flat).event(),
@@ -533,20 +536,15 @@ const RISK: &[Field] = &[
     field!("crossTenantAccessType" => "cross_tenant_access_type", Shape::Keyword),
     field!("homeTenantId" => "home_tenant_id", Shape::Keyword),
     field!("resourceTenantId" => "resource_tenant_id", Shape::Keyword),
-    field!("mitreTechniqueId" => "mitre_technique_id", Shape::Keyword),
-    field!("appId" => "app_id", Shape::Keyword).event(),
-    field!("servicePrincipalId" => "service_principal_id", Shape::Keyword).event(),
-    field!("servicePrincipalDisplayName" => "service_principal_display_name", Shape::Keyword).event(),
-    field!("keyIds" => "key_ids", WORDS),
     field!("riskLastUpdatedDateTime" => "risk_last_updated_datetime", Shape::Time),
     field!("isProcessing" => "is_processing", Shape::Boolean),
     field!("isDeleted" => "is_deleted", Shape::Boolean),
     field!("isGuest" => "is_guest", Shape::Boolean),
+    ODATA,
+    TENANT,
 ];
 
 const PROVISIONED: &[Field] = &[
-    ODATA,
-    field!("tenantId" => "tenant_id", Shape::Keyword),
     field!("id", Shape::Keyword).event(),
     field!("activityDateTime" => "activity_datetime", Shape::Time).event(),
     field!("jobId" => "job_id", Shape::Keyword),
@@ -580,6 +578,8 @@ const PROVISIONED: &[Field] = &[
     ])),
     field!("provisioningSteps" => "provisioning_steps", Shape::List(PROVISIONING_STEP)),
     field!("modifiedProperties" => "modified_properties", Shape::FlatList(MODIFIED)),
+    ODATA,
+    field!("tenantId" => "tenant_id", Shape::Keyword),
 ];
 
 const SYSTEM: &[Field] = &[

@@ -22,9 +22,9 @@ pub fn identity<'r>(stream: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
     let time_of = log(stream.name).map_or("createdDateTime", |log| log.identity_time);
     let (mut id, mut at) = (None, None);
     for (key, value) in record.members() {
-        if key == "id" {
+        if key.is("id") {
             id = known(value).map(Text::into_cow);
-        } else if key == time_of {
+        } else if key.is(time_of) {
             at = time(value);
         }
     }
@@ -32,7 +32,7 @@ pub fn identity<'r>(stream: &Stream, record: Value<'_, 'r>) -> Identity<'r> {
 }
 
 fn time(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    parse_time(&value.as_text()?.decode())
+    value.as_text()?.read(parse_time)
 }
 
 /// Turns a record into its event.
@@ -67,13 +67,13 @@ pub fn normalize<'r>(
 
 /// Microsoft writes the zero GUID where there is nobody, and `<null>` where it forgot that there is none.
 fn id<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    known(value).filter(|text| text != "00000000-0000-0000-0000-000000000000" && text != "<null>")
+    known(value).filter(|text| !text.is("00000000-0000-0000-0000-000000000000") && !text.is("<null>"))
 }
 
 /// A user principal name. A guest's (`…#EXT#@…`) is no address.
 fn principal<'r>(value: Value<'_, 'r>, account: &mut Account<'r>) {
     let Some(login) = id(value) else { return };
-    let guest = login.decode().contains("#EXT#");
+    let guest = login.read(|login| login.contains('#') && login.contains("#EXT#"));
     let Account { name, domain, email, .. } = Account::by_login(login);
     (account.name, account.domain) = (name, domain);
     account.email = email.filter(|_| !guest);
@@ -92,7 +92,7 @@ fn geo<'r>(value: Value<'_, 'r>) -> Geo<'r> {
                 name => geo.country = name,
             },
             Some("geoCoordinates") => {
-                let (lat, lon) = (value.get("latitude"), value.get("longitude"));
+                let [lat, lon] = value.pick(["latitude", "longitude"]);
                 geo.location = lat.zip(lon).and_then(|(lat, lon)| location(lat, lon));
             }
             _ => {}
@@ -262,9 +262,10 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
             Some("userAgent") => event.agent.original = known(value),
             Some("additionalDetails") => {
                 for pair in value.elements() {
-                    let named = pair.get("key").and_then(|key| key.as_text());
-                    if event.agent.original.is_none() && named.is_some_and(|key| key == "User-Agent") {
-                        event.agent.original = pair.get("value").and_then(known);
+                    let [key, value] = pair.pick(["key", "value"]);
+                    let named = key.and_then(|key| key.as_text());
+                    if event.agent.original.is_none() && named.is_some_and(|key| key.is("User-Agent")) {
+                        event.agent.original = value.and_then(known);
                     }
                 }
             }
@@ -338,11 +339,9 @@ fn initiator<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                 Some("id") => actor.account.id = id(value),
                 Some("displayName") => actor.account.full_name = known(value),
                 Some("userPrincipalName") => principal(value, &mut actor.account),
+                Some("ipAddress") => event.source.at(id(value)),
                 _ => {}
             }
-        }
-        if let Some(ip) = user.get("ipAddress") {
-            event.source.at(id(ip));
         }
     } else if let Some(app) = object("app") {
         actor.kind = ActorKind::Service;
@@ -397,9 +396,9 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
 /// Values are JSON in text and stay so: rules compare them with their quotes.
 fn changes<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     for property in value.elements() {
-        if let Some(name) = property.get("displayName").and_then(known) {
-            let of = |key: &str| property.get(key).and_then(word);
-            event.changes.push(Change { name, from: of("oldValue"), to: of("newValue") });
+        let [name, from, to] = property.pick(["displayName", "oldValue", "newValue"]);
+        if let Some(name) = name.and_then(known) {
+            event.changes.push(Change { name, from: from.and_then(word), to: to.and_then(word) });
         }
     }
 }
@@ -504,15 +503,15 @@ fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     let own = |inner: Value<'_, '_>| Some(Text::found_in(value.raw(), &known(inner)?.decode()));
     opened(value, Json::Array, |pairs| {
         for pair in pairs.elements() {
-            let member = |name: &str| {
-                pair.members()
-                    .find(|(key, _)| key.decode().eq_ignore_ascii_case(name))
-                    .map(|(_, value)| value)
-            };
-            let (Some(key), Some(value)) = (member("key").and_then(|key| key.as_text()), member("value"))
-            else {
-                continue;
-            };
+            let (mut key, mut said) = (None, None);
+            for (name, value) in pair.members() {
+                match name.as_plain() {
+                    Some(name) if name.eq_ignore_ascii_case("key") => key = key.or(Some(value)),
+                    Some(name) if name.eq_ignore_ascii_case("value") => said = said.or(Some(value)),
+                    _ => {}
+                }
+            }
+            let (Some(key), Some(value)) = (key.and_then(|key| key.as_text()), said) else { continue };
             match key.as_plain() {
                 Some("userAgent") => event.agent.original = own(value),
                 Some("riskReasons") => {

@@ -31,9 +31,9 @@ macro_rules! part {
         &[
             field!("type", Shape::Gathered),
             field!("name", Shape::Gathered),
+            field!("parameters" => $label, Shape::Params($params)),
             field!("resourceIds", Shape::Gathered),
             field!("status", Shape::Gathered),
-            field!("parameters" => $label, Shape::Params($params)),
             EVENT,
         ]
     };
@@ -130,32 +130,32 @@ const RECORD: &[Field] = &[
     field!("id", Shape::Object(ID)),
     field!("etag", Shape::Keyword),
     field!("actor", Shape::Object(ACTOR)),
+    // Gathered below.
+    field!("ownerDomain", Shape::Gathered),
     field!("ipAddress" => "ip_address", Shape::Ip).event(),
     field!("networkInfo" => "network_info", Shape::Object(NETWORK)),
+    field!("events", Shape::Parts),
     field!("userDeviceInfo" => "user_device_info", Shape::Object(DEVICE)),
     field!("isAgenticAction" => "is_agentic_action", Shape::Boolean),
     field!("resourceDetails" => "resource_details", Shape::FlatList(RESOURCE)),
-    field!("events", Shape::Parts),
-    // Gathered below.
-    field!("ownerDomain", Shape::Gathered),
     field!("" => "organization", Shape::Group(&[field!("ownerDomain" => "domain", Shape::Keyword)])),
 ];
 
 const ID: &[Field] = &[
     field!("time", Shape::Date).event(),
     field!("uniqueQualifier" => "unique_qualifier", Shape::Keyword).event(),
-    // Old records.
-    field!("uniqQualifier" => "unique_qualifier", Shape::Keyword).event().again(),
     field!("applicationName" => "application_name", Shape::Keyword),
     field!("customerId", Shape::Gathered),
+    // Old records.
+    field!("uniqQualifier" => "unique_qualifier", Shape::Keyword).event().again(),
     field!("" => "customer", Shape::Group(&[field!("customerId" => "id", Shape::Keyword)])),
 ];
 
 const ACTOR: &[Field] = &[
     field!("callerType" => "type", Shape::Keyword).event(),
-    field!("key", Shape::Keyword),
     field!("email", Shape::Keyword).event(),
     field!("profileId", Shape::Gathered).event(),
+    field!("key", Shape::Keyword),
     field!("applicationInfo" => "application_info", Shape::Object(&[
         field!("oauthClientId" => "oauth_client_id", Shape::Keyword),
         field!("applicationName" => "application_name", Shape::Keyword),
@@ -206,48 +206,48 @@ const STATUS: &[Field] = &[
 
 const ALERT_RECORD: &[Field] = &[
     // Gathered below.
-    field!("alertId", Shape::Gathered).event(),
     field!("customerId", Shape::Gathered),
+    field!("alertId", Shape::Gathered).event(),
     field!("createTime", Shape::Gathered).event(),
     field!("startTime", Shape::Gathered),
     field!("endTime", Shape::Gathered),
-    field!("updateTime", Shape::Gathered),
     field!("type", Shape::Gathered).event(),
     field!("source", Shape::Gathered),
+    field!("data", Shape::Gathered),
     field!("securityInvestigationToolLink", Shape::Gathered),
     field!("deleted", Shape::Gathered),
-    field!("data", Shape::Gathered),
+    field!("updateTime", Shape::Gathered),
     field!("metadata", Shape::Gathered),
     field!("etag", Shape::Gathered),
     field!("" => "alert", Shape::Group(ALERT_FIELDS)),
 ];
 
 const ALERT_FIELDS: &[Field] = &[
+    CUSTOMER,
     field!("alertId" => "id", Shape::Keyword).event(),
     field!("createTime" => "create_time", Shape::Date).event(),
     field!("startTime" => "start_time", Shape::Date),
     field!("endTime" => "end_time", Shape::Date),
-    field!("updateTime" => "update_time", Shape::Date),
     field!("type", Shape::Keyword).event(),
     field!("source", Shape::Keyword),
+    field!("data", Shape::Object(DATA)),
     field!("securityInvestigationToolLink" => "security_investigation_tool_link", Shape::Keyword),
     field!("deleted", Shape::Boolean),
-    field!("data", Shape::Object(DATA)),
+    field!("updateTime" => "update_time", Shape::Date),
     field!("metadata", Shape::Object(METADATA)),
     field!("etag", Shape::Keyword),
-    CUSTOMER,
 ];
 
 const CUSTOMER: Field =
     field!("" => "customer", Shape::Group(&[field!("customerId" => "id", Shape::Keyword)]));
 
 const METADATA: &[Field] = &[
-    field!("alertId", Shape::Gathered),
     field!("customerId", Shape::Gathered),
+    field!("alertId", Shape::Gathered),
     field!("status", Shape::Keyword),
-    field!("severity", Shape::Keyword).event(),
     field!("assignee", Shape::Keyword),
     field!("updateTime" => "update_time", Shape::Date),
+    field!("severity", Shape::Keyword).event(),
     field!("etag", Shape::Keyword),
     field!("" => "alert", Shape::Group(&[field!("alertId" => "id", Shape::Keyword)])),
     CUSTOMER,

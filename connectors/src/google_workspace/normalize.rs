@@ -51,7 +51,7 @@ pub fn alert_identity<'r>(record: Value<'_, 'r>) -> Identity<'r> {
 
 /// RFC 3339; the reference speaks of seconds since 1970 too, though nobody has seen them.
 fn time(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    let read = value.as_text().and_then(|text| parse_time(&text.decode()));
+    let read = value.as_text().and_then(|text| text.read(parse_time));
     read.or_else(|| DateTime::from_timestamp(integer(value)?, 0))
 }
 
@@ -70,26 +70,20 @@ pub fn activity<'r>(
     let mut agentic = false;
     for (key, value) in record.members() {
         match key.as_plain() {
-            Some("id") => {
-                event.id = value.get("uniqueQualifier").or_else(|| value.get("uniqQualifier")).and_then(word);
-                event.time = value.get("time").and_then(time);
-                event.log = value.get("applicationName").and_then(known);
-                event.organization = value.get("customerId").and_then(word);
-                event.written = value.get("time").and_then(word);
-            }
+            Some("id") => id(value, &mut event),
             Some("actor") => actor(value, &mut event),
             Some("ipAddress") => event.source.at(known(value)),
             Some("networkInfo") => {
-                let number =
-                    value.get("ipAsn").and_then(|list| integer(list.elements().next().unwrap_or(list)));
+                let [number, country] = value.pick(["ipAsn", "regionCode"]);
+                let number = number.and_then(|list| integer(list.elements().next().unwrap_or(list)));
                 // Numbers of autonomous systems have 32 bits.
                 event.source.as_number = number.filter(|&number| u32::try_from(number).is_ok());
-                event.source.geo.country_code = value.get("regionCode").and_then(known);
+                event.source.geo.country_code = country.and_then(known);
             }
             Some("userDeviceInfo") => {
-                event.device.id = value.get("deviceId").and_then(known);
-                event.device.word = value.get("deviceType").and_then(known);
-                event.device.os_version = value.get("deviceOsVersion").and_then(known);
+                let parts = value.pick(["deviceId", "deviceType", "deviceOsVersion"]);
+                [event.device.id, event.device.word, event.device.os_version] =
+                    parts.map(|part| part.and_then(known));
             }
             Some("isAgenticAction") => agentic = truth(value) == Some(true),
             Some("events") => events = Some(value),
@@ -159,6 +153,24 @@ fn single<'r>(application: &str, element: Value<'r, 'r>, event: &mut Event<'r>) 
     }
     event.mfa = mfa::mfa(&action, found.new.as_ref(), &found.methods, event.outcome.result);
     found.finish(application, event);
+}
+
+fn id<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    let mut old = None;
+    for (key, value) in value.members() {
+        match key.as_plain() {
+            Some("time") => {
+                event.time = time(value);
+                event.written = word(value);
+            }
+            Some("uniqueQualifier") => event.id = word(value),
+            Some("uniqQualifier") => old = word(value),
+            Some("applicationName") => event.log = known(value),
+            Some("customerId") => event.organization = word(value),
+            _ => {}
+        }
+    }
+    event.id = event.id.take().or(old);
 }
 
 /// `events[].status` of newer records.
@@ -266,12 +278,6 @@ struct Found<'r> {
     file_type: Option<Text<'r>>,
 }
 
-/// The member of a parameter that holds its value: each kind of value has its own, and an empty one may have none.
-fn held<'t, 'r>(parameter: Value<'t, 'r>) -> Option<Value<'t, 'r>> {
-    let holds = ["value", "intValue", "boolValue", "multiValue", "multiIntValue"];
-    parameter.members().find_map(|(name, value)| holds.contains(&name.as_plain()?).then_some(value))
-}
-
 /// One value where several may stand.
 fn first<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     word(value).or_else(|| value.elements().find_map(word))
@@ -289,8 +295,18 @@ fn named<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
 impl<'r> Found<'r> {
     /// Takes over one parameter. One name has different forms in different events, so each is read as a list.
     fn take(&mut self, parameter: Value<'_, 'r>, event: &mut Event<'r>) {
-        let Some(name) = parameter.get("name").and_then(text) else { return };
-        let (Some(name), Some(value)) = (name.as_plain(), held(parameter)) else { return };
+        let (mut name, mut held) = (None, None);
+        for (key, value) in parameter.members() {
+            match key.as_plain() {
+                Some("name") => name = text(value),
+                // Each kind of value has a member of its own, and an empty one may have none.
+                Some("value" | "intValue" | "boolValue" | "multiValue" | "multiIntValue") => {
+                    held = held.or(Some(value));
+                }
+                _ => {}
+            }
+        }
+        let (Some(name), Some(value)) = (name.as_ref().and_then(Text::as_plain), held) else { return };
         // What a setting was and is may be any word, and so may a word for a kind, a state or a reason.
         match name {
             "login_challenge_method" => {
@@ -404,9 +420,10 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
             }
             Some("data") => data(value, &mut event),
             Some("metadata") => {
-                handled = value.get("updateTime").and_then(time);
-                event.outcome.word = value.get("status").and_then(known);
-                event.risk.word = value.get("severity").and_then(known);
+                let [at, status, severity] = value.pick(["updateTime", "status", "severity"]);
+                handled = at.and_then(time);
+                event.outcome.word = status.and_then(known);
+                event.risk.word = severity.and_then(known);
             }
             _ => {}
         }

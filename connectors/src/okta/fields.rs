@@ -1,7 +1,7 @@
 //! What becomes of each field of a System Log record. Names under `okta.*` are those of Elastic's integration (its field
 //! definitions of mid 2026), because rules, dashboards and mappings ask for exactly them.
 
-use tidegate_core::event::{Field, Shape, Table};
+use tidegate_core::event::{Field, Rows, Shape, Table};
 use tidegate_core::field;
 
 /// What becomes of each field.
@@ -84,8 +84,8 @@ const OUTCOME: &[Field] =
 
 const SECURITY: &[Field] = &[
     // Gathered below.
-    field!("asNumber", Shape::In).event(),
-    field!("asOrg", Shape::In).event(),
+    field!("asNumber", Shape::Gathered).event(),
+    field!("asOrg", Shape::Gathered).event(),
     field!("isp", Shape::Keyword).event(),
     field!("domain", Shape::Keyword).event(),
     field!("isProxy" => "is_proxy", Shape::Boolean).event(),
@@ -128,7 +128,7 @@ const DEBUG: &[Field] = &[field!("debugData" => "debug_data", Shape::Debug(NAMED
 
 /// Members of `debugData` that have a field of their own beside `flattened`. `behaviors` and `risk` are text here: one index
 /// can hold them as text or as objects, not both, and the objects are under `flattened`.
-const NAMED: &[Field] = &[
+const NAMED: &Rows = &Rows::of(&[
     field!("authnRequestId", Shape::Text),
     field!("behaviors", Shape::Text),
     field!("clientSecret" => "client_secret", Shape::Text),
@@ -145,10 +145,10 @@ const NAMED: &[Field] = &[
     // A string: rules compare it with "true".
     field!("threatSuspected" => "threat_suspected", Shape::Text).event(),
     field!("url", Shape::Text),
-];
+]);
 
 /// Members of `debugData` that are objects in a spelling other than JSON.
-const OPENED: &[Field] = &[field!("behaviors", Shape::Pairs), field!("risk", Shape::Pairs)];
+const OPENED: &Rows = &Rows::of(&[field!("behaviors", Shape::Pairs), field!("risk", Shape::Pairs)]);
 
 const TRANSACTION: &[Field] = &[
     field!("type", Shape::Keyword).event(),

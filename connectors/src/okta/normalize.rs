@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use tidegate_core::event::{
     Account, Actor, ActorKind, Answer, Change, Changes, Class, Deed, Emit, Ending, Event, Factor, Geo, Kind,
-    Mfa, Network, Outcome, Risk, RiskLevel, Severity, Target, TargetKind, Texts, integer, is_email, is_ip,
-    known, location, lower_case, opened, pairs, parse_time, text, truth, word,
+    Mfa, Network, Outcome, Risk, RiskLevel, Said, Severity, Target, TargetKind, Texts, integer, is_email,
+    is_ip, known, location, lower_case, opened, pairs, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -25,7 +25,7 @@ pub fn identity<'r>(record: Value<'_, 'r>) -> Identity<'r> {
 }
 
 fn time(value: Value<'_, '_>) -> Option<chrono::DateTime<chrono::Utc>> {
-    parse_time(&value.as_text()?.decode())
+    value.as_text()?.read(parse_time)
 }
 
 /// Turns a record into its event.
@@ -227,11 +227,11 @@ fn changes<'r>(value: Value<'_, 'r>, changes: &mut Changes<'r>) {
     let (was, is) = (Members::of(value.get("from")), Members::of(value.get("to")));
     for (name, before) in was.object.iter().flat_map(Value::members) {
         let after = is.get(&name.decode()).and_then(word);
-        changes.push(Change { name, from: word(before), to: after });
+        changes.push(Change { name: name.text(), from: word(before), to: after });
     }
     for (name, after) in is.object.iter().flat_map(Value::members) {
         if was.get(&name.decode()).is_none() {
-            changes.push(Change { name, from: None, to: word(after) });
+            changes.push(Change { name: name.text(), from: None, to: word(after) });
         }
     }
 }
@@ -245,8 +245,7 @@ struct Members<'t, 'r> {
 impl<'t, 'r> Members<'t, 'r> {
     fn of(object: Option<Value<'t, 'r>>) -> Self {
         let many = object.filter(|object| object.members().nth(16).is_some());
-        let index =
-            many.map(|object| object.members().map(|(name, value)| (name.into_cow(), value)).collect());
+        let index = many.map(|object| object.members().map(|(name, value)| (name.decode(), value)).collect());
         Self { object, index }
     }
 
@@ -290,8 +289,8 @@ fn geo<'r>(value: Value<'_, 'r>) -> Geo<'r> {
                 geo.postal = if value.as_text().is_some() { known(value) } else { word(value) }
             }
             Some("geolocation") => {
-                geo.location =
-                    value.get("lat").zip(value.get("lon")).and_then(|(lat, lon)| location(lat, lon));
+                let [lat, lon] = value.pick(["lat", "lon"]);
+                geo.location = lat.zip(lon).and_then(|(lat, lon)| location(lat, lon));
             }
             _ => {}
         }
@@ -311,8 +310,9 @@ fn security<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             Some("domain") => *domain = known(value).filter(|domain| domain != "."),
             Some("isProxy") => *proxy = truth(value),
             Some("risk") => {
-                event.risk.word = value.get("level").and_then(known);
-                event.risk.reasons = value.get("reasons").map(reasons).unwrap_or_default();
+                let [level, why] = value.pick(["level", "reasons"]);
+                event.risk.word = level.and_then(known);
+                event.risk.reasons = why.map(reasons).unwrap_or_default();
             }
             Some("userBehaviors") => {
                 event.risk.behaviors = value
@@ -321,7 +321,7 @@ fn security<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                         behavior
                             .get("result")
                             .and_then(|result| result.as_text())
-                            .is_some_and(|word| word == "POSITIVE")
+                            .is_some_and(|word| word.is("POSITIVE"))
                     })
                     .filter_map(|behavior| behavior.get("name").and_then(text))
                     .collect();
@@ -456,7 +456,7 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
                 risk_object(risk, security.raw(), &mut debug.risk);
             }
             for (name, verdict) in object.get("behaviors").iter().flat_map(Value::members) {
-                if verdict.as_text().is_some_and(|word| word == "POSITIVE") {
+                if verdict.as_text().is_some_and(|word| word.is("POSITIVE")) {
                     debug.risk.behaviors.push(Text::found_in(security.raw(), &name.decode()));
                 }
             }
@@ -565,8 +565,9 @@ fn factor_in_reason<'r>(reason: &Text<'r>) -> Option<Text<'r>> {
 
 /// `methodTypeUsed` and names of authenticators are for people.
 fn factor_by_name(name: &str) -> Option<Factor> {
-    let name: &str = &lower_case(name);
-    let has = |word: &str| name.contains(word);
+    let name = lower_case(name);
+    let said = Said::new(&name);
+    let has = |word: &str| said.has(word);
     Some(if has("password") {
         Factor::Password
     } else if has("push") {
@@ -720,9 +721,10 @@ fn answer(action: &str, outcome: &Outcome<'_>, debug: &Debug<'_>, factor: Option
         Ending::Abandoned => Some(Answer::Unanswered),
         Ending::Challenge | Ending::Interrupted | Ending::Pending | Ending::Unknown => None,
         Ending::Failure => {
-            let reason: &str =
-                &outcome.reason.as_ref().map(|reason| lower_case(&reason.decode())).unwrap_or_default();
-            let has = |word: &str| reason.contains(word);
+            let reason =
+                outcome.reason.as_ref().map(|reason| lower_case(&reason.decode())).unwrap_or_default();
+            let said = Said::new(&reason);
+            let has = |word: &str| said.has(word);
             Some(if has("phishing") {
                 Answer::Phishing
             } else if is(&debug.push_answer, "OV_RESPONSE_DENY") {

@@ -49,17 +49,19 @@ impl<'a> Product<'a> {
             }
             return product;
         };
-        let (platform, rest) = rest.split_once(')').unwrap_or((rest, ""));
+        let end = memchr::memchr(b')', rest.as_bytes()).unwrap_or(rest.len());
+        let (platform, rest) = (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default());
         product.platform(platform);
         let mut last = None;
         let mut safari = None;
-        for token in rest.as_bytes().split(|byte| *byte == b' ') {
-            // Most tokens say nothing; the first letter tells.
-            let Some(b'C' | b'E' | b'F' | b'H' | b'O' | b'S' | b'V') = token.first() else { continue };
-            let Ok(token) = std::str::from_utf8(token) else { continue };
-            let Some((name, value)) = token.split_once('/') else { continue };
-            let name = match name {
-                "Chrome" | "HeadlessChrome" | "Firefox" => name,
+        // `Name/1.2.3`, with blanks between them.
+        for slash in memchr::memchr_iter(b'/', rest.as_bytes()) {
+            let (Some(before), Some(value)) = (rest.get(..slash), rest.get(slash + 1..)) else { continue };
+            let token = before.as_bytes().iter().rposition(|byte| *byte == b' ').map_or(0, |blank| blank + 1);
+            let name = match before.get(token..).unwrap_or_default() {
+                "Chrome" => "Chrome",
+                "Firefox" => "Firefox",
+                "HeadlessChrome" => "HeadlessChrome",
                 "CriOS" => "Chrome Mobile iOS",
                 "FxiOS" => "Firefox iOS",
                 "Edg" | "EdgA" | "EdgiOS" | "Edge" => "Edge",
@@ -84,34 +86,52 @@ impl<'a> Product<'a> {
     }
 
     fn platform(&mut self, platform: &'a str) {
-        for part in platform.split("; ") {
-            if let Some(nt) = part.strip_prefix("Windows NT ") {
-                self.os = Some("Windows");
-                self.os_version = Some(match nt {
-                    "10.0" => "10",
-                    "6.3" => "8.1",
-                    "6.2" => "8",
-                    "6.1" => "7",
-                    other if other.len() > LONGEST => "",
-                    other => other,
-                })
-                .filter(|version| !version.is_empty());
-            } else if let Some(mac) = part.strip_prefix("Intel Mac OS X ") {
-                self.os = Some("Mac OS X");
-                self.os_version = version(mac);
-                self.device = Some("Mac");
-            } else if let Some(android) = part.strip_prefix("Android ") {
-                self.os = Some("Android");
-                self.os_version = version(android);
-            } else if let Some(ios) = part.strip_prefix("CPU iPhone OS ").or(part.strip_prefix("CPU OS ")) {
-                self.os = Some("iOS");
-                self.os_version = ios.split(' ').next().and_then(version);
-            } else if part == "iPhone" || part == "iPad" {
-                self.device = Some(part);
-            } else if part.starts_with("Linux") && self.os.is_none() {
-                self.os = Some("Linux");
-            } else if part.starts_with("CrOS") {
-                self.os = Some("Chrome OS");
+        let mut rest = Some(platform);
+        while let Some(now) = rest {
+            let end = memchr::memchr(b';', now.as_bytes()).unwrap_or(now.len());
+            let part = now.get(..end).unwrap_or_default();
+            rest = now.get(end + 1..).map(|rest| rest.strip_prefix(' ').unwrap_or(rest));
+            // Most parts say nothing; the first letter tells.
+            match part.as_bytes().first() {
+                Some(b'W') => {
+                    if let Some(nt) = part.strip_prefix("Windows NT ") {
+                        self.os = Some("Windows");
+                        self.os_version = Some(match nt {
+                            "10.0" => "10",
+                            "6.3" => "8.1",
+                            "6.2" => "8",
+                            "6.1" => "7",
+                            other if other.len() > LONGEST => "",
+                            other => other,
+                        })
+                        .filter(|version| !version.is_empty());
+                    }
+                }
+                Some(b'I') => {
+                    if let Some(mac) = part.strip_prefix("Intel Mac OS X ") {
+                        self.os = Some("Mac OS X");
+                        self.os_version = version(mac);
+                        self.device = Some("Mac");
+                    }
+                }
+                Some(b'A') => {
+                    if let Some(android) = part.strip_prefix("Android ") {
+                        self.os = Some("Android");
+                        self.os_version = version(android);
+                    }
+                }
+                Some(b'C') => {
+                    let phone = part.strip_prefix("CPU iPhone OS ");
+                    if let Some(ios) = phone.or_else(|| part.strip_prefix("CPU OS ")) {
+                        self.os = Some("iOS");
+                        self.os_version = ios.split(' ').next().and_then(version);
+                    } else if part.starts_with("CrOS") {
+                        self.os = Some("Chrome OS");
+                    }
+                }
+                Some(b'i') if part == "iPhone" || part == "iPad" => self.device = Some(part),
+                Some(b'L') if part.starts_with("Linux") && self.os.is_none() => self.os = Some("Linux"),
+                _ => {}
             }
         }
     }

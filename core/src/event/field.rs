@@ -1,7 +1,7 @@
 //! What becomes of a vendor's own fields: const tables, one or more a connector.
 
 use super::Event;
-use crate::json::Text;
+use crate::json::{Key, Text};
 
 /// What becomes of all fields of a vendor's record.
 #[derive(Debug)]
@@ -125,6 +125,10 @@ pub struct Field {
     pub key: &'static str,
     /// Its name under the namespace, ready to be written: `,"name":`
     pub label: &'static str,
+    /// Its first bytes, so many that most labels are in them.
+    pub(crate) short: [u8; Self::SHORT],
+    /// The first eight bytes of the key and its closing quote, and which bits of them count.
+    head: (u64, u64),
     /// What it is made into.
     pub shape: Shape,
     /// The event has its meaning; schemas without a vendor namespace leave it out of what is unmapped.
@@ -139,12 +143,28 @@ pub struct Field {
 }
 
 impl Field {
+    /// Bytes of a label that are copied at once.
+    pub(crate) const SHORT: usize = 32;
+
     /// A field under a label (see [`field!`](crate::field)).
     #[must_use]
     pub const fn new(key: &'static str, label: &'static str, shape: Shape) -> Self {
         let verbatim =
             matches!(shape, Shape::Keyword | Shape::Text) && is_label(label.as_bytes(), key.as_bytes());
-        Self { key, label, shape, event: false, verbatim, again: false, always: false }
+        let short = beginning(label.as_bytes());
+        let head = head(key.as_bytes());
+        Self { key, label, short, head, shape, event: false, verbatim, again: false, always: false }
+    }
+
+    /// Whether it is the row of this key.
+    #[inline(always)]
+    pub(crate) fn is_of(&self, key: &Key<'_>) -> bool {
+        let (head, mask) = self.head;
+        match key.head() {
+            // With its closing quote among them, that was all of it.
+            Some(first) => (first ^ head) & mask == 0 && (self.key.len() < 8 || key.is(self.key)),
+            None => key.is(self.key),
+        }
     }
 
     /// The event has it.
@@ -170,6 +190,37 @@ impl Field {
     pub fn name(&self) -> &'static str {
         self.label.strip_prefix(",\"").and_then(|rest| rest.strip_suffix("\":")).unwrap_or_default()
     }
+}
+
+/// The first bytes of a label, and blanks behind one that is shorter.
+const fn beginning(label: &[u8]) -> [u8; Field::SHORT] {
+    let mut first = [b' '; Field::SHORT];
+    let (mut to, mut from): (&mut [u8], _) = (&mut first, label);
+    while let ([place, rest_of_place @ ..], [byte, rest_of_label @ ..]) = (to, from) {
+        *place = *byte;
+        to = rest_of_place;
+        from = rest_of_label;
+    }
+    first
+}
+
+/// The first eight bytes of a key and its closing quote, as a number, and which bits of it they are.
+const fn head(key: &[u8]) -> (u64, u64) {
+    let (mut head, mut mask, mut shift, mut rest) = (0, 0, 0, key);
+    while shift < u64::BITS {
+        let (byte, after) = match rest {
+            [byte, after @ ..] => (*byte, Some(after)),
+            [] => (b'"', None),
+        };
+        head |= (byte as u64) << shift;
+        mask |= 0xFF << shift;
+        match after {
+            Some(after) => rest = after,
+            None => break,
+        }
+        shift += 8;
+    }
+    (head, mask)
 }
 
 /// Whether a label is `,"key":` for this key.
@@ -260,7 +311,7 @@ pub enum Shape {
     Pairs,
     /// An open map: some members under their own names (first list), the whole of it under `flattened`, JSON text opened
     /// and some members in shapes of their own (second list), and what the event knows of the risk.
-    Debug(&'static [Field], &'static [Field]),
+    Debug(&'static Rows, &'static Rows),
     /// Members of the same object, gathered under one name. Has no key and stands last in its list; the members
     /// themselves are [`Shape::In`].
     Group(&'static [Field]),
@@ -274,6 +325,65 @@ pub enum Shape {
     Gathered,
     /// Not in the document.
     Ignore(&'static str),
+}
+
+/// Fields of an open map: most members have no row, and no order is kept.
+#[derive(Debug)]
+pub struct Rows {
+    /// The fields.
+    pub fields: &'static [Field],
+    /// For each length and first letter of a key its row, counted from one.
+    slots: [u8; Self::SLOTS],
+}
+
+impl Rows {
+    const SLOTS: usize = 64;
+    /// In a slot: several rows.
+    const SEVERAL: u8 = u8::MAX;
+
+    /// No fields.
+    pub const NONE: &Self = &Self::of(&[]);
+
+    /// So many as have a slot's number.
+    #[must_use]
+    pub const fn of(fields: &'static [Field]) -> Self {
+        let mut slots = [0; Self::SLOTS];
+        let (mut rest, mut row) = (fields, 1);
+        while let [field, after @ ..] = rest {
+            let (first, length) = match field.key.as_bytes() {
+                [first, ..] => (*first, field.key.len()),
+                [] => (0, 0),
+            };
+            let (_, behind) = slots.split_at_mut(Self::slot(first, length));
+            if let [slot, ..] = behind {
+                *slot = if *slot == 0 && row < Self::SEVERAL { row } else { Self::SEVERAL };
+            }
+            row = row.saturating_add(1);
+            rest = after;
+        }
+        Self { fields, slots }
+    }
+
+    const fn slot(first: u8, length: usize) -> usize {
+        // So no two names of Okta's `debugData` share one.
+        first.wrapping_mul(7).wrapping_add(length as u8) as usize % Self::SLOTS
+    }
+
+    /// The row of a key.
+    #[inline]
+    pub(crate) fn find(&self, key: &Key<'_>) -> Option<&'static Field> {
+        if self.fields.is_empty() {
+            return None;
+        }
+        let row = key
+            .outline()
+            .map_or(Some(&Self::SEVERAL), |(first, length)| self.slots.get(Self::slot(first, length)));
+        match row {
+            None | Some(0) => None,
+            Some(&Self::SEVERAL) => self.fields.iter().find(|field| field.is_of(key)),
+            Some(row) => self.fields.get(usize::from(*row) - 1).filter(|field| field.is_of(key)),
+        }
+    }
 }
 
 /// What becomes of a list of named values: Google's `[{"name": …, "value": …}]`, where each form of value has a member of

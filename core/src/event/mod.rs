@@ -11,17 +11,19 @@ mod field;
 mod lower;
 mod mfa;
 mod pairs;
+mod said;
 mod time;
 
 pub use agent::{Agent, Product};
-pub use field::{Field, Param, Params, Part, RawShape, Shape, Table, TextOf};
+pub use field::{Field, Param, Params, Part, RawShape, Rows, Shape, Table, TextOf};
 pub use lower::{Lower, lower_case};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
+pub use said::Said;
 pub use time::parse_time;
 pub(crate) use time::{is_our_time, is_plain_time, write_time};
 
-use crate::json::{Kind as Json, Text, Value, inside};
+use crate::json::{Kind as Json, Text, Value, any, inside};
 use chrono::{DateTime, Utc};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -355,11 +357,22 @@ impl<'r> Account<'r> {
                 .rsplit_once('@')
                 .filter(|(name, domain)| !name.trim().is_empty() && !domain.trim().is_empty())
         }
-        let split = match login.as_slice() {
-            Some(slice) => halves(slice).map(|(name, domain)| (Text::piece(name), Text::piece(domain))),
-            None => halves(&login.decode()).map(|(name, domain)| (Text::owned(name), Text::owned(domain))),
+        let (split, email) = match login.as_slice() {
+            Some(slice) => {
+                let sign = email_sign(slice);
+                let parts = match sign {
+                    Some(sign) => slice.get(..sign).zip(slice.get(sign + 1..)),
+                    None => halves(slice),
+                };
+                (parts.map(|(name, domain)| (Text::piece(name), Text::piece(domain))), sign.is_some())
+            }
+            None => {
+                let parts =
+                    halves(&login.decode()).map(|(name, domain)| (Text::owned(name), Text::owned(domain)));
+                (parts, is_email(&login))
+            }
         };
-        let email = Some(login.clone()).filter(is_email);
+        let email = email.then(|| login.clone());
         match split {
             Some((name, domain)) => Self { name: Some(name), domain: Some(domain), email, ..Self::default() },
             None => Self { name: Some(login), ..Self::default() },
@@ -594,11 +607,7 @@ fn says_nothing(word: &str) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    // The longest of these words has seven letters and its quotes.
-    if let quoted @ ([_, _, _] | [_, b'n' | b'N' | b'u' | b'U', .., _]) = value.raw().as_bytes()
-        && quoted.len() <= 9
-        && value.as_text()?.as_plain().is_some_and(says_nothing)
-    {
+    if value.may_say_nothing() && value.as_text()?.as_plain().is_some_and(says_nothing) {
         return None;
     }
     text(value)
@@ -684,19 +693,19 @@ pub fn address_and_port<'r>(text: &Text<'r>) -> Option<(Text<'r>, Option<u16>)> 
 /// Whether a login is an address: something on both sides of one `@`, no white space.
 #[must_use]
 pub fn is_email(text: &Text<'_>) -> bool {
-    let Some(plain) = text.as_plain() else { return false };
-    let mut signs = 0_usize;
-    let (mut space, mut ascii) = (false, true);
-    for byte in plain.bytes() {
-        signs += usize::from(byte == b'@');
-        space |= matches!(byte, b' ' | b'\t'..=b'\r');
-        ascii &= byte.is_ascii();
-    }
-    signs == 1
-        && !space
-        && !plain.starts_with('@')
-        && !plain.ends_with('@')
-        && (ascii || !plain.contains(char::is_whitespace))
+    text.as_plain().and_then(email_sign).is_some()
+}
+
+/// Where the sign is of what is an address.
+fn email_sign(login: &str) -> Option<usize> {
+    let bytes = login.as_bytes();
+    let sign = memchr::memchr(b'@', bytes)?;
+    let (before, after) = bytes.split_at_checked(sign)?;
+    let domain = after.get(1..).filter(|domain| !domain.is_empty() && !before.is_empty())?;
+    // Whatever is white space is among these.
+    let odd = any(bytes, |bytes| bytes.simd_le(b' ') | bytes.simd_ge(0x80));
+    let whole = memchr::memchr(b'@', domain).is_none() && !(odd && login.contains(char::is_whitespace));
+    whole.then_some(sign)
 }
 
 /// Two coordinates, if both are numbers on earth.

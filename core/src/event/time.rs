@@ -1,23 +1,27 @@
 //! Times of records.
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 
 /// Reads RFC 3339, also without a zone (vendors' logs are in UTC), with any fraction (kept to the nanosecond), with an hour of
 /// one digit and with a leap second.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let Written { year, month, day, of_day, nanos, .. } = read(text)?;
-    DateTime::from_timestamp(days_since_epoch(year, month, day) * 86_400 + of_day, nanos)
+    let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month as u32, day as u32)?;
+    let time = u32::try_from(of_day).ok().and_then(|of_day| {
+        // From 86,400 on there is none.
+        NaiveTime::from_num_seconds_from_midnight_opt(of_day, nanos)
+    });
+    match time {
+        Some(time) => Some(date.and_time(time).and_utc()),
+        // Its zone, or a leap second, makes it another day's.
+        None => date.and_time(NaiveTime::MIN).and_utc().checked_add_signed(TimeDelta::new(of_day, nanos)?),
+    }
 }
 
 /// Whether [`parse_time`] reads it, and [`write_time`] would write it in the same letters.
 pub(crate) fn is_our_time(text: &str) -> bool {
-    read(text).is_some_and(|written| written.is_ours)
-}
-
-/// The number of two digits.
-fn two(tens: u8, ones: u8) -> i64 {
-    i64::from(tens.wrapping_sub(b'0')) * 10 + i64::from(ones.wrapping_sub(b'0'))
+    read(text).is_some_and(|written| written.is_ours())
 }
 
 /// What a text says of a time.
@@ -28,12 +32,108 @@ struct Written {
     /// Seconds of that day in UTC; before it and after it where the zone makes it so.
     of_day: i64,
     nanos: u32,
-    /// It is written as we would.
-    is_ours: bool,
+    /// But for its fraction, it is written as we would, and that has so many digits.
+    digits: Option<usize>,
+    /// Of the 61st second of a minute.
+    is_leap: bool,
 }
 
+impl Written {
+    /// If there is such a day, and such a second in it.
+    #[inline]
+    fn on_the_calendar(
+        [year, month, day]: [i64; 3],
+        [hour, minute, second]: [i64; 3],
+        offset: i64,
+        nanos: u32,
+        digits: Option<usize>,
+    ) -> Option<Self> {
+        let fits = (1..=12).contains(&month)
+            && day >= 1
+            && (day <= 28 || day <= days(year, month))
+            && hour <= 23
+            && minute <= 59
+            && second <= 60;
+        let of_day = hour * 3600 + minute * 60 + second - offset;
+        fits.then_some(Self { year, month, day, of_day, nanos, digits, is_leap: second == 60 })
+    }
+
+    /// It is written as we would.
+    fn is_ours(&self) -> bool {
+        let shown = match (self.nanos % 1_000_000, self.nanos % 1000) {
+            (0, _) => 3,
+            (_, 0) => 6,
+            _ => 9,
+        };
+        self.digits == Some(shown) && !self.is_leap
+    }
+}
+
+#[inline]
 fn read(text: &str) -> Option<Written> {
     let bytes = text.as_bytes();
+    match common(bytes) {
+        Some(written) => written,
+        None => any(bytes),
+    }
+}
+
+/// Reads `2026-01-15T10:00:00Z`, with or without a fraction of up to nine digits and also with `+00:00` for its zone, as almost
+/// all times are written. `None`: it is written in another way.
+#[inline]
+fn common(bytes: &[u8]) -> Option<Option<Written>> {
+    /// How many nanoseconds one is in the last of so many digits.
+    const UNITS: [u32; 10] = [0, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1000, 100, 10, 1];
+    const WRITTEN: u128 = u128::from_le_bytes(*b"0000-00-00T00:00");
+    const HIGHEST: u128 = u128::from_le_bytes([0x80; 16]);
+    /// A digit less its zero is below ten, and a sign less itself nothing: what is more carries into the highest bit.
+    const CARRY: u128 = {
+        const D: u8 = 0x80 - 10;
+        const S: u8 = 0x80 - 1;
+        u128::from_le_bytes([D, D, D, D, S, D, D, S, D, D, S, D, D, S, D, D])
+    };
+    let (head, rest) = bytes.split_first_chunk::<16>()?;
+    let (rest, is_ours) = match rest {
+        [rest @ .., b'Z'] => (rest, true),
+        [rest @ .., b'+', b'0', b'0', b':', b'0', b'0'] => (rest, false),
+        _ => return None,
+    };
+    let (s1, s2, fraction) = match rest {
+        [b':', s1, s2] => (s1, s2, [].as_slice()),
+        [b':', s1, s2, b'.', fraction @ ..] if !fraction.is_empty() => (s1, s2, fraction),
+        _ => return None,
+    };
+    let unit = *UNITS.get(fraction.len())?;
+    let less = u128::from_le_bytes(*head) ^ WRITTEN;
+    if (less | (less & !HIGHEST).wrapping_add(CARRY)) & HIGHEST != 0 {
+        return None;
+    }
+    // Of each two digits that stand side by side, the number.
+    let twos = less.wrapping_mul(10).wrapping_add(less >> 8).to_le_bytes().map(i64::from);
+    let [y1, _, y3, _, _, month, _, _, day, _, _, hour, _, _, minute, _] = twos;
+    let (s1, s2) = (s1.wrapping_sub(b'0'), s2.wrapping_sub(b'0'));
+    let (mut most, mut number) = (s1.max(s2), 0_u32);
+    for digit in fraction {
+        let digit = digit.wrapping_sub(b'0');
+        most = most.max(digit);
+        number = number.wrapping_mul(10).wrapping_add(u32::from(digit));
+    }
+    if most > 9 {
+        return None;
+    }
+    Some(Written::on_the_calendar(
+        [y1 * 100 + y3, month, day],
+        [hour, minute, i64::from(s1) * 10 + i64::from(s2)],
+        0,
+        number.wrapping_mul(unit),
+        is_ours.then_some(fraction.len()),
+    ))
+}
+
+/// Reads one that is written in any other way, none of which is ours.
+fn any(bytes: &[u8]) -> Option<Written> {
+    let two =
+        |tens: u8, ones: u8| i64::from(tens.wrapping_sub(b'0')) * 10 + i64::from(ones.wrapping_sub(b'0'));
     // Microsoft has been seen to leave out the hour's zero.
     let mut padded = [b'0'; 19];
     let (head, tail) = match bytes {
@@ -46,27 +146,8 @@ fn read(text: &str) -> Option<Written> {
         }
         _ => bytes.split_first_chunk::<19>()?,
     };
-    let [
-        y1,
-        y2,
-        y3,
-        y4,
-        b'-',
-        m1,
-        m2,
-        b'-',
-        d1,
-        d2,
-        mark @ (b'T' | b't' | b' '),
-        h1,
-        h2,
-        b':',
-        n1,
-        n2,
-        b':',
-        s1,
-        s2,
-    ] = *head
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] =
+        *head
     else {
         return None;
     };
@@ -75,15 +156,6 @@ fn read(text: &str) -> Option<Written> {
     }
     let (year, month, day) = (two(y1, y2) * 100 + two(y3, y4), two(m1, m2), two(d1, d2));
     let (hour, minute, second) = (two(h1, h2), two(n1, n2), two(s1, s2));
-    if !(1..=12).contains(&month)
-        || day < 1
-        || day > days(year, month)
-        || hour > 23
-        || minute > 59
-        || second > 60
-    {
-        return None;
-    }
     let (nanos, zone) = match tail {
         [b'.' | b',', fraction @ ..] => {
             let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -114,23 +186,20 @@ fn read(text: &str) -> Option<Written> {
         }
         _ => return None,
     };
-    let of_day = hour * 3600 + minute * 60 + second - offset;
-    let digits = match (nanos % 1_000_000, nanos % 1000) {
-        (0, _) => 3,
-        (_, 0) => 6,
-        _ => 9,
-    };
-    let is_ours =
-        second < 60 && mark == b'T' && bytes.len() == 21 + digits && matches!(tail, [b'.', .., b'Z']);
-    Some(Written { year, month, day, of_day, nanos, is_ours })
+    Written::on_the_calendar([year, month, day], [hour, minute, second], offset, nanos, None)
 }
 
 /// Whether [`parse_time`] reads it, and it is in the one form that every store reads: with a zone, and no oddity.
 pub(crate) fn is_plain_time(text: &str) -> bool {
-    let (Some(b'T'), Some(seconds), Some(tail)) = (text.as_bytes().get(10), text.get(17..19), text.get(19..))
-    else {
-        return false;
-    };
+    match common(text.as_bytes()) {
+        Some(written) => written.is_some_and(|written| !written.is_leap),
+        None => is_plain_otherwise(text),
+    }
+}
+
+/// The same of other zones.
+fn is_plain_otherwise(text: &str) -> bool {
+    let (Some(b'T'), Some(tail)) = (text.as_bytes().get(10), text.get(19..)) else { return false };
     let tail = match tail.strip_prefix('.') {
         Some(fraction) => {
             let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
@@ -142,9 +211,9 @@ pub(crate) fn is_plain_time(text: &str) -> bool {
         None => tail,
     };
     text.as_bytes().get(13) == Some(&b':')
-        && seconds != "60"
-        && (tail == "Z" || (tail.len() == 6 && tail.as_bytes().get(3) == Some(&b':')))
-        && read(text).is_some()
+        && tail.len() == 6
+        && tail.as_bytes().get(3) == Some(&b':')
+        && any(text.as_bytes()).is_some_and(|written| !written.is_leap)
 }
 
 fn days(year: i64, month: i64) -> i64 {
@@ -154,15 +223,6 @@ fn days(year: i64, month: i64) -> i64 {
         2 => 28,
         _ => 31,
     }
-}
-
-/// Howard Hinnant's `days_from_civil`.
-fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 /// Appends a time as `"2026-01-15T10:00:00.123Z"`: milliseconds, or more digits where there are more.

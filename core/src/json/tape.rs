@@ -1,5 +1,6 @@
 //! Cutting: what may end a string is marked, then one pass over the bytes, no recursion.
 
+use super::text::odd;
 use super::value::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,39 +57,44 @@ pub struct JsonError {
     pub what: &'static str,
 }
 
-/// An open container.
+/// An open container, or what is around the whole.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     entry: u32,
-    object: bool,
-    /// Keys seen so far, as a filter of 256 bits: a sign-in of Entra's has 75 members.
-    keys: [u64; 4],
+    kind: Around,
     /// A key of it has escapes, so bytes do not tell whether keys are equal.
     escaped: bool,
-    /// How many keys it has so far.
-    count: u32,
     /// Keys of it that may come again are looked for when it is closed.
     late: bool,
+    /// Keys seen so far, as a filter of 256 bits: a sign-in of Entra's has 75 members.
+    keys: [u64; 4],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Around {
+    Nothing,
+    Array,
+    Object,
 }
 
 impl Frame {
-    const fn new(entry: u32, object: bool) -> Self {
-        Self { entry, object, keys: [0; 4], escaped: false, count: 0, late: false }
+    const fn new(entry: u32, kind: Around) -> Self {
+        Self { entry, kind, escaped: false, late: false, keys: [0; 4] }
     }
 }
 
-/// With more keys than this, an object's are not compared with each other but sorted out at its end, so that the work
-/// grows with its length alone.
-const FEW: u32 = 256;
+/// With more entries in an object than this, its keys are not compared with each other but sorted out at its end, so that
+/// the work grows with its length alone.
+const FEW: usize = 512;
 /// The same where keys must be unescaped for it.
-const FEW_ESCAPED: u32 = 16;
+const FEW_ESCAPED: usize = 32;
 
 /// Memory for one cut record, used again for the next.
 #[derive(Debug, Default)]
 pub struct Tape {
     pub(super) entries: Vec<Entry>,
     frames: Vec<Frame>,
-    marks: Vec<u64>,
+    marks: Vec<u8>,
 }
 
 impl Tape {
@@ -136,7 +142,7 @@ struct Cutter<'a> {
     bytes: &'a [u8],
     text: &'a str,
     /// A bit for each byte, those behind the text included: see [`mark`].
-    marks: &'a [u64],
+    marks: &'a [u8],
 }
 
 /// Where a step ended.
@@ -144,142 +150,169 @@ type Step<T> = Result<(T, usize), JsonError>;
 
 impl Cutter<'_> {
     fn run(self, entries: &mut Vec<Entry>, frames: &mut Vec<Frame>) -> Result<(), JsonError> {
-        let mut frame = Frame::new(u32::MAX, false);
+        frames.push(Frame::new(0, Around::Nothing));
+        let mut around = Around::Nothing;
         let mut at = 0;
-        'value: loop {
-            let byte;
-            (byte, at) = self.next_byte(at);
-            match byte {
-                Some(open @ (b'{' | b'[')) => {
-                    if frames.len() >= DEPTH {
-                        return fail(at, "nested too deeply");
-                    }
-                    frames.push(frame);
-                    let object = open == b'{';
-                    frame = Frame::new(entries.len() as u32, object);
-                    entries.push(Entry::new(at, at, if object { Tag::Object } else { Tag::Array }));
-                    let byte;
-                    (byte, at) = self.next_byte(at + 1);
-                    match byte {
-                        Some(b'}') if object => {}
-                        Some(b']') if !object => {}
-                        _ if object => {
-                            at = self.key(at, &mut frame, entries)?;
-                            continue 'value;
+        loop {
+            let mut is_read = false;
+            if around == Around::Object {
+                (is_read, at) = self.members(at, frames, entries)?;
+            }
+            if !is_read {
+                let byte;
+                (byte, at) = self.next_byte(at);
+                match byte {
+                    Some(open @ (b'{' | b'[')) => {
+                        if frames.len() > DEPTH {
+                            return fail(at, "nested too deeply");
                         }
-                        _ => continue 'value,
+                        let (tag, end);
+                        (tag, around, end) = match open {
+                            b'{' => (Tag::Object, Around::Object, b'}'),
+                            _ => (Tag::Array, Around::Array, b']'),
+                        };
+                        frames.push(Frame::new(entries.len() as u32, around));
+                        entries.push(Entry::new(at, at, tag));
+                        let byte;
+                        (byte, at) = self.next_byte(at + 1);
+                        if byte != Some(end) {
+                            continue;
+                        }
+                        at += 1;
+                        around = self.close(at, entries, frames);
                     }
-                    at += 1;
-                    frame = self.close(at, frame, entries, frames);
-                }
-                Some(b'"') => {
-                    let (tag, end) = self.string(at)?;
-                    entries.push(Entry::new(at, end, tag));
-                    at = end;
-                }
-                Some(b'-' | b'0'..=b'9') => {
-                    let end = self.number(at)?;
-                    entries.push(Entry::new(at, end, Tag::Number));
-                    at = end;
-                }
-                Some(first @ (b't' | b'f' | b'n')) => {
-                    let (word, tag) = match first {
-                        b't' => ("true", Tag::True),
-                        b'f' => ("false", Tag::False),
-                        _ => ("null", Tag::Null),
-                    };
-                    let end = at + word.len();
-                    if self.bytes.get(at..end) != Some(word.as_bytes()) {
-                        return fail(at, "expected a value");
+                    Some(b'"') => {
+                        let (tag, end) = self.string(at)?;
+                        entries.push(Entry::new(at, end, tag));
+                        at = end;
                     }
-                    entries.push(Entry::new(at, end, tag));
-                    at = end;
+                    Some(b'-' | b'0'..=b'9') => {
+                        let end = self.number(at)?;
+                        entries.push(Entry::new(at, end, Tag::Number));
+                        at = end;
+                    }
+                    Some(first @ (b't' | b'f' | b'n')) => {
+                        let (word, tag) = match first {
+                            b't' => ("true", Tag::True),
+                            b'f' => ("false", Tag::False),
+                            _ => ("null", Tag::Null),
+                        };
+                        let end = at + word.len();
+                        if self.bytes.get(at..end) != Some(word.as_bytes()) {
+                            return fail(at, "expected a value");
+                        }
+                        entries.push(Entry::new(at, end, tag));
+                        at = end;
+                    }
+                    Some(_) => return fail(at, "expected a value"),
+                    None => return fail(at, "ends too early"),
                 }
-                Some(_) => return fail(at, "expected a value"),
-                None => return fail(at, "ends too early"),
             }
             loop {
                 let byte;
                 (byte, at) = self.next_byte(at);
-                if frame.entry == u32::MAX {
-                    return match byte {
-                        None => Ok(()),
-                        Some(_) => fail(at, "something follows the value"),
-                    };
-                }
-                match (byte, frame.object) {
-                    (Some(b','), true) => {
-                        (_, at) = self.next_byte(at + 1);
-                        at = self.key(at, &mut frame, entries)?;
-                        continue 'value;
-                    }
-                    (Some(b','), false) => {
+                match (byte, around) {
+                    (Some(b','), Around::Object | Around::Array) => {
                         at += 1;
-                        continue 'value;
+                        break;
                     }
-                    (Some(b'}'), true) | (Some(b']'), false) => {
+                    (Some(b'}'), Around::Object) | (Some(b']'), Around::Array) => {
                         at += 1;
-                        frame = self.close(at, frame, entries, frames);
+                        around = self.close(at, entries, frames);
                     }
-                    (Some(_), true) => return fail(at, "expected `,` or `}`"),
-                    (Some(_), false) => return fail(at, "expected `,` or `]`"),
+                    (None, Around::Nothing) => return Ok(()),
                     (None, _) => return fail(at, "ends too early"),
+                    (_, Around::Nothing) => return fail(at, "something follows the value"),
+                    (_, Around::Object) => return fail(at, "expected `,` or `}`"),
+                    (_, Around::Array) => return fail(at, "expected `,` or `]`"),
                 }
             }
         }
     }
 
-    fn close(self, at: usize, frame: Frame, entries: &mut [Entry], frames: &mut Vec<Frame>) -> Frame {
-        if frame.late {
-            shadow_all(self.text, frame.entry, entries);
+    /// What is around the container that ends before `at`.
+    fn close(self, at: usize, entries: &mut [Entry], frames: &mut Vec<Frame>) -> Around {
+        if let Some(frame) = frames.pop() {
+            if frame.late {
+                shadow_all(self.text, frame.entry, entries);
+            }
+            let behind = entries.len() as u32;
+            if let Some(entry) = entries.get_mut(frame.entry as usize) {
+                entry.end = at as u32;
+                entry.size = behind.wrapping_sub(frame.entry);
+            }
         }
-        let behind = entries.len() as u32;
-        if let Some(entry) = entries.get_mut(frame.entry as usize) {
-            entry.end = at as u32;
-            entry.size = behind.wrapping_sub(frame.entry);
-        }
-        frames.pop().unwrap_or(frame)
+        frames.last().map_or(Around::Nothing, |frame| frame.kind)
     }
 
     /// Skips white space; the byte that follows, and where it is.
     #[inline(always)]
-    fn next_byte(self, mut at: usize) -> (Option<u8>, usize) {
-        loop {
-            match self.bytes.get(at) {
-                Some(b' ' | b'\n' | b'\t' | b'\r') => at += 1,
-                other => return (other.copied(), at),
-            }
+    fn next_byte(self, at: usize) -> (Option<u8>, usize) {
+        match self.bytes.get(at) {
+            // All that may follow is above the white space, and most often nothing is between.
+            Some(byte) if *byte > b' ' => (Some(*byte), at),
+            _ => self.next_byte_behind(at),
         }
     }
 
-    /// A key and its colon.
-    #[inline(always)]
-    fn key(self, at: usize, frame: &mut Frame, entries: &mut Vec<Entry>) -> Result<usize, JsonError> {
-        if self.bytes.get(at) != Some(&b'"') {
-            return fail(at, "expected a key");
+    #[cold]
+    fn next_byte_behind(self, mut at: usize) -> (Option<u8>, usize) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.bytes.get(at) {
+            at += 1;
         }
-        let (tag, end) = self.string(at)?;
-        if tag != Tag::Clean {
+        (self.bytes.get(at).copied(), at)
+    }
+
+    /// Keys of the innermost object, and the values that are strings, one after the other as most are. Whether the last value
+    /// is read, and where that ends; or else where the one begins that is no string.
+    #[inline(always)]
+    fn members(self, mut at: usize, frames: &mut [Frame], entries: &mut Vec<Entry>) -> Step<bool> {
+        let Some(frame) = frames.last_mut() else { return Ok((false, at)) };
+        loop {
+            let byte;
+            (byte, at) = self.next_byte(at);
+            if byte != Some(b'"') {
+                return fail(at, "expected a key");
+            }
+            let (tag, end) = self.string(at)?;
+            self.key(Entry::new(at, end, tag), frame, entries);
+            let key = Entry::new(at, end, tag);
+            (_, at) = match self.next_byte(end) {
+                (Some(b':'), at) => self.next_byte(at + 1),
+                (_, at) => return fail(at, "expected `:`"),
+            };
+            if self.bytes.get(at) != Some(&b'"') {
+                entries.push(key);
+                return Ok((false, at));
+            }
+            let (tag, end) = self.string(at)?;
+            entries.extend_from_slice(&[key, Entry::new(at, end, tag)]);
+            if self.bytes.get(end) != Some(&b',') {
+                return Ok((true, end));
+            }
+            at = end + 1;
+        }
+    }
+
+    /// Hides earlier members of the same name.
+    #[inline(always)]
+    fn key(self, key: Entry, frame: &mut Frame, entries: &mut [Entry]) {
+        if key.tag != Tag::Clean {
             frame.escaped = true;
         }
-        let (word, bit) = filter(self.bytes, at, end);
+        let (word, bit) = filter(self.bytes, key.start as usize, key.end as usize);
         let seen = frame.keys.get_mut(word).is_some_and(|word| {
             let seen = *word & bit != 0;
             *word |= bit;
             seen
         });
-        frame.count += 1;
         if seen || frame.escaped {
-            if frame.count > if frame.escaped { FEW_ESCAPED } else { FEW } {
+            let behind = entries.len().wrapping_sub(frame.entry as usize);
+            if behind > if frame.escaped { FEW_ESCAPED } else { FEW } {
                 frame.late = true;
             } else {
-                shadow(self.text, frame.entry, Entry::new(at, end, tag), entries);
+                shadow(self.text, frame.entry, key, entries);
             }
-        }
-        entries.push(Entry::new(at, end, tag));
-        match self.next_byte(end) {
-            (Some(b':'), at) => Ok(at + 1),
-            (_, at) => fail(at, "expected `:`"),
         }
     }
 
@@ -392,7 +425,7 @@ fn shadow_all(text: &str, object: u32, entries: &mut [Entry]) {
 
 /// Stands on the first backslash of a string.
 #[cold]
-fn escaped(bytes: &[u8], marks: &[u64], mut at: usize) -> Step<Tag> {
+fn escaped(bytes: &[u8], marks: &[u8], mut at: usize) -> Step<Tag> {
     let mut tag = Tag::Escaped;
     loop {
         at = plain_until(marks, at);
@@ -436,59 +469,57 @@ fn fail<T>(at: usize, what: &'static str) -> Result<T, JsonError> {
 
 /// Where the plain run ends that stands here.
 #[inline(always)]
-fn plain_until(marks: &[u64], mut at: usize) -> usize {
-    loop {
-        let (word, bit) = (at / BITS, at % BITS);
-        let (here, next) = match marks.get(word..) {
-            Some([here, next, ..]) => (*here, *next),
-            Some([here]) => (*here, u64::MAX),
-            _ => return at,
-        };
-        // The 64 marks from here on, across words: most strings are shorter, so that the processor has nothing to guess.
-        match here >> bit | next << 1 << (BITS - 1 - bit) {
-            0 => at += BITS,
+fn plain_until(marks: &[u8], mut at: usize) -> usize {
+    // At least 57 marks from here on: most strings are shorter, so that the processor has nothing to guess.
+    while let Some(word) = marks.get(at / 8..).and_then(|rest| rest.first_chunk()) {
+        match u64::from_le_bytes(*word) >> (at % 8) {
+            0 => at = (at / 8 + 8) * 8,
             window => return at.wrapping_add(window.trailing_zeros() as usize),
         }
     }
+    at
 }
 
-/// Bytes that one word of marks is of.
-const BITS: usize = 64;
+/// Bytes that are marked at once.
+const BLOCK: usize = 64;
 
 /// Marks what ends a plain run of a string: a quote, a backslash, a control character, and what is behind the end.
-fn mark(bytes: &[u8], marks: &mut Vec<u64>) {
-    let (chunks, rest) = bytes.as_chunks::<BITS>();
-    marks.extend(chunks.iter().map(special));
-    let mut last = [0; BITS];
+fn mark(bytes: &[u8], marks: &mut Vec<u8>) {
+    const WORD: usize = BLOCK / 8;
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    // Behind the last block another word, so that from each byte's mark on there is one.
+    marks.resize((blocks.len() + 2) * WORD, u8::MAX);
+    let (words, _) = marks.as_chunks_mut::<WORD>();
+    let mut last = [0; BLOCK];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    marks.push(special(&last));
+    for (word, block) in words.iter_mut().zip(blocks.iter().chain([&last])) {
+        *word = special(block).to_le_bytes();
+    }
 }
 
 #[inline(always)]
-fn special(chunk: &[u8; BITS]) -> u64 {
-    let (quarters, _) = chunk.as_chunks::<16>();
-    quarters.iter().rev().fold(0, |marks, quarter| {
-        let bytes = u8x16::new(*quarter);
-        let found = bytes.simd_eq(b'"') | bytes.simd_eq(b'\\') | bytes.simd_lt(0x20);
-        marks << 16 | u64::from(found.to_bitmask())
-    })
+fn special(block: &[u8; BLOCK]) -> u64 {
+    let of = |quarter: Option<&[u8; 16]>| quarter.map_or(0, |bytes| odd(u8x16::new(*bytes)).to_bitmask());
+    let (quarters, _) = block.as_chunks::<16>();
+    let [a, b, c, d] = [0, 1, 2, 3].map(|nth| u64::from(of(quarters.get(nth))));
+    a | b << 16 | c << 32 | d << 48
 }
 
 /// One of 256 bits for a key, its quotes included: which word of 64, and which bit. Keys of one object that share it are
 /// compared in full.
 #[inline(always)]
 fn filter(bytes: &[u8], start: usize, end: usize) -> (usize, u64) {
-    let eight = |at: usize| match bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    let first = match bytes.get(start..).and_then(|rest| rest.first_chunk::<8>()) {
         Some(chunk) => u64::from_le_bytes(*chunk),
-        None => last_bytes(bytes, at),
+        None => last_bytes(bytes, start),
     };
     let len = end.wrapping_sub(start);
-    // Its first eight bytes, and its last; what is not its own must not count.
-    let first = if len < 8 { eight(start) << (64 - 8 * len) } else { eight(start) };
-    let last = if len > 8 { eight(end.wrapping_sub(8)) } else { 0 };
-    let hash = (first.rotate_left(23) ^ last).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // Its first eight bytes and its length; what is not its own must not count.
+    let foreign = 64_u32.wrapping_sub(8_u32.wrapping_mul(len.min(8) as u32));
+    // Searched for: the one of some thousands that tells most keys of one object of the four vendors' apart.
+    let hash = (first.wrapping_shl(foreign) ^ len as u64).wrapping_mul(0xED0F_3320_74D7_2503);
     ((hash >> 62) as usize, 1 << (hash >> 56 & 63))
 }
 

@@ -81,15 +81,6 @@ impl<'r> Text<'r> {
         })
     }
 
-    /// The slice of the record with its quotes, if it has no escapes.
-    #[inline]
-    pub(super) fn clean(&self) -> Option<&'r str> {
-        match self.0 {
-            Form::Clean(quoted) => Some(quoted),
-            _ => None,
-        }
-    }
-
     /// A word of our own.
     #[must_use]
     pub const fn from_static(word: &'static str) -> Self {
@@ -141,7 +132,8 @@ impl<'r> Text<'r> {
 
     /// Whether it is this name; most are told apart by their length.
     #[inline]
-    pub(crate) fn is(&self, name: &str) -> bool {
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
         match self.0 {
             Form::Clean(quoted) => {
                 let quoted = quoted.as_bytes();
@@ -276,11 +268,29 @@ fn position(all: &[u8], part: &[u8]) -> Option<usize> {
 /// Appends any string as a JSON string.
 pub fn write_string(word: &str, out: &mut Vec<u8>) {
     let bytes = word.as_bytes();
+    // Most are short: a number of bytes that is known is copied without a call, and what is too much is taken back.
+    let mut quoted = [b'"'; 2 * WIDE];
+    if let Some(place) = quoted.get_mut(1..=bytes.len())
+        && bytes.len() < 2 * WIDE - 1
+    {
+        place.copy_from_slice(bytes);
+        let (chunks, _) = quoted.as_chunks::<WIDE>();
+        let marks =
+            chunks.iter().rev().fold(0, |marks, chunk| marks << WIDE | odd(u8x16::new(*chunk)).to_bitmask());
+        // Its own quotes and what is behind them do not count.
+        let own = (1_u32 << bytes.len()).wrapping_sub(1) << 1;
+        if marks & own == 0 {
+            let end = out.len().wrapping_add(bytes.len()).wrapping_add(2);
+            out.extend_from_slice(&quoted);
+            out.truncate(end);
+            return;
+        }
+    }
     out.push(b'"');
-    if is_plain(bytes) {
-        out.extend_from_slice(bytes);
-    } else {
+    if any(bytes, odd) {
         escape(bytes, out);
+    } else {
+        out.extend_from_slice(bytes);
     }
     out.push(b'"');
 }
@@ -288,21 +298,28 @@ pub fn write_string(word: &str, out: &mut Vec<u8>) {
 /// Bytes that are looked at at once.
 const WIDE: usize = 16;
 
-/// Marks the bytes that JSON escapes.
+/// Whether there is a byte that `found` marks, which must not mark a letter `x`.
 #[inline]
-fn odd(chunk: &[u8; WIDE]) -> u32 {
-    let chunk = u8x16::new(*chunk);
-    (chunk.simd_eq(b'"') | chunk.simd_eq(b'\\') | chunk.simd_lt(0x20)).to_bitmask()
+pub(crate) fn any(bytes: &[u8], found: impl Fn(u8x16) -> u8x16) -> bool {
+    let marks = |chunk: &[u8; WIDE]| found(u8x16::new(*chunk)).to_bitmask();
+    // Most words are of up to 32 bytes: the first sixteen and the last.
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        let mut padded = [b'x'; WIDE];
+        if let Some(place) = padded.get_mut(..bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        return marks(&padded) != 0;
+    };
+    marks(first) | marks(last) != 0
+        || (bytes.len() > 2 * WIDE && bytes.as_chunks::<WIDE>().0.iter().any(|chunk| marks(chunk) != 0))
 }
 
-/// Whether JSON escapes nothing of it. Most words are of up to 32 bytes: the first sixteen and the last.
+/// Marks the bytes that JSON escapes.
 #[inline]
-fn is_plain(bytes: &[u8]) -> bool {
-    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
-        return bytes.iter().all(|&byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
-    };
-    odd(first) | odd(last) == 0
-        && (bytes.len() <= 2 * WIDE || bytes.as_chunks::<WIDE>().0.iter().all(|chunk| odd(chunk) == 0))
+pub(super) fn odd(bytes: u8x16) -> u8x16 {
+    // With this bit turned a quote is 0x20, a blank is not, and a control character stays below.
+    let turned = bytes ^ u8x16::splat(b'"' ^ b' ');
+    turned.simd_le(0x20) | bytes.simd_eq(b'\\')
 }
 
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
@@ -313,7 +330,7 @@ fn escape(bytes: &[u8], out: &mut Vec<u8>) {
             && byte != b'"'
             && byte != b'\\'
         {
-            let plain = WIDE.min(odd(chunk).trailing_zeros() as usize);
+            let plain = WIDE.min(odd(u8x16::new(*chunk)).to_bitmask().trailing_zeros() as usize);
             if plain > 0 {
                 at += plain;
                 continue;

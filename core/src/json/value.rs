@@ -2,6 +2,7 @@
 
 use super::tape::{Entry, Tag};
 use super::text::{Text, begins};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -110,25 +111,57 @@ impl<'t, 'r> Value<'t, 'r> {
             return None;
         }
         let quoted = self.raw();
-        if !begins(quoted, tag) && Text::quoted(quoted, tag).is_only_space() {
+        let begins = match tag {
+            Tag::Clean => matches!(self.after_quote(), Some(b'!' | b'#'..=b'~')),
+            _ => begins(quoted, tag),
+        };
+        if !begins && Text::quoted(quoted, tag).is_only_space() {
             return None;
         }
         Some(Text::quoted(quoted, tag))
     }
 
+    /// The byte behind the first one.
+    #[inline(always)]
+    fn after_quote(&self) -> Option<u8> {
+        self.record.as_bytes().get((self.entry().start as usize).wrapping_add(1)).copied()
+    }
+
+    /// Whether it is a string so short that it may be one of the words for nothing, by its first letter.
+    #[inline(always)]
+    pub(crate) fn may_say_nothing(&self) -> bool {
+        // The longest of them has seven letters and its quotes.
+        match self.span().len() {
+            0..3 => false,
+            3 => true,
+            4..=9 => matches!(self.after_quote(), Some(b'n' | b'N' | b'u' | b'U')),
+            _ => false,
+        }
+    }
+
     /// The member of this value as it stands, `"key":"value"`, and where in it the value begins: if both are strings
     /// without escapes, the value begins with a visible character, and nothing but the colon is between them.
     #[inline]
-    pub(crate) fn member(&self, key: &Text<'r>) -> Option<(&'r str, usize)> {
+    pub(crate) fn member(&self, key: &Key<'r>) -> Option<(Piece<'r>, usize)> {
         let entry = self.entry();
-        let key = key.clean()?;
-        let from = (key.as_ptr() as usize).wrapping_sub(self.record.as_ptr() as usize);
-        let value = key.len() + 1;
-        if entry.tag != Tag::Clean || from.wrapping_add(value) != entry.start as usize {
+        if (key.tag, entry.tag) != (Tag::Clean, Tag::Clean) || entry.start != key.end.wrapping_add(1) {
             return None;
         }
-        let member = self.record.get(from..entry.end as usize)?;
-        matches!(member.as_bytes().get(value + 1), Some(b'!' | b'#'..=b'~')).then_some((member, value))
+        let value = entry.start.wrapping_sub(key.start) as usize;
+        matches!(self.after_quote(), Some(b'!' | b'#'..=b'~'))
+            .then_some((Piece { record: self.record, start: key.start, end: entry.end }, value))
+    }
+
+    /// A string that is fit for any JSON document as it stands, and not blank.
+    #[inline(always)]
+    pub(crate) fn filled(&self) -> Option<Piece<'r>> {
+        let Entry { start, end, tag, .. } = *self.entry();
+        let begins = match tag {
+            Tag::Clean => matches!(self.after_quote(), Some(b'!' | b'#'..=b'~')),
+            Tag::Escaped => begins(self.raw(), tag),
+            _ => false,
+        };
+        begins.then_some(Piece { record: self.record, start, end })
     }
 
     /// A boolean.
@@ -164,19 +197,34 @@ impl<'t, 'r> Value<'t, 'r> {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'t, 'r>> {
         let quoted = key.len().wrapping_add(2);
-        let mut rest = self.inside(Tag::Object);
+        let mut members = self.inside(Tag::Object);
         loop {
-            let (name, after) = rest.split_first()?;
-            let (value, next) = after.split_at_checked(after.first()?.size as usize)?;
+            let [name, value] = members.first_chunk()?;
+            let behind = (value.size as usize).wrapping_add(1);
             // Most names are told apart by their length.
             if (name.end.wrapping_sub(name.start) as usize == quoted || name.tag != Tag::Clean)
                 && !name.shadowed
                 && self.is_named(name, key)
             {
-                return Some(Value::new(value, self.record));
+                return Some(Value::new(members.get(1..behind)?, self.record));
             }
-            rest = next;
+            members = members.get(behind..)?;
         }
+    }
+
+    /// The values of several members, in one walk.
+    #[inline]
+    #[must_use]
+    pub fn pick<const N: usize>(&self, keys: [&str; N]) -> [Option<Value<'t, 'r>>; N] {
+        let mut found = [None; N];
+        for (name, value) in self.members() {
+            for (place, key) in found.iter_mut().zip(keys) {
+                if name.is(key) {
+                    *place = Some(value);
+                }
+            }
+        }
+        found
     }
 
     /// Whether an entry is this key.
@@ -306,7 +354,7 @@ pub(super) fn same(ours: &[u8], theirs: &[u8]) -> bool {
 
 /// The way from a container to one of its values.
 enum Step<'r> {
-    Key(Text<'r>),
+    Key(Key<'r>),
     At(usize),
 }
 
@@ -338,6 +386,136 @@ impl std::fmt::Debug for Value<'_, '_> {
     }
 }
 
+/// A part of a record.
+#[derive(Clone, Copy)]
+pub(crate) struct Piece<'r> {
+    record: &'r str,
+    start: u32,
+    end: u32,
+}
+
+impl<'r> Piece<'r> {
+    /// How many bytes of a record are copied as quickly as few of them.
+    pub(crate) const SHORT: usize = 64;
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end.wrapping_sub(self.start) as usize
+    }
+
+    /// Where it stands in memory.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        (self.record.as_ptr() as usize).wrapping_add(self.start as usize)
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &'r [u8] {
+        self.record.as_bytes().get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// It and what follows it in the record, if it is short.
+    #[inline]
+    pub(crate) fn short(&self) -> Option<&'r [u8; Piece::SHORT]> {
+        if self.len() > Self::SHORT {
+            return None;
+        }
+        self.record.as_bytes().get(self.start as usize..)?.first_chunk()
+    }
+}
+
+/// The name of a member.
+#[derive(Clone, Copy)]
+pub struct Key<'r> {
+    record: &'r str,
+    start: u32,
+    end: u32,
+    tag: Tag,
+}
+
+impl<'r> Key<'r> {
+    /// What stands between its quotes, if it has no escapes.
+    #[inline]
+    #[must_use]
+    pub fn as_plain(&self) -> Option<&'r str> {
+        let inner = (self.start as usize).wrapping_add(1)..(self.end as usize).wrapping_sub(1);
+        if self.tag == Tag::Clean { self.record.get(inner) } else { None }
+    }
+
+    /// The bytes of [`Key::as_plain`].
+    #[inline]
+    fn plain_bytes(&self) -> Option<&'r [u8]> {
+        let inner = (self.start as usize).wrapping_add(1)..(self.end as usize).wrapping_sub(1);
+        if self.tag == Tag::Clean { self.record.as_bytes().get(inner) } else { None }
+    }
+
+    /// Whether it is empty or only white space.
+    #[inline(always)]
+    pub(crate) fn is_blank(&self) -> bool {
+        let first = self.record.as_bytes().get((self.start as usize).wrapping_add(1));
+        // What is visible and neither a quote nor a backslash.
+        !matches!(first, Some(b'!' | b'#'..=b'[' | b']'..=b'~')) && self.text().is_blank()
+    }
+
+    /// It with its quotes.
+    #[inline]
+    pub(crate) fn quoted(&self) -> Piece<'r> {
+        let Self { record, start, end, .. } = *self;
+        Piece { record, start, end }
+    }
+
+    /// The name as any other text.
+    #[inline]
+    #[must_use]
+    pub fn text(&self) -> Text<'r> {
+        let quoted = self.record.get(self.start as usize..self.end as usize);
+        Text::quoted(quoted.unwrap_or_default(), self.tag)
+    }
+
+    /// The name itself. Half a surrogate pair reads as U+FFFD.
+    #[must_use]
+    pub fn decode(&self) -> Cow<'r, str> {
+        self.text().into_cow()
+    }
+
+    /// Whether it is this name; most are told apart by their length.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        match self.plain_bytes() {
+            Some(bytes) => same(bytes, name.as_bytes()),
+            None => self.text() == *name,
+        }
+    }
+
+    /// Appends it as a JSON string, valid whatever the record said.
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        self.text().write(out);
+    }
+
+    /// The eight bytes behind its opening quote, if it has no escapes and there are so many.
+    #[inline(always)]
+    pub(crate) fn head(&self) -> Option<u64> {
+        let from = (self.start as usize).wrapping_add(1);
+        let eight = self.record.as_bytes().get(from..)?.first_chunk()?;
+        (self.tag == Tag::Clean).then(|| u64::from_le_bytes(*eight))
+    }
+
+    /// Its first letter and how many it has, if it has no escapes.
+    #[inline]
+    pub(crate) fn outline(&self) -> Option<(u8, usize)> {
+        let name = self.plain_bytes()?;
+        Some((name.first().copied().unwrap_or_default(), name.len()))
+    }
+}
+
+impl std::fmt::Debug for Key<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.text(), f)
+    }
+}
+
 /// See [`Value::members`].
 #[derive(Clone, Debug)]
 pub struct Members<'t, 'r> {
@@ -346,7 +524,7 @@ pub struct Members<'t, 'r> {
 }
 
 impl<'t, 'r> Iterator for Members<'t, 'r> {
-    type Item = (Text<'r>, Value<'t, 'r>);
+    type Item = (Key<'r>, Value<'t, 'r>);
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -355,8 +533,8 @@ impl<'t, 'r> Iterator for Members<'t, 'r> {
             let (value, rest) = rest.split_at_checked(rest.first()?.size as usize)?;
             self.tape = rest;
             if !key.shadowed {
-                let quoted = self.record.get(key.start as usize..key.end as usize).unwrap_or_default();
-                return Some((Text::quoted(quoted, key.tag), Value::new(value, self.record)));
+                let Entry { start, end, tag, .. } = *key;
+                return Some((Key { record: self.record, start, end, tag }, Value::new(value, self.record)));
             }
         }
     }

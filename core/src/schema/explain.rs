@@ -54,7 +54,7 @@ pub fn explain(
         let before = todo.len();
         for (key, member) in value.members() {
             let dot = if path.is_empty() { "" } else { "." };
-            todo.push((format!("{path}{dot}{key}"), member, from));
+            todo.push((format!("{path}{dot}{}", key.text()), member, from));
         }
         for (at, element) in value.elements().enumerate() {
             todo.push((format!("{path}[{at}]"), element, from));
@@ -208,7 +208,8 @@ fn field(table: &'static Table, keys: &[String]) -> Option<&'static Field> {
             | Shape::List(inner)
             | Shape::FlatList(inner)
             | Shape::Positions(inner, _) => inner,
-            Shape::Wrapped(inner) | Shape::Opened(inner) | Shape::Debug(inner, _) => inner,
+            Shape::Wrapped(inner) | Shape::Opened(inner) => inner,
+            Shape::Debug(rows, _) => rows.fields,
             Shape::Parts => table.part,
             // The name of a named value is the name of its field.
             Shape::Params(_) | Shape::Keyed

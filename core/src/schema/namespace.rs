@@ -1,13 +1,13 @@
 //! The vendor's own fields under the vendor's namespace, by the connector's table.
 
 use super::ecs::Told;
-use super::writer::LEVELS;
+use super::writer::{LEVELS, LONGEST};
 use super::{Context, Writer};
 use crate::event::{
-    Event, Field, Part, Risk, RiskLevel, Shape, Table, address_and_port, integer, is_ip, is_our_time,
+    Event, Field, Part, Risk, RiskLevel, Rows, Shape, Table, address_and_port, integer, is_ip, is_our_time,
     is_plain_time, known, pairs, parse_time, text, truth, write_time,
 };
-use crate::json::{Kind, Text, Value, inside, write_string};
+use crate::json::{Key, Kind, Text, Value, inside, write_string};
 use chrono::{DateTime, Datelike, Utc};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -116,7 +116,7 @@ impl Writer<'_> {
                     match (value, fields) {
                         (Some(value), Some(_)) => self.field(field, value, &event.risk, depth),
                         (Some(value), None) => {
-                            self.put(field.label);
+                            self.label(field);
                             self.strict_in(value, LEVELS - depth);
                         }
                         (None, _) => {}
@@ -182,14 +182,17 @@ impl Writer<'_> {
         let mut hint = 0;
         let mut always = false;
         let mut taken = None;
+        let mut gathered = Gathered::default();
         if let Some(value) = value {
             for (key, member) in value.members() {
                 if member.is_null() {
+                    // The next one is found where it is expected nevertheless.
+                    hint += usize::from(fields.get(hint).is_some_and(|field| field.is_of(&key)));
                     continue;
                 }
                 match find(fields, &key, &mut hint) {
                     Some(field) if field.again && spelled(fields, field, value) => {
-                        self.unknown(fields, &mut taken, &key, member, depth);
+                        self.unknown(fields, &mut taken, key, member, depth);
                     }
                     Some(field) => {
                         if field.verbatim
@@ -198,25 +201,32 @@ impl Writer<'_> {
                         {
                             continue;
                         }
-                        if matches!(field.shape, Shape::Keyword) && self.filled(field, member) {
-                            continue;
+                        match field.shape {
+                            Shape::Keyword if self.filled(field, member) => continue,
+                            Shape::Gathered => {
+                                gathered.members.push((field.key, member));
+                                continue;
+                            }
+                            _ => {}
                         }
                         always |= field.always && member.kind() == Kind::Object;
                         self.field(field, member, risk, depth);
                     }
-                    None => self.unknown(fields, &mut taken, &key, member, depth),
+                    None => self.unknown(fields, &mut taken, key, member, depth),
                 }
             }
         }
         // Groups stand last and have no key of their own; they gather members under one name.
-        for field in fields.iter().rev().take_while(|field| field.key.is_empty()) {
-            if let (Shape::Group(parts), Some(value)) = (field.shape, value) {
-                self.group(field, parts, value, risk, depth);
+        if !gathered.members.is_empty() {
+            for field in fields.iter().rev().take_while(|field| field.key.is_empty()) {
+                if let Shape::Group(parts) = field.shape {
+                    self.group(field, parts, &mut gathered, risk, depth);
+                }
             }
         }
         if !always && risk.is_told() {
             for field in fields.iter().filter(|field| field.always) {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 match field.shape {
                     Shape::Object(inner) => self.object(inner, None, risk, depth + 1),
                     Shape::Debug(..) => self.risk(risk),
@@ -230,9 +240,16 @@ impl Writer<'_> {
     /// Most fields are words, and most words say something.
     #[inline]
     fn filled(&mut self, field: &'static Field, value: Value<'_, '_>) -> bool {
+        if let Some(piece) = value.filled()
+            && piece.len() <= LONGEST
+        {
+            self.label(field);
+            self.piece(piece);
+            return true;
+        }
         match value.as_filled() {
             Some(text) => {
-                self.put(field.label);
+                self.label(field);
                 self.string(&text);
                 true
             }
@@ -244,16 +261,16 @@ impl Writer<'_> {
         &mut self,
         field: &'static Field,
         parts: &'static [Field],
-        value: Value<'_, '_>,
+        gathered: &mut Gathered<'_, '_>,
         risk: &Risk<'_>,
         depth: usize,
     ) {
-        let open = self.open(field.label);
+        let open = self.open_field(field);
         for part in parts {
             match part.shape {
-                Shape::Group(inner) => self.group(part, inner, value, risk, depth),
+                Shape::Group(inner) => self.group(part, inner, gathered, risk, depth),
                 _ => {
-                    if let Some(member) = value.get(part.key) {
+                    if let Some(member) = gathered.get(part.key) {
                         self.field(part, member, risk, depth);
                     }
                 }
@@ -291,11 +308,11 @@ impl Writer<'_> {
                     self.odd(field.key, value);
                 }
             }
-            (Shape::Keyword, Kind::String) => {
+            (Shape::Keyword | Shape::Text, Kind::String) => {
                 self.filled(field, value);
             }
             (Shape::Words(words), Kind::String | Kind::Array) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 if !self.words(value, words) {
                     self.cut_label(open);
                 }
@@ -306,7 +323,7 @@ impl Writer<'_> {
                 if several && matches!(field.shape, Shape::Keyword) {
                     self.drifted(value);
                 }
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 if !self.keyword(value) {
                     self.cut_label(open);
                 }
@@ -314,7 +331,7 @@ impl Writer<'_> {
             (Shape::Integer, _) => match integer(value) {
                 // The integration's mapping says `integer`: 32 bits with a sign.
                 Some(number) if i32::try_from(number).is_ok() => {
-                    self.put(field.label);
+                    self.label(field);
                     self.note(value.raw());
                     self.number(number);
                 }
@@ -322,7 +339,7 @@ impl Writer<'_> {
             },
             (Shape::Long, _) => match integer(value) {
                 Some(number) => {
-                    self.put(field.label);
+                    self.label(field);
                     self.note(value.raw());
                     self.number(number);
                 }
@@ -333,13 +350,13 @@ impl Writer<'_> {
                 let plain = text.as_ref().and_then(Text::as_plain);
                 match (&text, plain.is_some_and(is_plain_time)) {
                     (Some(text), true) => {
-                        self.put(field.label);
+                        self.label(field);
                         self.string(text);
                     }
                     (Some(text), false) if text.is_blank() => {}
                     (text, _) => match text.as_ref().and_then(|text| text.read(parse_time)) {
                         Some(time) => {
-                            self.put(field.label);
+                            self.label(field);
                             self.note(value.raw());
                             write_time(time, self.buf);
                         }
@@ -348,7 +365,7 @@ impl Writer<'_> {
                 }
             }
             (Shape::Date, _) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 if !self.date(value) {
                     self.cut_label(open);
                     self.odd(field.key, value);
@@ -357,7 +374,7 @@ impl Writer<'_> {
             (Shape::Address, Kind::String) => {
                 match value.as_text().and_then(|text| address_and_port(&text)) {
                     Some((ip, port)) => {
-                        self.put(field.label);
+                        self.label(field);
                         self.address(&ip);
                         if let Some(port) = port {
                             self.put(",\"port\":");
@@ -371,8 +388,8 @@ impl Writer<'_> {
             }
             (Shape::Inner(key), Kind::Object) => {
                 for (name, member) in value.members() {
-                    if name == key && !matches!(member.kind(), Kind::Object | Kind::Array) {
-                        let open = self.open(field.label);
+                    if name.is(key) && !matches!(member.kind(), Kind::Object | Kind::Array) {
+                        let open = self.open_field(field);
                         if !self.keyword(member) {
                             self.cut_label(open);
                         }
@@ -382,18 +399,18 @@ impl Writer<'_> {
                 }
             }
             (Shape::Inner(_), Kind::String | Kind::Number | Kind::Bool) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 if !self.keyword(value) {
                     self.cut_label(open);
                 }
             }
             (Shape::Wrapped([first, ..]), kind) if kind != Kind::Object => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 self.field(first, value, risk, depth + 1);
                 self.close(open);
             }
             (Shape::Opened(fields), Kind::String) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 let opened = value.as_text().and_then(|text| {
                     inside(
                         &text,
@@ -417,25 +434,25 @@ impl Writer<'_> {
                 }
             }
             (Shape::Details, Kind::Object) => {
-                let open = self.open(field.label);
-                self.flat_object(value, &[], depth + 1);
+                let open = self.open_field(field);
+                self.flat_object(value, Rows::NONE, depth + 1);
                 self.close(open);
             }
             (Shape::Details, _) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 if !self.opened_text(value, depth + 1, false) {
                     self.cut_label(open);
                     self.put_by(field.key, value);
                 }
             }
             (Shape::Params(params), Kind::Array) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 self.params(params, value, depth + 1);
                 self.close(open);
             }
             (Shape::Boolean, _) => match truth(value) {
                 Some(truth) => {
-                    self.put(field.label);
+                    self.label(field);
                     self.note(value.raw());
                     self.boolean(truth);
                 }
@@ -444,19 +461,19 @@ impl Writer<'_> {
             },
             (Shape::Ip, _) => match value.as_text() {
                 Some(text) if is_ip(&text) => {
-                    self.put(field.label);
+                    self.label(field);
                     self.address(&text);
                 }
                 Some(_) if known(value).is_none() => {}
                 _ => self.odd(field.key, value),
             },
             (Shape::Object(fields) | Shape::Wrapped(fields) | Shape::Opened(fields), Kind::Object) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 self.object(fields, Some(value), risk, depth + 1);
                 self.close(open);
             }
             (Shape::List(fields) | Shape::FlatList(fields), Kind::Array) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 for element in value.elements() {
                     self.element(fields, element, risk, depth);
                 }
@@ -467,7 +484,7 @@ impl Writer<'_> {
             // One where several were expected.
             (Shape::List(fields) | Shape::FlatList(fields), Kind::Object) => {
                 self.drifted(value);
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 self.element(fields, value, risk, depth);
                 self.close_array(open);
             }
@@ -475,46 +492,46 @@ impl Writer<'_> {
                 if value.kind() == Kind::Object {
                     self.drifted(value);
                 }
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 self.positions(fields, most, value, risk, depth + 1);
                 self.close(open);
             }
             (Shape::Keyed, Kind::Array) if is_keyed(value) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 self.keyed(value, depth + 1);
                 self.close(open);
             }
             (Shape::Keyed | Shape::Maps, _) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 if !self.maps(value, depth + 1) {
                     self.cut_label(open);
                 }
             }
             (Shape::Map, Kind::Object) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 let mut taken = None;
                 for (key, member) in value.members() {
                     let at = self.len();
-                    if !self.key(&key, value, &mut taken, true) || !self.keyword(member) {
+                    if !self.key(key, value, &mut taken, true) || !self.keyword(member) {
                         self.cut_back(at);
                     }
                 }
                 self.close(open);
             }
             (Shape::Flat, Kind::Object) => {
-                let open = self.open(field.label);
-                self.flat_object(value, &[], depth + 1);
+                let open = self.open_field(field);
+                self.flat_object(value, Rows::NONE, depth + 1);
                 self.close(open);
             }
             (Shape::Flat, Kind::Array | Kind::String) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 if !self.opened_text(value, depth + 1, false) {
                     self.cut_label(open);
                     self.odd(field.key, value);
                 }
             }
             (Shape::Pairs, _) => {
-                let open = self.open(field.label);
+                let open = self.open_field(field);
                 let at = self.len();
                 if self.pairs(value) {
                     self.note_at(at, value.raw());
@@ -523,12 +540,9 @@ impl Writer<'_> {
                 }
             }
             (Shape::Debug(named, opened), Kind::Object) => {
-                let open = self.open(field.label);
-                let (rows, mut hint) = (Known::of(named), 0);
+                let open = self.open_field(field);
                 for (key, member) in value.members() {
-                    if rows.may_have(&key)
-                        && let Some(field) = find(named, &key, &mut hint)
-                    {
+                    if let Some(field) = named.find(&key) {
                         self.field(field, member, risk, depth + 1);
                     }
                 }
@@ -639,32 +653,35 @@ impl Writer<'_> {
 
     /// A list that [`is_keyed`], as an object; values of the same key are a list.
     fn keyed(&mut self, value: Value<'_, '_>, depth: usize) {
-        fn key<'r>(element: &Value<'_, 'r>) -> Option<&'r str> {
-            element.get("key").map(|key| key.raw())
-        }
-        for (at, element) in value.elements().enumerate() {
-            let Some(name) = key(&element) else { continue };
-            if value.elements().take(at).any(|other| key(&other) == Some(name)) {
+        let pairs: SmallVec<[(&str, Option<Value<'_, '_>>); 16]> = value
+            .elements()
+            .filter_map(|element| {
+                let [key, value] = element.pick(["key", "value"]);
+                Some((key?.raw(), value))
+            })
+            .collect();
+        for (at, (name, value)) in pairs.iter().enumerate() {
+            let same = |other: &&(&str, Option<Value<'_, '_>>)| other.0 == *name;
+            if pairs.iter().take(at).any(|other| same(&other)) {
                 continue;
             }
-            let mut same = value.elements().skip(at).filter(|other| key(other) == Some(name));
-            let alone = same.nth(1).is_none();
+            let later = pairs.get(at + 1..).unwrap_or_default();
             let label = self.len();
             self.put(",");
             self.put(name);
             self.put(":");
             let open = self.opened(label);
-            if alone {
+            if !later.iter().any(|other| same(&other)) {
                 // The name alone says something too.
-                if !element.get("value").is_some_and(|value| self.flat(value, depth)) {
+                if !value.is_some_and(|value| self.flat(value, depth)) {
                     self.put("\"\"");
                 }
                 continue;
             }
-            for found in value.elements().skip(at).filter(|other| key(other) == Some(name)) {
+            for (_, value) in pairs.iter().filter(same) {
                 let before = self.len();
                 self.put(",");
-                if !found.get("value").is_some_and(|value| self.flat(value, depth)) {
+                if !value.is_some_and(|value| self.flat(value, depth)) {
                     self.cut_back(before);
                 }
             }
@@ -678,7 +695,7 @@ impl Writer<'_> {
             Kind::Null => false,
             Kind::Object => {
                 let open = self.open("");
-                self.flat_object(value, &[], depth + 1);
+                self.flat_object(value, Rows::NONE, depth + 1);
                 self.close(open)
             }
             Kind::Array => {
@@ -833,7 +850,7 @@ impl Writer<'_> {
         &mut self,
         fields: &'static [Field],
         taken: &mut Option<Taken>,
-        key: &Text<'_>,
+        key: Key<'_>,
         value: Value<'_, '_>,
         depth: usize,
     ) {
@@ -871,7 +888,7 @@ impl Writer<'_> {
                 for (key, member) in value.members() {
                     if !member.is_null() {
                         let before = self.drift;
-                        self.unknown(&[], &mut taken, &key, member, depth + 1);
+                        self.unknown(&[], &mut taken, key, member, depth + 1);
                         self.forget_drift(before);
                     }
                 }
@@ -910,29 +927,26 @@ impl Writer<'_> {
     }
 
     /// Members of an open map, keys as they are.
-    fn flat_object(&mut self, value: Value<'_, '_>, special: &'static [Field], depth: usize) {
-        let (rows, mut hint) = (Known::of(special), 0);
+    fn flat_object(&mut self, value: Value<'_, '_>, special: &'static Rows, depth: usize) {
         let mut taken = None;
         for (key, member) in value.members() {
             if member.is_null() {
                 continue;
             }
-            if rows.may_have(&key)
-                && let Some(field) = find(special, &key, &mut hint)
-            {
+            if let Some(field) = special.find(&key) {
                 self.field(field, member, &Risk::default(), depth);
                 continue;
             }
             if let Some((whole, at)) = member.member(&key)
                 && at <= NAME
+                && !matches!(whole.bytes().get(at + 1), Some(b'{' | b'['))
                 && !key.is_blank()
-                && !matches!(member.raw().as_bytes().get(1), Some(b'{' | b'['))
                 && self.member(whole, at)
             {
                 continue;
             }
             let at = self.len();
-            if !self.key(&key, value, &mut taken, false) || !self.flat(member, depth) {
+            if !self.key(key, value, &mut taken, false) || !self.flat(member, depth) {
                 self.cut_back(at);
             }
         }
@@ -957,7 +971,7 @@ impl Writer<'_> {
             }
             Kind::Object if depth < DEEPEST => {
                 let open = self.open("");
-                self.flat_object(value, &[], depth + 1);
+                self.flat_object(value, Rows::NONE, depth + 1);
                 self.close(open)
             }
             Kind::Array if depth < DEEPEST => {
@@ -1070,7 +1084,7 @@ impl Writer<'_> {
     /// name that no other has.
     pub(super) fn key(
         &mut self,
-        key: &Text<'_>,
+        key: Key<'_>,
         object: Value<'_, '_>,
         taken: &mut Option<Taken>,
         dots: bool,
@@ -1078,12 +1092,12 @@ impl Writer<'_> {
         if key.is_blank() {
             return false;
         }
-        if let (Some(plain), Some(quoted)) = (key.as_plain(), key.verbatim())
+        if let Some(plain) = key.as_plain()
             && plain.len() <= NAME
             && !(dots && memchr::memchr(b'.', plain.as_bytes()).is_some())
         {
             self.put(",");
-            self.put(quoted);
+            self.put_piece(key.quoted());
             self.put(":");
             return true;
         }
@@ -1181,11 +1195,10 @@ fn is_keyed(list: Value<'_, '_>) -> bool {
     list.elements().all(|element| {
         count += 1;
         count <= 64
-            && element.members().all(|(key, _)| matches!(key.as_plain(), Some("key" | "value")))
-            && element.get("value").is_some()
-            && element.get("key").and_then(text).is_some_and(|key| {
+            && element.members().all(|(key, _)| key.is("key") || key.is("value"))
+            && matches!(element.pick(["key", "value"]), [Some(key), Some(_)] if text(key).is_some_and(|key| {
                 key.as_plain().is_some_and(|plain| plain.len() <= 256 && !plain.contains('\\'))
-            })
+            }))
     })
 }
 
@@ -1196,10 +1209,10 @@ fn spelled(fields: &'static [Field], again: &Field, object: Value<'_, '_>) -> bo
 }
 
 /// The row of a key. Records keep their order, so the next member is most often the next row.
-#[inline]
-pub(super) fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'static Field> {
+#[inline(always)]
+pub(super) fn find(fields: &'static [Field], key: &Key<'_>, hint: &mut usize) -> Option<&'static Field> {
     match fields.get(*hint) {
-        Some(field) if key.is(field.key) => {
+        Some(field) if field.is_of(key) => {
             *hint += 1;
             Some(field).filter(|field| !field.key.is_empty())
         }
@@ -1207,45 +1220,31 @@ pub(super) fn find(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -
     }
 }
 
-fn find_elsewhere(fields: &'static [Field], key: &Text<'_>, hint: &mut usize) -> Option<&'static Field> {
+fn find_elsewhere(fields: &'static [Field], key: &Key<'_>, hint: &mut usize) -> Option<&'static Field> {
+    let find = |fields: &[Field]| fields.iter().position(|field| field.is_of(key));
     let (before, after) = fields.split_at_checked(*hint)?;
-    let (at, field) = match after.iter().position(|field| key.is(field.key)) {
-        Some(at) => (*hint + at, after.get(at)),
-        None => {
-            let at = before.iter().position(|field| key.is(field.key))?;
-            (at, before.get(at))
-        }
-    };
+    let at = find(after).map(|at| *hint + at).or_else(|| find(before))?;
     *hint = at + 1;
-    field.filter(|field| !field.key.is_empty())
+    fields.get(at).filter(|field| !field.key.is_empty())
 }
 
-/// Which keys rows may have, by their lengths and first letters: where most members have no row, that saves looking through
-/// all rows for each.
-struct Known([u64; 4]);
+/// Members that groups of their object write, in the record's order.
+#[derive(Default)]
+struct Gathered<'t, 'r> {
+    members: SmallVec<[(&'static str, Value<'t, 'r>); 12]>,
+    /// Where the next one is looked for first: groups keep the record's order too.
+    hint: usize,
+}
 
-impl Known {
-    fn of(fields: &[Field]) -> Self {
-        let mut known = Self([0; 4]);
-        for field in fields {
-            let (word, bit) = Self::place(field.key);
-            if let Some(word) = known.0.get_mut(word) {
-                *word |= bit;
-            }
-        }
-        known
-    }
-
-    fn may_have(&self, key: &Text<'_>) -> bool {
-        key.as_plain().is_none_or(|key| {
-            let (word, bit) = Self::place(key);
-            self.0.get(word).is_some_and(|word| word & bit != 0)
-        })
-    }
-
-    fn place(key: &str) -> (usize, u64) {
-        let first = key.as_bytes().first().copied().unwrap_or_default();
-        (key.len() % 4, 1 << ((usize::from(first) + key.len() / 4 * 27) % 64))
+impl<'t, 'r> Gathered<'t, 'r> {
+    fn get(&mut self, key: &str) -> Option<Value<'t, 'r>> {
+        let find = |members: &[(&str, Value<'_, '_>)]| {
+            members.iter().position(|(name, _)| name.len() == key.len() && *name == key)
+        };
+        let (before, after) = self.members.split_at_checked(self.hint)?;
+        let at = find(after).map(|at| self.hint + at).or_else(|| find(before))?;
+        self.hint = at + 1;
+        self.members.get(at).map(|(_, value)| *value)
     }
 }
 

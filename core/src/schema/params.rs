@@ -126,7 +126,7 @@ impl Writer<'_> {
         let open = self.open("");
         for (key, member) in value.members() {
             match member.kind() {
-                Kind::Array if key == "parameter" => self.params(params, member, depth + 1),
+                Kind::Array if key.is("parameter") => self.params(params, member, depth + 1),
                 Kind::Null => {}
                 _ => self.odd(&key.decode(), member),
             }

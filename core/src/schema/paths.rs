@@ -114,7 +114,7 @@ fn field(of: &'static Field, at: &str, names: &mut Vec<String>) {
             names.push(format!("{name}.*"));
         }
         Shape::Debug(inner, _) => {
-            fields(inner, &name, names);
+            fields(inner.fields, &name, names);
             names.push(format!("{name}.flattened.*"));
             names.extend(
                 ["risk_level", "risk_reasons", "risk_behaviors"].map(|risk| format!("{name}.{risk}")),

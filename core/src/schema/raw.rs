@@ -36,9 +36,9 @@ impl Schema for Raw {
             (RawShape::Parted { list, label }, Some(part)) => {
                 let document = out.open("");
                 let name = label.trim_matches([',', '"', ':']);
-                for (key, member) in record.members().filter(|(key, _)| *key != list) {
+                for (key, member) in record.members().filter(|(key, _)| !key.is(list)) {
                     out.put(",");
-                    if key == name {
+                    if key.is(name) {
                         // The part has this name.
                         let mut free = format!("{name}_");
                         while record.get(&free).is_some() {

@@ -3,13 +3,14 @@
 //! Every member and element is written with a comma before it; when its container is closed, the first comma becomes the
 //! bracket. So nothing needs to know whether it comes first, and a container in which nothing was written vanishes.
 
-use crate::json::{Kind, Text, Value, write_string};
+use crate::event::Field;
+use crate::json::{Kind, Piece, Text, Value, write_string};
 use std::cell::Cell;
 use std::ops::Range;
 
 /// Lucene refuses terms over 32,766 bytes, and the whole document with them. Room is left for the path that a
 /// flattened field puts before each value: up to 12 names of 256 bytes.
-const LONGEST: usize = 29_500;
+pub(super) const LONGEST: usize = 29_500;
 
 /// Levels of a document: readers refuse more, as our own of records does.
 pub(super) const LEVELS: usize = 127;
@@ -184,17 +185,28 @@ impl<'b> Writer<'b> {
     /// What a value copied from the record is noted as.
     #[inline]
     pub(super) fn note(&mut self, slice: &str) {
+        self.note_address(slice.as_ptr() as usize);
+    }
+
+    /// As [`Writer::note`], of what stands there.
+    #[inline]
+    fn note_address(&mut self, address: usize) {
         if let Some(copied) = &mut self.copied {
-            copied.set((slice.as_ptr() as usize).wrapping_sub(self.record.0));
+            copied.set(address.wrapping_sub(self.record.0));
         }
-        self.note_only(slice);
+        self.note_only_address(address);
     }
 
     /// As [`Writer::note`], of what does not stand in the document word for word.
     #[inline]
     pub(super) fn note_only(&mut self, slice: &str) {
+        self.note_only_address(slice.as_ptr() as usize);
+    }
+
+    #[inline]
+    fn note_only_address(&mut self, address: usize) {
         if let Some(notes) = &mut self.notes {
-            let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
+            let offset = address.wrapping_sub(self.record.0);
             if offset < self.record.1 {
                 notes.push((self.buf.len(), offset));
             }
@@ -240,19 +252,68 @@ impl<'b> Writer<'b> {
 
     /// A member as it stands in the record, its value from `value` on.
     #[inline]
-    pub(super) fn member(&mut self, member: &str, value: usize) -> bool {
+    pub(super) fn member(&mut self, member: Piece<'_>, value: usize) -> bool {
         if member.len() > LONGEST {
             return false;
         }
+        self.any_member(member, value);
+        true
+    }
+
+    /// The same, however long it is.
+    #[inline]
+    fn any_member(&mut self, member: Piece<'_>, value: usize) {
         self.buf.push(b',');
         if let Some(notes) = &mut self.notes {
-            let offset = (member.as_ptr() as usize).wrapping_sub(self.record.0).wrapping_add(value);
+            let offset = member.address().wrapping_sub(self.record.0).wrapping_add(value);
             if offset < self.record.1 {
                 notes.push((self.buf.len() + value, offset));
             }
         }
-        self.put(member);
-        true
+        self.put_piece(member);
+    }
+
+    /// A string of the record that is fit for any document, as it stands.
+    #[inline]
+    pub(super) fn piece(&mut self, piece: Piece<'_>) {
+        if self.copied.is_some() || self.notes.is_some() {
+            self.note_address(piece.address());
+        }
+        self.put_piece(piece);
+    }
+
+    /// Most are short: bytes of a number that is known are copied without a call, and taken back where they are too many.
+    #[inline]
+    pub(super) fn put_piece(&mut self, piece: Piece<'_>) {
+        match piece.short() {
+            Some(bytes) => self.put_first(bytes, piece.len()),
+            None => self.buf.extend_from_slice(piece.bytes()),
+        }
+    }
+
+    #[inline]
+    fn put_first<const N: usize>(&mut self, bytes: &[u8; N], length: usize) {
+        let end = self.buf.len().wrapping_add(length);
+        self.buf.extend_from_slice(bytes);
+        self.buf.truncate(end);
+    }
+
+    /// A field's label.
+    #[inline]
+    pub(super) fn label(&mut self, field: &Field) {
+        if field.label.len() <= Field::SHORT {
+            self.put_first(&field.short, field.label.len());
+        } else {
+            self.put(field.label);
+        }
+    }
+
+    /// As [`Writer::open`], of a field.
+    #[inline]
+    pub(super) fn open_field(&mut self, field: &Field) -> Open {
+        let label = self.buf.len();
+        self.label(field);
+        self.opened(label)
     }
 
     /// A string for an indexed field.
@@ -334,6 +395,10 @@ impl<'b> Writer<'b> {
     /// An object's members as strict JSON, with room for so many levels.
     pub(super) fn members(&mut self, value: Option<Value<'_, '_>>, room: usize) {
         for (key, member) in value.iter().flat_map(Value::members) {
+            if let Some((whole, at)) = member.member(&key) {
+                self.any_member(whole, at);
+                continue;
+            }
             self.put(",");
             key.write(self.buf);
             self.put(":");

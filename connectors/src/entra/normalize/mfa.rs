@@ -5,7 +5,7 @@
 //! error code and Microsoft's sentence beside it. The sentences are for people and are read by the words they are made of.
 
 use crate::entra::codes;
-use tidegate_core::event::{Answer, Deed, Factor, Mfa, known, lower_case, truth};
+use tidegate_core::event::{Answer, Deed, Factor, Mfa, Said, known, lower_case, truth};
 use tidegate_core::json::{Text, Value};
 
 /// Reads it; and what Microsoft says of the last step that failed.
@@ -98,7 +98,8 @@ fn without_steps<'r>(record: Value<'r, 'r>, code: Option<i64>, primary: bool, mf
 
 /// The sentences' families; the first that fits decides.
 fn outcome(said: &str, succeeded: Option<bool>) -> (Option<Deed>, Option<Answer>, Option<bool>) {
-    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let said = Said::new(said);
+    let has = |words: &[&str]| said.has_any(words);
     if has(&["skipped"]) {
         let device = has(&["registered device", "remembered device"]);
         return (Some(if device { Deed::Remember } else { Deed::Bypass }), None, Some(false));
@@ -157,8 +158,9 @@ fn numbers(record: Value<'_, '_>, mfa: &mut Mfa<'_>) {
 
 /// Methods by the words that their names are made of; the names are open text and have been renamed before.
 pub(super) fn factor(name: &str) -> Option<Factor> {
-    let name: &str = &lower_case(name);
-    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let name = lower_case(name);
+    let said = Said::new(&name);
+    let has = |words: &[&str]| said.has_any(words);
     Some(if has(&["passwordless phone", "app notification", "notification"]) {
         Factor::Push
     } else if has(&["fido", "passkey", "security key"]) {

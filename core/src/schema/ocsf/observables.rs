@@ -3,21 +3,31 @@
 use crate::event::is_ip;
 use crate::json::Text;
 use crate::schema::Writer;
+use smallvec::SmallVec;
 
-/// A sort of observable, with its caption.
-pub(super) type Sort = (u8, &'static str);
+/// A sort of observable: what stands between its name and its value, ready to be written.
+pub(super) type Sort = &'static str;
 
-pub(super) const HOSTNAME: Sort = (1, "Hostname");
-pub(super) const IP: Sort = (2, "IP Address");
-pub(super) const USER_NAME: Sort = (4, "User Name");
-pub(super) const EMAIL: Sort = (5, "Email Address");
-pub(super) const FILE_NAME: Sort = (7, "File Name");
-pub(super) const RESOURCE: Sort = (10, "Resource UID");
-pub(super) const USER_AGENT: Sort = (16, "HTTP User-Agent");
-pub(super) const USER_UID: Sort = (31, "User: Unique ID");
-pub(super) const GROUP_NAME: Sort = (32, "Group: Name");
-pub(super) const GROUP_UID: Sort = (33, "Group: Unique ID");
-pub(super) const DEVICE_UID: Sort = (47, "Device: Unique ID");
+macro_rules! sorts {
+    ($($name:ident = $id:literal, $caption:literal;)+) => {
+        $(pub(super) const $name: Sort =
+            concat!("\",\"type_id\":", $id, ",\"type\":\"", $caption, "\",\"value\":");)+
+    };
+}
+
+sorts! {
+    HOSTNAME = 1, "Hostname";
+    IP = 2, "IP Address";
+    USER_NAME = 4, "User Name";
+    EMAIL = 5, "Email Address";
+    FILE_NAME = 7, "File Name";
+    RESOURCE = 10, "Resource UID";
+    USER_AGENT = 16, "HTTP User-Agent";
+    USER_UID = 31, "User: Unique ID";
+    GROUP_NAME = 32, "Group: Name";
+    GROUP_UID = 33, "Group: Unique ID";
+    DEVICE_UID = 47, "Device: Unique ID";
+}
 
 /// No document has more of them than this.
 const MOST: usize = 24;
@@ -25,37 +35,31 @@ const MOST: usize = 24;
 /// Collected while a document is written.
 #[derive(Debug)]
 pub(super) struct Observables<'e, 'r> {
-    found: [Option<(Path, Sort, &'e Text<'r>)>; MOST],
-    count: usize,
+    found: SmallVec<[(Path, Sort, &'e Text<'r>); MOST]>,
 }
 
 /// Where something stands: the object, and its member.
 pub(super) type Path = (&'static str, &'static str);
 
 impl<'e, 'r> Observables<'e, 'r> {
-    pub(super) const fn new() -> Self {
-        Self { found: [None; MOST], count: 0 }
+    pub(super) fn new() -> Self {
+        Self { found: SmallVec::new() }
     }
 
     pub(super) fn add(&mut self, object: &'static str, member: &'static str, sort: Sort, text: &'e Text<'r>) {
-        if let Some(place) = self.found.get_mut(self.count) {
-            *place = Some(((object, member), sort, text));
-            self.count += 1;
+        if self.found.len() < MOST {
+            self.found.push(((object, member), sort, text));
         }
     }
 
     pub(super) fn write(&self, out: &mut Writer<'_>) {
         let open = out.open(",\"observables\":");
-        for ((object, member), (id, caption), text) in self.found.iter().flatten() {
+        for ((object, member), sort, text) in &self.found {
             out.put(",{\"name\":\"");
             out.put(object);
             out.put(".");
             out.put(member);
-            out.put("\",\"type_id\":");
-            out.number(i64::from(*id));
-            out.put(",\"type\":\"");
-            out.put(caption);
-            out.put("\",\"value\":");
+            out.put(sort);
             out.string(text);
             out.put("}");
         }

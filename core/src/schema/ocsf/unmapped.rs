@@ -52,7 +52,7 @@ impl Rest<'_, '_, '_> {
                 && ((self.told.system.is_some() && member.as_i64() == self.told.system)
                     || (self.told.managed.is_some()
                         && member.as_bool() == self.told.managed
-                        && key == "managed"))
+                        && key.is("managed")))
             {
                 continue;
             }
@@ -73,7 +73,7 @@ impl Rest<'_, '_, '_> {
                     &[]
                 }
             };
-            if !matches!(member.kind(), Kind::Object | Kind::Array) && !self.is_left(member) {
+            if !matches!(member.kind(), Kind::Object | Kind::Array) && !self.is_word_left(member) {
                 continue;
             }
             if let Some((whole, at)) = member.member(&key)
@@ -83,7 +83,7 @@ impl Rest<'_, '_, '_> {
                 continue;
             }
             let at = self.out.len();
-            if !self.out.key(&key, value, &mut taken, false) || !self.value(inner, member, depth) {
+            if !self.out.key(key, value, &mut taken, false) || !self.value(inner, member, depth) {
                 self.out.cut_back(at);
             }
         }
@@ -98,7 +98,7 @@ impl Rest<'_, '_, '_> {
                 self.out.close(open)
             }
             Kind::Array if depth < DEEPEST => {
-                if value.elements().all(|element| !self.is_left(element)) {
+                if !self.is_left(value) {
                     return false;
                 }
                 let open = self.out.open("");
@@ -126,12 +126,20 @@ impl Rest<'_, '_, '_> {
     /// Whether anything of a value stands nowhere else.
     fn is_left(&self, value: Value<'_, '_>) -> bool {
         match value.kind() {
-            Kind::Null => false,
             Kind::Object => value.members().any(|(_, member)| self.is_left(member)),
             Kind::Array => value.elements().any(|element| self.is_left(element)),
-            Kind::String if value.as_filled().is_none() => false,
-            Kind::String | Kind::Number | Kind::Bool => !self.copied.has(value.span().start),
+            _ => self.is_word_left(value),
         }
+    }
+
+    /// The same of what is no container.
+    #[inline]
+    fn is_word_left(&self, value: Value<'_, '_>) -> bool {
+        !self.copied.has(value.span().start)
+            && match value.kind() {
+                Kind::String => value.as_filled().is_some(),
+                kind => kind != Kind::Null,
+            }
     }
 
     /// A value as it is, but for what stores refuse.
@@ -163,7 +171,7 @@ impl Rest<'_, '_, '_> {
                         continue;
                     }
                     let at = self.out.len();
-                    if !self.out.key(&key, value, &mut taken, false) || !self.whole(member, depth + 1) {
+                    if !self.out.key(key, value, &mut taken, false) || !self.whole(member, depth + 1) {
                         self.out.cut_back(at);
                     }
                 }

@@ -1,6 +1,6 @@
 //! Ids and captions of enumerations that are not a class's, and what vendors' words are among them.
 
-use crate::event::{ActorKind, Ending, Factor, RiskLevel, TargetKind};
+use crate::event::{ActorKind, Ending, Factor, RiskLevel, Said, TargetKind};
 
 /// An id and its caption; without a caption the vendor's own word belongs there.
 pub(super) type Id = (u16, Option<&'static str>);
@@ -35,30 +35,30 @@ pub(super) const fn factor(factor: Factor) -> Id {
 pub(super) fn protocol(word: &str) -> Id {
     let plain: [u8; 24] = squeezed(word);
     let plain = plain.split(|byte| *byte == 0).next().unwrap_or_default();
-    // Too short for a searcher to be made.
-    let has = |part: &[u8]| plain.windows(part.len()).any(|window| window == part);
-    if has(b"saml") {
+    let said = Said::new(std::str::from_utf8(plain).unwrap_or_default());
+    let has = |part| said.has(part);
+    if has("saml") {
         id(5, "SAML")
-    } else if has(b"openid") || has(b"oidc") {
+    } else if has("openid") || has("oidc") {
         id(4, "OpenID")
-    } else if has(b"oauth")
-        || has(b"devicecode")
-        || has(b"ropc")
-        || has(b"clientcredential")
-        || has(b"refreshtoken")
-        || has(b"authorizationcode")
-        || has(b"prt")
+    } else if has("oauth")
+        || has("devicecode")
+        || has("ropc")
+        || has("clientcredential")
+        || has("refreshtoken")
+        || has("authorizationcode")
+        || has("prt")
     {
         id(6, "OAUTH 2.0")
-    } else if has(b"kerberos") || has(b"seamlesssso") {
+    } else if has("kerberos") || has("seamlesssso") {
         id(2, "Kerberos")
-    } else if has(b"radius") {
+    } else if has("radius") {
         id(10, "RADIUS")
-    } else if has(b"ldap") {
+    } else if has("ldap") {
         id(12, "LDAP")
-    } else if has(b"ntlm") {
+    } else if has("ntlm") {
         id(1, "NTLM")
-    } else if has(b"basicauth") {
+    } else if has("basicauth") {
         id(11, "Basic Authentication")
     } else {
         OTHER
@@ -226,19 +226,43 @@ pub(super) fn finding_status(word: &str) -> Option<Id> {
 
 /// An address that the type `email_t` takes.
 pub(super) fn is_email(text: &str) -> bool {
-    let fits = |text: &[u8], more: fn(u8) -> bool| {
-        !text.is_empty() && text.iter().all(|&byte| byte.is_ascii_alphanumeric() || more(byte))
+    let fits = |text: &[u8], part: u8| {
+        !text.is_empty()
+            && text.iter().fold(part, |fits, &byte| fits & PARTS.get(usize::from(byte)).copied().unwrap_or(0))
+                != 0
     };
     let Some(at) = memchr::memchr(b'@', text.as_bytes()) else { return false };
     let (name, domain) = text.as_bytes().split_at(at);
     let domain = domain.get(1..).unwrap_or_default();
     let Some(dot) = memchr::memchr(b'.', domain) else { return false };
     let (host, rest) = domain.split_at(dot);
-    let in_name = |byte| matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-'..=b'/' | b'=' | b'?' | b'^'..=b'`' | b'{'..=b'~');
-    fits(name, in_name)
-        && fits(host, |byte| byte == b'-')
-        && fits(rest.get(1..).unwrap_or_default(), |byte| matches!(byte, b'-' | b'.'))
+    fits(name, NAME) && fits(host, HOST) && fits(rest.get(1..).unwrap_or_default(), REST)
 }
+
+/// The part of an address before its sign, as a bit.
+const NAME: u8 = 1;
+/// That before the first dot behind it.
+const HOST: u8 = 2;
+/// That behind the dot.
+const REST: u8 = 4;
+
+/// In which parts of an address a byte may stand.
+const PARTS: [u8; 256] = {
+    let mut all = [0; 256];
+    let (mut rest, mut byte): (&mut [u8], u8) = (&mut all, 0);
+    while let Some((place, after)) = rest.split_first_mut() {
+        *place = match byte {
+            _ if byte.is_ascii_alphanumeric() => NAME | HOST | REST,
+            b'-' => NAME | HOST | REST,
+            b'.' => NAME | REST,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'/' | b'=' | b'?' | b'^'..=b'`' | b'{'..=b'~' => NAME,
+            _ => 0,
+        };
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    all
+};
 
 #[cfg(test)]
 mod tests {
