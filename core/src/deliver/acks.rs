@@ -71,6 +71,11 @@ struct After {
 }
 
 impl Reading {
+    /// Whether a sender has this batch of it.
+    pub(super) fn has(&self, ticket: u64) -> bool {
+        self.outstanding.iter().any(|outstanding| outstanding.ticket == ticket)
+    }
+
     /// An answer came.
     pub(super) fn answered(&mut self, ticket: u64, answer: &mut Option<Option<Sent>>) {
         if let Some(outstanding) = self.outstanding.iter_mut().find(|o| o.ticket == ticket) {

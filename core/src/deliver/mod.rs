@@ -5,8 +5,9 @@
 //! rewound. What has no verdict when the program ends is sent again; a destination with deterministic ids recognises it.
 //!
 //! Read top-down: [`Deliverer::run`] is the loop. `ranges` has what is to be delivered and whose turn it is, [`render`]
-//! (pure) makes batches, `send` brings one batch to its verdicts, `acks` makes positions of them, `park` lets what is barred
-//! wait by itself, `again` sends dead letters again, `alarm` says what is wrong. Why it is so: `docs/design/0009-delivery.md`.
+//! (pure) makes batches, `send` brings one batch to its verdicts, `refused` makes letters of what will never go in, `acks`
+//! makes positions of verdicts, `park` lets what is barred wait by itself, `again` sends dead letters again, `alarm` says
+//! what is wrong. Why it is so: `docs/design/0009-delivery.md`.
 
 mod acks;
 mod again;
@@ -14,6 +15,7 @@ mod alarm;
 mod park;
 mod ranges;
 mod ratio;
+mod refused;
 pub mod render;
 mod send;
 #[cfg(test)]
@@ -367,7 +369,7 @@ impl<'a> InHand<'a> {
         let Some(reading) = self.ranges.all.get_mut(index) else { return Ok(false) };
         let range = Range { lane: reading.row.lane, from: reading.made.page, to: reading.row.to };
         // One page is read at least.
-        let bytes = if records.is_some() { 1 } else { self.ratio.records(self.our.sink.limits().bytes) };
+        let bytes = if records.is_some() { 1 } else { self.ratio.records(&self.our.sink.limits()) };
         let mut pages = match reading.row.only.clone() {
             Some(only) => self.our.journal.read_of(range, only, bytes).await?,
             None => self.our.journal.read(range, bytes).await?,
@@ -394,8 +396,8 @@ impl<'a> InHand<'a> {
         }
         // A batch that is not full goes on, or pages that are longer than a batch would leave a small one each.
         let begun = reading.ready.pop_back().unwrap_or_else(|| Built::begin(reading.made));
-        let (renderer, sink, before) =
-            (Arc::clone(&self.our.renderer), Arc::clone(&self.our.sink), begun.bytes());
+        let (renderer, sink) = (Arc::clone(&self.our.renderer), Arc::clone(&self.our.sink));
+        let before = (begun.bytes(), begun.origins.len());
         let (now, mark, key) = (self.our.clock.now(), reading.row.mark.clone(), self.our.key.clone());
         let made = tokio::task::spawn_blocking(move || {
             renderer.batches(&pages, begun, sink.as_ref(), &key, mark.as_deref(), now)
@@ -408,8 +410,9 @@ impl<'a> InHand<'a> {
             return Ok(false);
         };
         if records.is_none() {
-            let made = batches.iter().map(Built::bytes).fold(0, usize::saturating_add);
-            self.ratio.learn(read, made.saturating_sub(before));
+            let bytes = batches.iter().map(Built::bytes).fold(0, usize::saturating_add);
+            let count = batches.iter().map(|built| built.origins.len()).fold(0, usize::saturating_add);
+            self.ratio.learn(read, bytes.saturating_sub(before.0), count.saturating_sub(before.1));
         }
         if let Some(last) = batches.last_mut() {
             // Pages that were left out are passed as well.
@@ -501,8 +504,11 @@ impl<'a> InHand<'a> {
         self.settle().await
     }
 
-    async fn note(&mut self, ticket: u64, sent: Option<Sent>) -> Result<(), JournalError> {
+    async fn note(&mut self, ticket: u64, mut sent: Option<Sent>) -> Result<(), JournalError> {
         self.apart.remove(&ticket);
+        if let Some(sent) = &mut sent {
+            self.write_letters(ticket, sent).await?;
+        }
         let mut answer = Some(sent);
         self.again_answered(ticket, &mut answer).await?;
         for reading in &mut self.ranges.all {

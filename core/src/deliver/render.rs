@@ -6,7 +6,7 @@
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::geoip::GeoIp;
-use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage, StoredRecord};
+use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage};
 use crate::json::Tape;
 use crate::schema::{Context, Marks, Schema};
 use crate::sink::{Batch, Limits, Meta, Sink};
@@ -31,7 +31,8 @@ pub struct Cursor {
     pub record: u32,
 }
 
-/// Where a document comes from: enough to make a dead letter of it.
+/// Where a document comes from: enough to make a dead letter of it, with the record's bytes. They are in the journal, and
+/// not kept beside the document: a batch may be on its way for long, and its pages are larger than it.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The source's key.
@@ -46,10 +47,14 @@ pub struct Origin {
     pub event: Option<u32>,
     /// When its page was fetched.
     pub at: DateTime<Utc>,
-    /// The record as it is kept.
-    pub stored: StoredRecord,
+    /// See [`crate::journal::StoredRecord::revision`].
+    pub revision: Option<u64>,
+    /// See [`crate::journal::StoredRecord::occurrence`].
+    pub occurrence: u32,
     /// The label of the replay that brings it.
     pub mark: Option<Arc<str>>,
+    /// The record's bytes, of a dead letter that is sent again: its page may be gone.
+    pub letter: Option<Bytes>,
 }
 
 impl Origin {
@@ -59,9 +64,16 @@ impl Origin {
         Cursor { page: self.page, record: self.record }
     }
 
-    /// The dead letter of this document.
+    /// The dead letter of this document, whose record this is.
     #[must_use]
-    pub fn dead(&self, sink: &str, kind: &str, cause: &Fault, at: DateTime<Utc>) -> DeadLetter {
+    pub fn dead(
+        &self,
+        sink: &str,
+        kind: &str,
+        cause: &Fault,
+        at: DateTime<Utc>,
+        record: &[u8],
+    ) -> DeadLetter {
         DeadLetter {
             id: 0,
             sink: sink.to_owned(),
@@ -74,9 +86,9 @@ impl Origin {
             reason: crate::deliver::reason(cause),
             at,
             // A copy of its own: the page's buffer must not stay in memory for one record.
-            copy: Bytes::copy_from_slice(&self.stored.bytes),
-            revision: self.stored.revision,
-            occurrence: self.stored.occurrence,
+            copy: Bytes::copy_from_slice(record),
+            revision: self.revision,
+            occurrence: self.occurrence,
             retry: false,
             mark: self.mark.as_deref().map(str::to_owned),
         }
@@ -186,15 +198,17 @@ impl Renderer {
         let mut building = Building::new(self, sink, key, now, limits);
         let mark: Option<Arc<str>> = mark.map(Into::into);
         let from = begun.to;
-        building.go_on(begun, pages);
+        let mut left = pages.iter().map(StoredPage::weight).fold(0, usize::saturating_add);
+        building.go_on(begun, left);
         for page in pages {
             let skip = if page.id == from.page { from.record as usize } else { 0 };
             for (index, record) in page.records.iter().enumerate().skip(skip) {
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
                 if building.full() {
                     out.push(building.finish(Cursor { page: page.id, record: index }));
-                    building.body = crate::spare::take();
+                    building.body = crate::spare::take(building.room(left));
                 }
+                left = left.saturating_sub(record.bytes.len());
                 let origin = Origin {
                     source: Arc::clone(&page.source),
                     stream: Arc::clone(&page.stream),
@@ -202,11 +216,13 @@ impl Renderer {
                     record: index,
                     event: None,
                     at: page.at,
-                    stored: record.clone(),
+                    revision: record.revision,
+                    occurrence: record.occurrence,
                     mark: mark.clone(),
+                    letter: None,
                 };
                 let read = Read { lane: page.lane, at: page.at, again: page.reread };
-                building.add(&origin, read);
+                building.add(&origin, &record.bytes, read);
             }
         }
         out.push(building.finish(pages.last().map_or(from, |last| Cursor { page: last.id + 1, record: 0 })));
@@ -233,11 +249,6 @@ impl Renderer {
                 break;
             }
             went += 1;
-            let stored = StoredRecord {
-                bytes: letter.copy.clone(),
-                revision: letter.revision,
-                occurrence: letter.occurrence,
-            };
             let origin = Origin {
                 source: letter.source.as_str().into(),
                 stream: letter.stream.as_str().into(),
@@ -245,10 +256,12 @@ impl Renderer {
                 record: letter.record,
                 event: letter.event,
                 at: letter.at,
-                stored,
+                revision: letter.revision,
+                occurrence: letter.occurrence,
                 mark: letter.mark.as_deref().map(Into::into),
+                letter: Some(letter.copy.clone()),
             };
-            building.add(&origin, Read { lane: Lane::Live, at: letter.at, again: false });
+            building.add(&origin, &letter.copy, Read { lane: Lane::Live, at: letter.at, again: false });
         }
         (building.finish(Cursor::default()), went)
     }
@@ -297,16 +310,25 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// Goes on with what was begun, and makes room at once for what these pages are likely to become, so that a batch does
-    /// not grow by copies of itself. Documents are about twice as long as their records; memory that is not written to
-    /// costs nothing.
-    fn go_on(&mut self, begun: Built, pages: &[StoredPage]) {
+    /// Goes on with what was begun, and makes room at once for what so many bytes of records are likely to become, so that a
+    /// batch does not grow by copies of itself.
+    fn go_on(&mut self, begun: Built, records: usize) {
         let Built { batch, origins, dead, .. } = begun;
         (self.documents, self.origins, self.dead) = (batch.documents, origins, dead);
-        self.body = if batch.body.is_empty() { crate::spare::take() } else { batch.body.into() };
-        let bytes = pages.iter().map(StoredPage::weight).fold(0, usize::saturating_add);
-        let room = self.limits.bytes.saturating_add(SLACK).saturating_sub(self.body.len());
-        self.body.reserve(bytes.saturating_mul(2).min(room));
+        self.body = batch.body.into();
+        let room = self.room(records);
+        if self.body.is_empty() {
+            self.body = crate::spare::take(room);
+        } else {
+            self.body.reserve(room);
+        }
+    }
+
+    /// The room that so many bytes of records need in this batch. Documents are about twice as long as their records; memory
+    /// that is not written to costs nothing.
+    fn room(&self, records: usize) -> usize {
+        let most = self.limits.bytes.saturating_add(SLACK).saturating_sub(self.body.len());
+        records.saturating_mul(2).min(most)
     }
 
     fn full(&self) -> bool {
@@ -326,22 +348,22 @@ impl<'a> Building<'a> {
     }
 
     /// Adds all documents of a record, or none of them and a dead letter.
-    fn add(&mut self, origin: &Origin, read: Read) {
+    fn add(&mut self, origin: &Origin, record: &[u8], read: Read) {
         let Some(route) = self.renderer.routes.get(origin.source.as_ref()) else {
             let cause = format!("source {} is not in the configuration any more", origin.source);
-            self.unrouted(origin, cause);
+            self.unrouted(origin, record, cause);
             return;
         };
-        if !(route.takes)(&origin.stream) || (origin.stored.revision.is_some() && !route.revisions) {
+        if !(route.takes)(&origin.stream) || (origin.revision.is_some() && !route.revisions) {
             return;
         }
         let Some(stream) = route.connector.stream(&origin.stream) else {
             let cause = format!("{} has no stream {} any more", route.connector.name(), origin.stream);
-            self.unrouted(origin, cause);
+            self.unrouted(origin, record, cause);
             return;
         };
         let (bytes, documents) = (self.body.len(), self.documents.len());
-        let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, read)));
+        let done = catch_unwind(AssertUnwindSafe(|| self.documents(route, stream, origin, record, read)));
         let (kind, cause) = match done {
             Ok(Ok(())) => return,
             Ok(Err(error)) => ("normalize", error.0),
@@ -357,13 +379,13 @@ impl<'a> Building<'a> {
         self.documents.truncate(documents);
         self.origins.truncate(documents);
         let cause = Fault::new(crate::fault::FaultKind::Answer, cause);
-        self.dead.push(origin.dead(self.key, kind, &cause, self.now));
+        self.dead.push(origin.dead(self.key, kind, &cause, self.now, record));
     }
 
     /// Nobody said that this record is not wanted: it is kept until somebody does.
-    fn unrouted(&mut self, origin: &Origin, cause: String) {
+    fn unrouted(&mut self, origin: &Origin, record: &[u8], cause: String) {
         let cause = Fault::new(crate::fault::FaultKind::Configuration, cause);
-        self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now));
+        self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now, record));
     }
 
     fn documents(
@@ -371,16 +393,16 @@ impl<'a> Building<'a> {
         route: &Route,
         stream: &'static Stream,
         origin: &Origin,
+        bytes: &[u8],
         read: Read,
     ) -> Result<(), NormalizeError> {
         let Self { renderer, sink, tape, body, documents, origins, now, .. } = self;
         let mark = origin.mark.as_deref();
-        let record =
-            tape.cut(&origin.stored.bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
+        let record = tape.cut(bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
         let late = identity.time.filter(|_| read.lane == Lane::Sweep);
         let late_seconds = late.and_then(|time| u64::try_from((read.at - time).num_seconds()).ok());
-        let (bare, id) = document_id(&identity, &origin.stored, mark);
+        let (bare, id) = document_id(&identity, origin, bytes);
         // Most records hold one.
         let mut events: SmallVec<[Event<'_>; 1]> = SmallVec::new();
         route.connector.normalize(stream, record, &mut |event| events.push(event))?;
@@ -416,7 +438,7 @@ impl<'a> Building<'a> {
                 as_sent: renderer.as_sent,
                 marks: Marks {
                     late_seconds,
-                    revises: origin.stored.revision.map(|_| bare.as_str()),
+                    revises: origin.revision.map(|_| bare.as_str()),
                     replay: mark,
                     reread: read.again,
                 },
@@ -452,13 +474,13 @@ pub fn nth_id(id: &str, nth: usize) -> String {
 /// The first meaning of a record keeps the vendor's bare id, so that a trial beside another shipper does not double;
 /// every later one is id + meaning hash. A record without an id is known by its content and its place in its second.
 /// The bare id and the document's.
-fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str>) -> (String, String) {
-    let bare = bare_id(identity, &stored.bytes, stored.occurrence);
+fn document_id(identity: &Identity<'_>, origin: &Origin, record: &[u8]) -> (String, String) {
+    let bare = bare_id(identity, record, origin.occurrence);
     let mut id = bare.clone();
-    if let Some(meaning) = stored.revision {
+    if let Some(meaning) = origin.revision {
         id.push_str(&format!("-{meaning:016x}"));
     }
-    if let Some(mark) = mark {
+    if let Some(mark) = &origin.mark {
         id.push('-');
         id.push_str(mark);
     }
@@ -470,6 +492,7 @@ fn document_id(identity: &Identity<'_>, stored: &StoredRecord, mark: Option<&str
 mod tests {
     use super::*;
     use crate::deliver::vendor;
+    use crate::journal::StoredRecord;
     use crate::sink::{DeliverError, Delivery, Guarantee, Render};
     use crate::source::Findings;
     use std::time::Duration;

@@ -79,11 +79,22 @@ impl Place {
 pub(super) struct Sent {
     pub(super) delivered: u64,
     pub(super) duplicates: u64,
+    /// What can never go in, and why.
+    pub(super) refused: Vec<Refused>,
+    /// Letters of what was refused, and of what never became documents.
     pub(super) dead: Vec<DeadLetter>,
     /// What was given up, and why.
     pub(super) given_up: Vec<(Place, &'static str)>,
     /// What does not go in although the destination answers for others: it has no verdict, and its stream is parked.
     pub(super) barred: Vec<(Place, Fault)>,
+}
+
+/// A document that its destination will never take, by its answer of that time.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) origin: Origin,
+    pub(super) cause: Fault,
+    pub(super) at: DateTime<Utc>,
 }
 
 /// Brings one batch to its verdicts.
@@ -149,8 +160,8 @@ impl Sender {
                     if part.batch.documents.len() == 1 {
                         // The contract forbids it; a document that cannot be halved can never go in.
                         let now = self.clock.now();
-                        let dead = part.origins.iter().map(|o| o.dead(&self.key, "rejected", &cause, now));
-                        sent.dead.extend(dead);
+                        let refused = |origin| Refused { origin, cause: cause.clone(), at: now };
+                        sent.refused.extend(part.origins.into_iter().map(refused));
                         continue;
                     }
                     let (left, right) = part.halves();
@@ -201,7 +212,12 @@ impl Sender {
         let now = self.clock.now();
         let place = |index: &usize| part.origins.get(*index);
         let rejected = delivery.rejected.iter().filter_map(|(index, cause)| Some((place(index)?, cause)));
-        sent.dead.extend(rejected.map(|(origin, cause)| origin.dead(&self.key, "rejected", cause, now)));
+        let refused = |(origin, cause): (&Origin, &Fault)| Refused {
+            origin: origin.clone(),
+            cause: cause.clone(),
+            at: now,
+        };
+        sent.refused.extend(rejected.map(refused));
         let bar = |(index, cause): &(usize, Fault)| Some((Place::of(place(index)?), cause.clone()));
         sent.barred.extend(delivery.fault.iter().filter_map(bar));
         let again = delivery.retry.len();

@@ -1,7 +1,10 @@
 //! Cuts an answer's envelope into records. Only the envelope is read: a record whose inside is broken stays a record
 //! (and becomes a dead letter later), so that one bad byte at the vendor cannot hold up a stream for ever.
 
+mod brackets;
+
 use crate::fault::{Fault, FaultKind};
+use brackets::Closing;
 use std::ops::Range;
 
 /// Where each element of a JSON array stands, in order, exact bytes.
@@ -219,7 +222,19 @@ impl<'b> Cutter<'b> {
         }
     }
 
+    /// Stands on the bracket that opens a value; ends behind the one that closes it.
     fn nested(&mut self) -> Result<(), Fault> {
+        match brackets::closing(self.body, self.at) {
+            Closing::At(at) => {
+                self.at = at + 1;
+                Ok(())
+            }
+            Closing::Nowhere => Err(self.cut_off()),
+            Closing::Unclear => self.byte_by_byte(),
+        }
+    }
+
+    fn byte_by_byte(&mut self) -> Result<(), Fault> {
         let mut depth = 0usize;
         loop {
             match self.peek() {
@@ -334,6 +349,26 @@ mod tests {
             let body = serde_json::to_vec(&values).unwrap();
             let cut = cut.index(body.len());
             prop_assert!(array(&body[..cut]).is_err());
+        }
+
+        #[test]
+        fn blocks_of_bytes_end_where_single_bytes_do(
+            before in 0..70_usize,
+            pieces in proptest::collection::vec(prop_oneof![
+                3 => proptest::collection::vec(proptest::sample::select(&b"{}[]\"\\,a\n"[..]), 0..80),
+                2 => "[a-z{}]{0,70}".prop_map(|text| format!("\"{text}\",").into_bytes()),
+                1 => Just(br#""\\\\\"","#.to_vec()),
+                1 => proptest::collection::vec(Just(b'\\'), 60..70),
+            ], 0..12),
+        ) {
+            let body = [&b" ".repeat(before)[..], b"{", &pieces.concat()].concat();
+            let mut blocks = Cutter { body: &body, at: before };
+            let mut bytes = Cutter { body: &body, at: before };
+            let (ours, theirs) = (blocks.nested(), bytes.byte_by_byte());
+            prop_assert_eq!(ours.is_ok(), theirs.is_ok());
+            if theirs.is_ok() {
+                prop_assert_eq!(blocks.at, bytes.at);
+            }
         }
 
         #[test]

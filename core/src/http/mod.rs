@@ -344,8 +344,10 @@ impl Client {
     async fn read(&self, mut body: Body, expected: usize) -> Result<Vec<u8>, HttpError> {
         let HttpSettings { max_body, idle, floor, floor_span, .. } = *self.settings;
         let least = floor.saturating_mul(usize::try_from(floor_span.as_secs()).unwrap_or(usize::MAX));
-        let mut bytes = if self.settings.slots.is_some() { crate::spare::take() } else { Vec::new() };
-        bytes.reserve(expected);
+        let mut bytes = match self.settings.slots {
+            Some(_) => crate::spare::take(expected),
+            None => Vec::with_capacity(expected),
+        };
         let mut span_start = 0;
         let mut span_end = std::pin::pin!(sleep(floor_span));
         loop {

@@ -4,7 +4,7 @@
 //! after its digest has been found right.
 
 use super::{JournalError, Lane, PageId, StoredPage, StoredRecord};
-use bytes::Bytes;
+use crate::spare;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
@@ -92,7 +92,7 @@ impl Encoder {
         if raw > LARGEST {
             return Err(too_large());
         }
-        let mut lines = Vec::with_capacity(raw);
+        let mut lines = spare::take(raw);
         for record in page.records {
             lines.extend_from_slice(record.bytes);
             lines.push(b'\n');
@@ -148,7 +148,7 @@ impl Encoder {
             place.copy_from_slice(&digest);
         }
 
-        let lines = Bytes::from(lines);
+        let lines = spare::lend(lines);
         let mut at = 0;
         let kept = page
             .records
@@ -256,13 +256,14 @@ fn parse(
     if !cut.0.is_empty() || raw > LARGEST {
         return None;
     }
-    let Ok(lines) = zstd.decompress(frame, raw) else {
+    let mut lines = spare::take(raw);
+    if zstd.decompress_to_buffer(frame, &mut lines).is_err() {
         return Some(Err("the zstd frame does not decompress"));
-    };
+    }
     if lines.len() != raw {
         return None;
     }
-    let lines = Bytes::from(lines);
+    let lines = spare::lend(lines);
     let mut records = Vec::with_capacity(heads.len());
     let mut from = 0;
     for (length, revision, occurrence) in heads {
@@ -361,6 +362,7 @@ pub(super) struct Place {
 #[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn sample(records: &[&[u8]]) -> Vec<u8> {

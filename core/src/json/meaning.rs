@@ -1,6 +1,7 @@
 //! Whether two versions of a record say the same.
 
 use super::value::{Kind, Value};
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 /// The hash that stands for a record's id in keys.
@@ -15,51 +16,63 @@ pub fn id_hash(id: &str) -> u128 {
 #[must_use]
 pub fn meaning(value: Value<'_, '_>, volatile: &[&str]) -> u64 {
     let root = Place { path: 0, name: 0 };
-    let left_out: Vec<u64> = volatile
+    let left_out: SmallVec<[u64; 2]> = volatile
         .iter()
         .map(|path| path.split('.').fold(root.name, |name, key| xxh3_64_with_seed(key.as_bytes(), name)))
         .collect();
-    let mut sum: u64 = 0;
-    let mut todo = vec![(value, root)];
+    // Only containers wait; most leaves are counted where they are met.
+    let mut todo: SmallVec<[(Value<'_, '_>, Place); 16]> = SmallVec::new();
+    let mut sum = leaf(value, root.path).unwrap_or_else(|| {
+        todo.push((value, root));
+        0
+    });
     while let Some((value, place)) = todo.pop() {
-        let leaf = match value.kind() {
-            Kind::Object => {
-                let mut empty = true;
-                for (key, member) in value.members() {
-                    empty = false;
-                    let key = key.decode();
-                    let name = xxh3_64_with_seed(key.as_bytes(), place.name);
-                    let path = xxh3_64_with_seed(key.as_bytes(), place.path);
-                    if !left_out.contains(&name) {
-                        todo.push((member, Place { path, name }));
-                    }
-                }
-                if !empty {
-                    continue;
-                }
-                xxh3_64_with_seed(b"{}", place.path)
+        let mut empty = true;
+        for (key, member) in value.members() {
+            empty = false;
+            let key = key.decode();
+            let path = xxh3_64_with_seed(key.as_bytes(), place.path);
+            // They are the same until an array is passed through, and nobody asks for names where nothing is left out.
+            let name = if place.name == place.path || left_out.is_empty() {
+                path
+            } else {
+                xxh3_64_with_seed(key.as_bytes(), place.name)
+            };
+            if left_out.contains(&name) {
+                continue;
             }
-            Kind::Array => {
-                let mut empty = true;
-                for (at, element) in value.elements().enumerate() {
-                    empty = false;
-                    let path = xxh3_64_with_seed(&(at as u64).to_le_bytes(), place.path ^ ARRAY);
-                    todo.push((element, Place { path, name: place.name }));
-                }
-                if !empty {
-                    continue;
-                }
-                xxh3_64_with_seed(b"[]", place.path)
+            match leaf(member, path) {
+                Some(leaf) => sum = sum.wrapping_add(leaf),
+                None => todo.push((member, Place { path, name })),
             }
-            Kind::String => {
-                let text = value.as_text().map(super::Text::into_cow).unwrap_or_default();
-                xxh3_64_with_seed(text.as_bytes(), place.path ^ STRING)
+        }
+        for (at, element) in value.elements().enumerate() {
+            empty = false;
+            let path = xxh3_64_with_seed(&(at as u64).to_le_bytes(), place.path ^ ARRAY);
+            match leaf(element, path) {
+                Some(leaf) => sum = sum.wrapping_add(leaf),
+                None => todo.push((element, Place { path, name: place.name })),
             }
-            Kind::Null | Kind::Bool | Kind::Number => xxh3_64_with_seed(value.raw().as_bytes(), place.path),
-        };
-        sum = sum.wrapping_add(leaf);
+        }
+        if empty {
+            let none: &[u8] = if value.kind() == Kind::Object { b"{}" } else { b"[]" };
+            sum = sum.wrapping_add(xxh3_64_with_seed(none, place.path));
+        }
     }
     sum
+}
+
+/// The hash of what contains nothing.
+#[inline(always)]
+fn leaf(value: Value<'_, '_>, path: u64) -> Option<u64> {
+    match value.kind() {
+        Kind::Object | Kind::Array => None,
+        Kind::String => {
+            let text = value.as_text()?;
+            Some(xxh3_64_with_seed(text.decode().as_bytes(), path ^ STRING))
+        }
+        Kind::Null | Kind::Bool | Kind::Number => Some(xxh3_64_with_seed(value.raw().as_bytes(), path)),
+    }
 }
 
 /// Keeps the string `"1"` apart from the number `1`.

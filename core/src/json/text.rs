@@ -160,6 +160,7 @@ impl<'r> Text<'r> {
     }
 
     /// The string itself. Half a surrogate pair reads as U+FFFD.
+    #[inline]
     #[must_use]
     pub fn decode(&self) -> Cow<'_, str> {
         match &self.0 {

@@ -102,7 +102,8 @@ impl Default for Config {
             batch_bytes: Size(256 << 10),
             batch_count: 2_000,
             batch_age: Span(Duration::from_secs(1)),
-            in_flight: 64,
+            // 10 MiB: the tail, and what is written meanwhile.
+            in_flight: 40,
             // What may sit in kernels: 512 KiB here (twice the send buffer), and at the receiver at most the 6 MiB of
             // Linux's `tcp_rmem` by default. What lies further back has been read.
             tail_bytes: Size(8 << 20),

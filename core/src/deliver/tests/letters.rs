@@ -51,6 +51,35 @@ async fn a_letter_that_is_refused_again_keeps_its_number_and_has_the_new_reason(
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_letter_has_its_own_record_whatever_pages_and_lanes_the_batches_were_made_of() {
+    let bench = Bench::new();
+    for n in 0..12 {
+        bench.append(Lane::Live, "log", n * 5..n * 5 + 5).await;
+        bench.append(Lane::Sweep, "chat", n * 5..n * 5 + 5).await;
+    }
+    let sink = Arc::new(bench.target(40, 2));
+    // Document by document, and a document that cannot be halved.
+    sink.say(|ids| match ids {
+        ids if ids.iter().any(|id| id.ends_with('3')) => {
+            Err(DeliverError::Split { cause: Fault::new(FaultKind::TooLarge, "too large") })
+        }
+        ids => unfit(ids, "no"),
+    });
+    bench.drain(&sink).await;
+    let letters = bench.journal.dead(0, 1_000, false).await.unwrap();
+    let mut copies: Vec<String> =
+        letters.iter().map(|letter| String::from_utf8_lossy(&letter.copy).into_owned()).collect();
+    copies.sort();
+    let wanted = ["chat", "log"].iter().flat_map(|stream| {
+        (0..60).filter(|n| matches!(n % 10, 3 | 7)).map(move |n| format!("\"{stream}-{n:05}\""))
+    });
+    assert_eq!(copies, wanted.collect::<Vec<_>>());
+    for letter in &letters {
+        assert!(letter.copy.starts_with(format!("\"{}", letter.stream).as_bytes()), "{letter:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_letter_that_is_barred_waits_and_the_others_are_sent() {
     let bench = Bench::new();
     bench.append(Lane::Live, "log", 0..30).await;
