@@ -90,10 +90,21 @@ pub struct Event<'r> {
     pub changes: Changes<'r>,
     /// The whole record.
     pub record: Option<Value<'r, 'r>>,
-    /// Which part of it this event is, where a record holds several.
-    pub part: Option<Value<'r, 'r>>,
+    /// Which part of it this event is, where a record holds a list of them.
+    pub part: Option<Share<'r>>,
     /// What becomes of the vendor's own fields.
     pub table: &'static Table,
+}
+
+/// One of the parts of a record. Records may hold very many, so that no event may look through all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Share<'r> {
+    /// The part.
+    pub value: Value<'r, 'r>,
+    /// Its place in their list, from 0 on.
+    pub at: usize,
+    /// No part stands before it: what of the list is no part is kept with this one.
+    pub first: bool,
 }
 
 /// When what was found began, and when the vendor last changed its mind.
@@ -490,6 +501,8 @@ pub struct Geo<'r> {
     pub postal: Option<Text<'r>>,
     /// Latitude and longitude, both within range, as numbers of JSON.
     pub location: Option<(Cow<'r, str>, Cow<'r, str>)>,
+    /// The record says more of the place than could be read.
+    pub partial: bool,
 }
 
 /// In which session.
@@ -579,6 +592,8 @@ pub struct Change<'r> {
     pub from: Option<Text<'r>>,
     /// After.
     pub to: Option<Text<'r>>,
+    /// Of which of the targets, by its place among them; `None`: of what the event is about.
+    pub of: Option<usize>,
 }
 
 /// What vendors write where they know nothing. Such a word is no id, no name and no address.
@@ -586,7 +601,17 @@ pub struct Change<'r> {
 fn says_nothing(word: &str) -> bool {
     matches!(
         word,
-        "null" | "NULL" | "unknown" | "Unknown" | "UNKNOWN" | "none" | "None" | "n/a" | "N/A" | "-"
+        "null"
+            | "NULL"
+            | "<null>"
+            | "unknown"
+            | "Unknown"
+            | "UNKNOWN"
+            | "none"
+            | "None"
+            | "n/a"
+            | "N/A"
+            | "-"
     )
 }
 
@@ -595,7 +620,7 @@ fn says_nothing(word: &str) -> bool {
 #[must_use]
 pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     // The longest of these words has seven letters and its quotes.
-    if let quoted @ ([_, _, _] | [_, b'n' | b'N' | b'u' | b'U', .., _]) = value.raw().as_bytes()
+    if let quoted @ ([_, _, _] | [_, b'n' | b'N' | b'u' | b'U' | b'<', .., _]) = value.raw().as_bytes()
         && quoted.len() <= 9
         && value.as_text()?.as_plain().is_some_and(says_nothing)
     {
@@ -642,15 +667,15 @@ pub fn truth(value: Value<'_, '_>) -> Option<bool> {
     if let Some(truth) = value.as_bool() {
         return Some(truth);
     }
-    let text = value.as_text()?;
-    let word = text.as_plain()?;
-    if word.eq_ignore_ascii_case("true") {
-        Some(true)
-    } else if word.eq_ignore_ascii_case("false") {
-        Some(false)
-    } else {
-        None
-    }
+    value.as_text()?.read(|word| {
+        if word.eq_ignore_ascii_case("true") {
+            Some(true)
+        } else if word.eq_ignore_ascii_case("false") {
+            Some(false)
+        } else {
+            None
+        }
+    })
 }
 
 /// A whole number, also where it is spelled as a string.
@@ -658,7 +683,7 @@ pub fn truth(value: Value<'_, '_>) -> Option<bool> {
 pub fn integer(value: Value<'_, '_>) -> Option<i64> {
     match value.kind() {
         Json::Number => value.as_i64(),
-        Json::String => value.as_text()?.as_plain()?.parse().ok(),
+        Json::String => value.as_text()?.read(|text| text.parse().ok()),
         _ => None,
     }
 }
@@ -666,7 +691,7 @@ pub fn integer(value: Value<'_, '_>) -> Option<i64> {
 /// Whether a string is an IP address that any store will take.
 #[must_use]
 pub fn is_ip(text: &Text<'_>) -> bool {
-    text.as_plain().is_some_and(|plain| plain.len() <= 45 && plain.parse::<std::net::IpAddr>().is_ok())
+    text.read(|plain| plain.len() <= 45 && plain.parse::<std::net::IpAddr>().is_ok())
 }
 
 /// An address and the port behind it: `192.0.2.1`, `192.0.2.1:443`, `[2001:db8::1]:443`, `2001:db8::1p443`.
@@ -684,7 +709,10 @@ pub fn address_and_port<'r>(text: &Text<'r>) -> Option<(Text<'r>, Option<u16>)> 
 /// Whether a login is an address: something on both sides of one `@`, no white space.
 #[must_use]
 pub fn is_email(text: &Text<'_>) -> bool {
-    let Some(plain) = text.as_plain() else { return false };
+    text.read(is_address)
+}
+
+fn is_address(plain: &str) -> bool {
     let mut signs = 0_usize;
     let (mut space, mut ascii) = (false, true);
     for byte in plain.bytes() {
@@ -824,6 +852,22 @@ mod tests {
         for whole in ["pat", "@example.com", "pat@", " @example.com", "@"] {
             assert_eq!(of(whole), [whole, "", ""]);
         }
+    }
+
+    /// .NET writes an apostrophe, a plus and all letters beyond ASCII with escapes.
+    #[test]
+    fn a_text_is_what_it_says_however_it_is_written() {
+        let mut tape = Tape::new();
+        let list = tape
+            .cut(br#"["o\u0027brien@example.com","\u0031\u0039\u0032.0.2.7","tru\u0065","\u0037"]"#)
+            .unwrap();
+        let all: Vec<_> = list.elements().collect();
+        let [email, ip, truthful, seven] = all.as_slice() else { unreachable!() };
+        let Account { name, domain, email, .. } = Account::by_login(text(*email).unwrap());
+        let said = [name, domain, email].map(|part| part.unwrap().decode().into_owned());
+        assert_eq!(said, ["o'brien", "example.com", "o'brien@example.com"]);
+        assert!(is_ip(&text(*ip).unwrap()));
+        assert_eq!((truth(*truthful), integer(*seven)), (Some(true), Some(7)));
     }
 
     #[test]

@@ -19,5 +19,8 @@ pub(crate) use inside::{decoded, inside};
 pub use meaning::{id_hash, meaning};
 pub use tape::{JsonError, Tape};
 pub use text::{Text, write_string};
+#[cfg(test)]
+pub(crate) use value::STEPS;
+pub(crate) use value::push_key;
 use value::same;
 pub use value::{Elements, Kind, Members, Value};

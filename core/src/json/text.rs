@@ -139,7 +139,8 @@ impl<'r> Text<'r> {
         decoded(self, show)
     }
 
-    /// Whether it is this name; most are told apart by their length.
+    /// Whether it is this name; most are told apart by their length. No encoder writes a name of ours with escapes, and what one
+    /// does is as unknown to the tables as it is to those who read records by [`Text::as_plain`].
     #[inline]
     pub(crate) fn is(&self, name: &str) -> bool {
         match self.0 {
@@ -150,7 +151,7 @@ impl<'r> Text<'r> {
                         .get(1..quoted.len().wrapping_sub(1))
                         .is_some_and(|bytes| same(bytes, name.as_bytes()))
             }
-            _ => *self == *name,
+            _ => self.as_plain() == Some(name),
         }
     }
 
