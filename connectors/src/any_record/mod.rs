@@ -104,6 +104,7 @@ fn nothing_of_these_records_is_lost_or_written_twice_or_told_wrongly() {
         ("duo", "offline_enrollment", r#"{"description":"{\"noVelty\":\"x\"}"}"#),
         // Brackets in a name, and a name with escapes.
         ("entra", "risk_detections", r#"{"detecte[DateTime":"x","detected[1]":"y"}"#),
+        ("google_workspace", "drive", r#"{"events":[{"[1,2]name":"x"}]}"#),
         ("entra", "directory_audits", r#"{"\u0075serAgent":"curl/8"}"#),
         // Words that some encoders write with escapes.
         ("google_workspace", "login", r#"{"actor":{"callerType":"A/B","email":"pat@exa/ple.com"}}"#),

@@ -262,7 +262,7 @@ impl<'t, 'r> Value<'t, 'r> {
         let mut above = String::new();
         self.path_into(span.start, known, &mut above);
         for (offset, path) in element.paths_of(&inner) {
-            let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+            let dot = if path.is_empty() || element.kind() == Kind::Array { "" } else { "." };
             paths.insert(offset, format!("{above}{dot}{path}"));
         }
         paths
