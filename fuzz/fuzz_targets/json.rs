@@ -17,7 +17,10 @@ fn read(value: Value<'_, '_>) -> Reference {
         Kind::Object => {
             let mut object = serde_json::Map::new();
             for (key, member) in value.members() {
-                assert!(object.insert(key.decode().into_owned(), read(member)).is_none(), "a key comes twice");
+                assert!(
+                    object.insert(key.decode().into_owned(), read(member)).is_none(),
+                    "a key comes twice"
+                );
             }
             object.into()
         }

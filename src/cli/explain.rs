@@ -37,9 +37,14 @@ impl Told<'_, '_> {
             text.push_str(&format!("  {:width$}  ← {} {} {why}\n", "(absent)", value.path, value.value));
         }
         let lost = absent.iter().filter(|value| value.why.is_none()).count();
-        let namespace = format!("{}.", self.names.namespace);
-        let kept = self.lines.iter().filter(|line| line.path.starts_with(&namespace)).count();
-        text.push_str(&format!("kept {namespace}*: {kept} · dropped: {lost}"));
+        // Where the vendor's own fields stand: in ECS, and in OCSF.
+        for namespace in [format!("{}.", self.names.namespace), "unmapped.".to_owned()] {
+            let kept = self.lines.iter().filter(|line| line.path.starts_with(&namespace)).count();
+            if kept > 0 {
+                text.push_str(&format!("kept {namespace}*: {kept} · "));
+            }
+        }
+        text.push_str(&format!("dropped: {lost}"));
         if let Some(able) = self.able() {
             let now = able.iter().filter(|rule| self.fields.verdict(rule) == Verdict::Can).count();
             text.push_str(&format!(" · rules able to match: {now} (list: --rules)"));

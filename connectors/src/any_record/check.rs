@@ -6,8 +6,8 @@ use crate::testing::strict;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 use tidegate_core::event::{Event, RawShape, Shape, parse_time};
-use tidegate_core::json::{Kind, Tape, Value, meaning};
-use tidegate_core::schema::{self, Context, Marks};
+use tidegate_core::json::{Kind, Tape, Text, Value, meaning};
+use tidegate_core::schema::{self, Absent, Context, Marks, Rendered, Schema};
 use tidegate_core::source::{Connector, Stream};
 
 /// The field lists of the sink's index templates.
@@ -25,33 +25,41 @@ pub(crate) fn check(connector: &'static dyn Connector, stream: &'static Stream, 
     let Ok(root) = tape.cut(record) else { return };
     let identity = connector.identity(stream, root);
     assert_eq!(identity, connector.identity(stream, root));
-    let mut events = 0;
-    let read = connector.normalize(stream, root, &mut |event| {
-        events += 1;
+    let mut events = Vec::new();
+    match connector.normalize(stream, root, &mut |event| events.push(event)) {
+        Ok(()) => assert!(!events.is_empty(), "a record became nothing"),
+        Err(reason) => {
+            assert!(!reason.to_string().is_empty() && events.is_empty());
+            return;
+        }
+    }
+    for event in &events {
         let _ = event.summary();
-        documents(connector, stream, &event);
-    });
-    match read {
-        Ok(()) => assert!(events > 0, "a record became nothing"),
-        Err(reason) => assert!(!reason.to_string().is_empty() && events == 0),
+        documents(connector, stream, event);
+    }
+    kept(stream, root, &events);
+    spelled(connector, stream, root, &events);
+}
+
+fn context(stream: &'static Stream, original: bool, as_sent: bool) -> Context<'static> {
+    let at = |text| parse_time(text).unwrap_or_default();
+    Context {
+        tenant: "acme",
+        organisation: original.then_some("00o1example"),
+        namespace: "acme",
+        names: stream.names,
+        fetched: at("2026-01-15T10:00:30Z"),
+        ingested: at("2026-01-15T10:00:31Z"),
+        id: original.then_some("example-id"),
+        original,
+        as_sent,
+        marks: Marks { late_seconds: original.then_some(7), ..Marks::default() },
     }
 }
 
 fn documents(connector: &'static dyn Connector, stream: &'static Stream, event: &Event<'_>) {
     for (original, as_sent) in [(false, false), (true, true)] {
-        let at = |text| parse_time(text).unwrap_or_default();
-        let context = Context {
-            tenant: "acme",
-            organisation: original.then_some("00o1example"),
-            namespace: "acme",
-            names: stream.names,
-            fetched: at("2026-01-15T10:00:30Z"),
-            ingested: at("2026-01-15T10:00:31Z"),
-            id: original.then_some("example-id"),
-            original,
-            as_sent,
-            marks: Marks { late_seconds: original.then_some(7), ..Marks::default() },
-        };
+        let context = context(stream, original, as_sent);
         for schema in schema::ALL {
             let mut out = Vec::new();
             let rendered = schema.render(event, &context, &mut out);
@@ -66,7 +74,7 @@ fn documents(connector: &'static dyn Connector, stream: &'static Stream, event: 
                 "ecs" => ecs(connector, event, document),
                 "raw" => raw(event, as_sent, text),
                 "ocsf" | "ocsf_1_9" => ocsf(&document),
-                _ => assert_eq!(document["message"].as_str(), event.record.map(|record| record.record())),
+                _ => integration(event, &document),
             }
         }
         if !original {
@@ -102,12 +110,29 @@ fn raw(event: &Event<'_>, as_sent: bool, text: &str) {
     let mut tape = Tape::new();
     let ours = tape.cut(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
     let (ours, theirs) = match (event.table.raw, event.part) {
-        (RawShape::Parted { label, .. }, Some(part)) => (ours.get(label.trim_matches([',', ':', '"'])), part),
+        (RawShape::Parted { label, .. }, Some(part)) => {
+            (ours.get(label.trim_matches([',', ':', '"'])), part.value)
+        }
         (RawShape::Enveloped { .. }, _) if !as_sent => return,
         _ => (Some(ours), record),
     };
     let said = ours.map(|ours| meaning(ours, &[]));
     assert_eq!(said, Some(meaning(theirs, &[])), "{ours:?}\n{theirs:?}");
+}
+
+/// The record in its own bytes, where it has one event; of several, the one that the document is of.
+fn integration(event: &Event<'_>, document: &Json) {
+    let (Some(record), Some(message)) = (event.record, document["message"].as_str()) else {
+        panic!("no message: {document:#}");
+    };
+    let (RawShape::Parted { list, .. }, Some(part)) = (event.table.raw, event.part) else {
+        assert_eq!(message, record.record());
+        return;
+    };
+    let mut tape = Tape::new();
+    let ours = tape.cut(message.as_bytes()).unwrap_or_else(|error| panic!("{error}: {message}"));
+    assert_eq!(ours.get(list).map(|one| one.raw()), Some(part.value.raw()));
+    assert_eq!(meaning(ours, &[list]), meaning(record, &[list]));
 }
 
 /// As QRadar takes a line apart.
@@ -142,16 +167,288 @@ fn explained(event: &Event<'_>, context: &Context<'_>) {
     }
     let mut known = BTreeSet::new();
     paths(record, String::new(), &mut known);
+    // Such a name is taken for a place in a list.
+    known = known.into_iter().map(|(path, kind)| (unplaced(&path), kind)).collect();
     for (path, kind) in schema::drift(event, context).unwrap_or_else(|error| panic!("{error}")) {
         assert!(known.contains(&(path.clone(), kind)), "no {kind} at {path:?} of {known:?}");
     }
 }
 
+/// Without digits in brackets.
+fn unplaced(path: &str) -> String {
+    let mut out = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        out.push_str(before);
+        out.push('[');
+        let place = after.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        rest = if place.starts_with(']') { place } else { after };
+    }
+    out + rest
+}
+
+/// The documents of a record's events in a schema, as text.
+fn rendered(schema: &dyn Schema, stream: &'static Stream, events: &[Event<'_>]) -> (Vec<String>, Rendered) {
+    let mut sum = Rendered::default();
+    let documents = events
+        .iter()
+        .map(|event| {
+            let mut out = Vec::new();
+            let one = schema.render(event, &context(stream, false, false), &mut out).unwrap_or_default();
+            sum.drift += one.drift;
+            sum.cut += one.cut;
+            String::from_utf8(out).unwrap_or_else(|error| panic!("{error}"))
+        })
+        .collect();
+    (documents, sum)
+}
+
+/// Nothing of a record is lost: what a leaf says is said by one of its documents, or there is a reason why not.
+fn kept(stream: &'static Stream, root: Value<'_, '_>, events: &[Event<'_>]) {
+    let excused: Vec<Absent> = events.iter().flat_map(|event| schema::absent(event, &[])).collect();
+    for schema in
+        schema::ALL.into_iter().filter(|schema| ["ecs", "ocsf", "ocsf_1_9"].contains(&schema.name()))
+    {
+        let mut lines = Vec::new();
+        for event in events {
+            let context = context(stream, false, false);
+            let own = schema::explain(schema, event, &context).unwrap_or_else(|error| panic!("{error}"));
+            let lost: Vec<_> =
+                schema::absent(event, &own).into_iter().filter(|absent| absent.why.is_none()).collect();
+            assert!(lost.is_empty(), "{}: {lost:#?}", schema.name());
+            lines.extend(own);
+        }
+        let mut said = String::new();
+        let documents = rendered(schema, stream, events).0;
+        for document in &documents {
+            words(&strict(document), &mut said);
+        }
+        let noted: BTreeSet<&str> = lines.iter().filter_map(|line| line.from.as_deref()).collect();
+        let lower = said.to_lowercase();
+        let mut lost = Vec::new();
+        leaves(root, String::new(), &mut |path, leaf| {
+            let because = excused.iter().find(|absent| absent.path == path);
+            let ignored = because.is_some_and(|absent| {
+                absent.why.is_some_and(|why| !["is not", "is neither"].iter().any(|no| why.starts_with(no)))
+            });
+            let meant = because.is_none() && is_meant(path, leaf, &lower);
+            if !ignored && !meant && !noted.contains(path) && !says(&said, leaf) {
+                lost.push(format!("{path} = {leaf:?}"));
+            }
+        });
+        assert!(lost.is_empty(), "{}: lost {lost:#?}\n{documents:#?}", schema.name());
+    }
+}
+
+/// Words and times that the event has in another form.
+fn is_meant(path: &str, leaf: Value<'_, '_>, said: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "actor.callerType",
+        "initiatedBy.initiatorType",
+        "metadata.severity",
+        "metadata.status",
+        "outcome.result",
+        "provisioningStatusInfo.status",
+        "result",
+        "riskState",
+        "userType",
+    ];
+    if matches!(leaf.kind(), Kind::String | Kind::Number) && WORDS.contains(&path) {
+        return true;
+    }
+    if path.contains("parameters[") && path.ends_with("].name") {
+        return true;
+    }
+    let Some(text) = leaf.as_text() else { return leaf.as_i64().is_some_and(|number| number > 100_000_000) };
+    let text = text.decode();
+    parse_time(&text).is_some() || text.parse::<u64>().is_ok() || said.contains(&text.to_lowercase())
+}
+
+/// All names and leaves of a document, a line each.
+fn words(value: &Json, said: &mut String) {
+    match value {
+        Json::Object(members) => {
+            for (name, member) in members {
+                said.push_str(name);
+                said.push('\n');
+                words(member, said);
+            }
+        }
+        Json::Array(elements) => elements.iter().for_each(|element| words(element, said)),
+        Json::String(text) => {
+            said.push_str(text);
+            said.push('\n');
+        }
+        leaf => said.push_str(&format!("{leaf}\n")),
+    }
+}
+
+fn leaves(value: Value<'_, '_>, path: String, each: &mut impl FnMut(&str, Value<'_, '_>)) {
+    let mut leaf = true;
+    for (key, member) in value.members() {
+        leaf = false;
+        leaves(member, below(&path, &key.text()), each);
+    }
+    for (at, element) in value.elements().enumerate() {
+        leaf = false;
+        leaves(element, format!("{path}[{at}]"), each);
+    }
+    if leaf {
+        each(&path, value);
+    }
+}
+
+/// The path of a member, as the product writes them.
+fn below(path: &str, key: &Text<'_>) -> String {
+    let key = key.decode();
+    let key = if key.is_empty() { "\"\"" } else { &*key };
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Whether what a leaf says is among the words of documents; JSON in a text may be opened.
+fn says(said: &str, leaf: Value<'_, '_>) -> bool {
+    let Some(text) = leaf.as_text() else {
+        return !matches!(leaf.kind(), Kind::Bool | Kind::Number) || said.contains(leaf.raw());
+    };
+    let text = text.decode();
+    // What vendors write where they know nothing.
+    let nothing = ["null", "<null>", "unknown", "none", "n/a", "-", ""];
+    if nothing.contains(&text.trim().to_lowercase().as_str()) {
+        return true;
+    }
+    // Of what is too long for a store, its beginning is enough.
+    let begin =
+        text.char_indices().map(|(at, _)| at).take_while(|at| *at <= 20_000).last().unwrap_or_default();
+    let begin = if text.len() <= 20_000 { &*text } else { text.get(..begin).unwrap_or_default() };
+    // What is deep or stands where a keyword is expected is JSON in a text, as it stood.
+    if said.contains(begin) || said.contains(leaf.raw()) {
+        return true;
+    }
+    let mut tape = Tape::new();
+    let Ok(inner) = tape.cut(text.as_bytes()) else { return false };
+    if !matches!(inner.kind(), Kind::Object | Kind::Array) {
+        return false;
+    }
+    let mut all = true;
+    leaves(inner, String::new(), &mut |_, leaf| all &= says(said, leaf));
+    all
+}
+
+/// Another spelling of the same record, with white space and escapes, becomes the same documents: there is a short way for
+/// strings without escapes, for members without white space, for times and addresses of the usual form, and what is read out of texts
+/// is remembered.
+fn spelled(
+    connector: &'static dyn Connector,
+    stream: &'static Stream,
+    root: Value<'_, '_>,
+    events: &[Event<'_>],
+) {
+    let mut other = String::new();
+    respell(root, &mut other);
+    let mut tape = Tape::new();
+    let again = tape.cut(other.as_bytes()).unwrap_or_else(|error| panic!("{error}: {other}"));
+    assert_eq!(meaning(root, &[]), meaning(again, &[]));
+    let mut others = Vec::new();
+    let read = connector.normalize(stream, again, &mut |event| others.push(event));
+    assert!(read.is_ok() && others.len() == events.len(), "{other}");
+    for schema in schema::ALL {
+        if schema.name() == "raw_for_integration" {
+            continue;
+        }
+        let (ours, sum) = rendered(schema, stream, events);
+        let (theirs, their_sum) = rendered(schema, stream, &others);
+        assert_eq!(sum, their_sum, "{} in the other spelling\n{other}", schema.name());
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            if schema.is_text() {
+                continue;
+            }
+            if let Some(differ) = differ(&plain(strict(ours)), &plain(strict(theirs)), String::new()) {
+                panic!("{}: {differ} in the other spelling\n{other}", schema.name());
+            }
+        }
+        assert_eq!(rendered(schema, stream, events).0, ours, "{}", schema.name());
+    }
+}
+
+/// JSON with all texts that hold JSON opened: how that was spelled does not matter.
+fn plain(value: Json) -> Json {
+    match value {
+        Json::Object(members) => members.into_iter().map(|(name, member)| (name, plain(member))).collect(),
+        Json::Array(elements) => elements.into_iter().map(plain).collect(),
+        Json::String(text) if text.starts_with(['{', '[']) => {
+            let mut tape = Tape::new();
+            match tape.cut(text.as_bytes()) {
+                Ok(inner) => meaning(inner, &[]).into(),
+                // Too deep, or cut.
+                Err(_) => Json::Null,
+            }
+        }
+        leaf => leaf,
+    }
+}
+
+/// Where two documents differ.
+fn differ(one: &Json, other: &Json, path: String) -> Option<String> {
+    match (one, other) {
+        (Json::Object(ours), Json::Object(theirs)) if ours.keys().eq(theirs.keys()) => {
+            ours.iter().find_map(|(key, member)| differ(member, &theirs[key], format!("{path}.{key}")))
+        }
+        (Json::Array(ours), Json::Array(theirs)) if ours.len() == theirs.len() => {
+            ours.iter().zip(theirs).find_map(|(ours, theirs)| differ(ours, theirs, format!("{path}[]")))
+        }
+        _ => (one != other).then(|| format!("{path}: {one} is {other}")),
+    }
+}
+
+fn respell(value: Value<'_, '_>, out: &mut String) {
+    match value.kind() {
+        Kind::Object => {
+            out.push('{');
+            for (at, (key, member)) in value.members().enumerate() {
+                out.push_str(if at > 0 { " , " } else { " " });
+                respell_text(&key.text(), out);
+                out.push_str(" : ");
+                respell(member, out);
+            }
+            out.push('}');
+        }
+        Kind::Array => {
+            out.push('[');
+            for (at, element) in value.elements().enumerate() {
+                out.push_str(if at > 0 { ",\t" } else { "\n" });
+                respell(element, out);
+            }
+            out.push(']');
+        }
+        Kind::String => value.as_text().iter().for_each(|text| respell_text(text, out)),
+        _ => out.push_str(value.raw()),
+    }
+}
+
+/// As encoders do that want nothing but ASCII, and nothing that looks like the end of a script. A text with escapes stays as it
+/// is: no encoder writes a digit or a letter in another way, and a word with one of them is none that we know.
+fn respell_text(text: &Text<'_>, out: &mut String) {
+    let Some(plain) = text.as_plain() else { return out.push_str(text.source().unwrap_or("\"\"")) };
+    out.push('"');
+    for letter in plain.chars() {
+        match letter {
+            '"' | '\\' | '/' => out.extend(['\\', letter]),
+            ' '..='~' => out.push(letter),
+            _ => {
+                let mut units = [0; 2];
+                for unit in letter.encode_utf16(&mut units) {
+                    out.push_str(&format!("\\u{unit:04X}"));
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
 /// Every path of a record with the type that stands there, as the report of drift names them.
 fn paths(value: Value<'_, '_>, path: String, found: &mut BTreeSet<(String, &'static str)>) {
     for (key, member) in value.members() {
-        let dot = if path.is_empty() { "" } else { "." };
-        paths(member, format!("{path}{dot}{}", key.decode()), found);
+        paths(member, below(&path, &key.text()), found);
     }
     for element in value.elements() {
         paths(element, format!("{path}[]"), found);

@@ -57,7 +57,7 @@ const AUTH: &[Field] = &[
 
 /// `user.*` and `source.user.*` have them.
 const AUTH_USER: &[Field] = &[
-    field!("groups", Shape::In).event(),
+    field!("groups", Shape::Several).event(),
     field!("key", Shape::In).event(),
     field!("name", Shape::In).event(),
 ];

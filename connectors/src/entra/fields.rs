@@ -402,8 +402,8 @@ const LOCATION: &[Field] = &[
     field!("countryOrRegion", Shape::In).event(),
     field!("geoCoordinates" => "geo_coordinates", Shape::Object(&[
         field!("altitude", Shape::Ignore("no schema has a place for it; always null or 0")),
-        field!("latitude", Shape::In).event(),
-        field!("longitude", Shape::In).event(),
+        field!("latitude", Shape::Coordinate).event(),
+        field!("longitude", Shape::Coordinate).event(),
     ])),
 ];
 

@@ -65,9 +65,9 @@ pub fn normalize<'r>(
     Ok(())
 }
 
-/// Microsoft writes the zero GUID where there is nobody, and `<null>` where it forgot that there is none.
+/// Microsoft writes the zero GUID where there is nobody.
 fn id<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    known(value).filter(|text| !text.is("00000000-0000-0000-0000-000000000000") && !text.is("<null>"))
+    known(value).filter(|text| !text.is("00000000-0000-0000-0000-000000000000"))
 }
 
 /// A user principal name. A guest's (`…#EXT#@…`) is no address.
@@ -371,13 +371,14 @@ fn target_kind(word: &str) -> TargetKind {
 fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
     for element in value.elements() {
         let (mut word, mut account) = (None, Account::default());
+        let before = event.changes.len();
         for (key, value) in element.members() {
             match key.as_plain() {
                 Some("id") => account.id = id(value),
                 Some("displayName") => account.full_name = known(value),
                 Some("userPrincipalName") => principal(value, &mut account),
                 Some("type" | "Type") => word = known(value),
-                Some("modifiedProperties") => changes(value, event),
+                Some("modifiedProperties") => changes(value, Some(event.targets.len()), event),
                 _ => {}
             }
         }
@@ -389,16 +390,22 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
         };
         if word.is_some() || account.id.is_some() || account.name.is_some() || account.full_name.is_some() {
             event.targets.push(Target { kind, word, account });
+        } else {
+            // Of nothing that has a name.
+            event.changes.iter_mut().skip(before).for_each(|change| change.of = Some(usize::MAX));
         }
     }
 }
 
-/// Values are JSON in text and stay so: rules compare them with their quotes.
-fn changes<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+/// Values are JSON in text and stay so: rules compare them with their quotes. Among what was changed of a directory object also stand
+/// the group, role or permission that it was given (`Group.ObjectID`) and the names of what was changed: no properties of its own.
+fn changes<'r>(value: Value<'_, 'r>, target: Option<usize>, event: &mut Event<'r>) {
     for property in value.elements() {
         let [name, from, to] = property.pick(["displayName", "oldValue", "newValue"]);
         if let Some(name) = name.and_then(known) {
-            event.changes.push(Change { name, from: from.and_then(word), to: to.and_then(word) });
+            let own = !name.read(|name| name.contains('.')) && !name.is("Included Updated Properties");
+            let target = target.map(|target| if own { target } else { usize::MAX });
+            event.changes.push(Change { name, from: from.and_then(word), to: to.and_then(word), of: target });
         }
     }
 }
@@ -559,7 +566,7 @@ fn provisioning<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
                 event.app.name = value.get("displayName").or_else(|| value.get("name")).and_then(known);
             }
             Some("targetIdentity") => target = Some(value),
-            Some("modifiedProperties") => changes(value, event),
+            Some("modifiedProperties") => changes(value, None, event),
             _ => {}
         }
     }

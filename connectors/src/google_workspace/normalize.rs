@@ -7,7 +7,7 @@ use super::fields::{self, ALERT};
 use super::{event_types, mfa};
 use chrono::{DateTime, Utc};
 use tidegate_core::event::{
-    Account, Activity, ActorKind, Change, Emit, Ending, Event, Outcome, RiskLevel, Severity, Target,
+    Account, Activity, ActorKind, Change, Emit, Ending, Event, Outcome, RiskLevel, Severity, Share, Target,
     TargetKind, Texts, integer, is_email, known, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
@@ -99,31 +99,34 @@ pub fn activity<'r>(
         .iter()
         .flat_map(Value::elements)
         .chain(alone)
-        .filter(|element| element.kind() == Json::Object)
+        .enumerate()
+        .filter(|(_, element)| element.kind() == Json::Object)
         .peekable();
     if all.peek().is_none() {
         emit(event);
         return Ok(());
     }
-    while let Some(element) = all.next() {
+    let mut first = true;
+    while let Some((at, value)) = all.next() {
+        let part = Share { value, at, first: std::mem::take(&mut first) };
         if all.peek().is_none() {
-            single(application, element, &mut event);
+            single(application, part, &mut event);
             emit(event);
             break;
         }
         let mut one = event.clone();
-        single(application, element, &mut one);
+        single(application, part, &mut one);
         emit(one);
     }
     Ok(())
 }
 
 /// One of an activity's events.
-fn single<'r>(application: &str, element: Value<'r, 'r>, event: &mut Event<'r>) {
-    event.part = Some(element);
+fn single<'r>(application: &str, part: Share<'r>, event: &mut Event<'r>) {
+    event.part = Some(part);
     let mut kind = None;
     let mut found = Found::default();
-    for (key, value) in element.members() {
+    for (key, value) in part.value.members() {
         match key.as_plain() {
             Some("name") => event.kind.action = text(value),
             Some("type") => kind = text(value),
@@ -364,7 +367,10 @@ impl<'r> Found<'r> {
             // `meet` has no address of its own.
             "ip_address" if event.source.ip.is_none() => event.source.at(Some(one)),
             "doc_id" => self.file.id = id(one).id,
-            "doc_title" => self.file.full_name = Some(one),
+            // The first, as under the namespace; another one is put aside there.
+            "doc_title" => {
+                self.file.full_name.get_or_insert(one);
+            }
             "owner" => self.file.email = Some(one),
             _ => {}
         }
@@ -376,8 +382,10 @@ impl<'r> Found<'r> {
             event.targets.push(Target { kind: TargetKind::File, word: self.file_type, account: self.file });
         }
         if self.old.is_some() || self.new.is_some() {
-            let name = self.setting.unwrap_or(Text::from_static("value"));
-            event.changes.push(Change { name, from: self.old, to: self.new });
+            let renamed = event.kind.action.as_ref().is_some_and(|action| action == "RENAME_USER");
+            let what = Text::from_static(if renamed { "email" } else { "value" });
+            let name = self.setting.unwrap_or(what);
+            event.changes.push(Change { name, from: self.old, to: self.new, of: None });
         }
         if application == "saml" {
             event.session.protocol = Some(Text::from_static("saml"));

@@ -6,8 +6,6 @@
 use tidegate_core::event::{Param, Params, Shape};
 use tidegate_core::param;
 
-const TITLE: &str = "`file.name` has it";
-
 const fn params(known: &'static [Param], prefix: &'static str) -> Params {
     Params { known, prefix }
 }
@@ -175,7 +173,7 @@ pub(super) static DRIVE: Params = params(
         param!("destination_folder_id", Shape::Keyword),
         param!("destination_folder_title", Shape::Keyword),
         param!("doc_id" => "file"."id", Shape::Keyword),
-        param!("doc_title", Shape::Ignore(TITLE)),
+        param!("doc_title", Shape::In),
         param!("doc_type" => "file"."type", Shape::Keyword),
         param!("is_encrypted", Shape::Boolean),
         param!("membership_change_type", Shape::Keyword),

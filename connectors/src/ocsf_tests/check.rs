@@ -30,11 +30,11 @@ const CLASSES: &[(u64, &str, Attributes, &str)] = &[
          risk_details:s device:device",
         "",
     ),
-    (3001, "1.8.0", "user:user* auth_factors:[auth_factor]", ""),
+    (3001, "1.8.0", "user:user* user_result:user auth_factors:[auth_factor]", ""),
     (
         3007,
         "1.9.0",
-        "user:user* auth_factors:[auth_factor] privileges:[s] iam_roles:[named] resources:[resource]",
+        "user:user* updated_user:user auth_factors:[auth_factor] privileges:[s] iam_roles:[named] resources:[resource]",
         "",
     ),
     (
@@ -52,10 +52,11 @@ const CLASSES: &[(u64, &str, Attributes, &str)] = &[
         "user:user* session:session privileges:[s] groups:[named] iam_roles:[named]",
         "privileges groups iam_roles",
     ),
-    (3004, "both", "entity:entity*", ""),
+    (3004, "1.8.0", "entity:entity* entity_result:entity", ""),
+    (3004, "1.9.0", "entity:entity* updated_entity:entity", ""),
     (3005, "1.8.0", "user:user* privileges:[s]* resources:[resource]", ""),
     (3006, "1.8.0", "group:named* user:user privileges:[s]", ""),
-    (3006, "1.9.0", "group:named* users:[user] privileges:[s] iam_roles:[named]", ""),
+    (3006, "1.9.0", "group:named* updated_group:named users:[user] privileges:[s] iam_roles:[named]", ""),
     (
         6003,
         "both",
@@ -108,7 +109,7 @@ const OBJECTS: &[Rule] = &[
     ("url", "path:s", "path"),
     ("authorization", "policy:named decision:s", ""),
     ("resource", "uid:s name:s type:s role_id:i role:s", "uid name"),
-    ("entity", "uid:s name:s type_id:i type:s policy:named group:named user:user", "uid name"),
+    ("entity", "uid:s name:s type_id:i type:s policy:named group:named user:user data:o", "uid name"),
     ("api", "operation:s* service:named", ""),
     ("file", "uid:s name:s* type_id:i* type:s", "uid name"),
     (

@@ -16,7 +16,7 @@ const RECORD: &[Field] = &[
     field!("eventType" => "event_type", Shape::Keyword).event(),
     field!("outcome", Shape::Object(OUTCOME)),
     // `@timestamp` has it.
-    field!("published", Shape::In).event(),
+    field!("published", Shape::Stamp).event(),
     field!("securityContext" => "security_context", Shape::Object(SECURITY)),
     field!("severity", Shape::Keyword).event(),
     field!("debugContext" => "debug_context", Shape::Object(DEBUG)).always(),
@@ -43,7 +43,7 @@ const CLIENT: &[Field] = &[
     field!("id", Shape::Keyword),
     field!("ipAddress" => "ip", Shape::Ip).event(),
     // `client.geo` and `source.geo` have it.
-    field!("geographicalContext", Shape::In).event(),
+    field!("geographicalContext", Shape::Place).event(),
 ];
 
 const USER_AGENT: &[Field] = &[

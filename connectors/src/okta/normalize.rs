@@ -182,10 +182,11 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r
     for element in value.elements().chain(alone) {
         let mut found = Named { word: None, account: Account::default() };
         let mut detail = None;
+        let before = event.changes.len();
         for (key, value) in element.members() {
             match key.as_plain() {
                 Some("detailEntry") => detail = Some(value),
-                Some("changeDetails") => changes(value, &mut event.changes),
+                Some("changeDetails") => changes(value, event.targets.len(), &mut event.changes),
                 Some(key) => named(key, value, &mut found),
                 None => {}
             }
@@ -210,6 +211,9 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>, debug: &mut Debug<'r
         }
         if word.is_some() || account.id.is_some() || account.name.is_some() || account.full_name.is_some() {
             event.targets.push(Target { kind, word, account });
+        } else {
+            // Of nothing that has a name.
+            event.changes.iter_mut().skip(before).for_each(|change| change.of = Some(usize::MAX));
         }
     }
 }
@@ -223,15 +227,16 @@ fn word_list<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
     }
 }
 
-fn changes<'r>(value: Value<'_, 'r>, changes: &mut Changes<'r>) {
+fn changes<'r>(value: Value<'_, 'r>, of: usize, changes: &mut Changes<'r>) {
+    let of = Some(of);
     let (was, is) = (Members::of(value.get("from")), Members::of(value.get("to")));
     for (name, before) in was.object.iter().flat_map(Value::members) {
         let after = is.get(&name.decode()).and_then(word);
-        changes.push(Change { name: name.text(), from: word(before), to: after });
+        changes.push(Change { name: name.text(), from: word(before), to: after, of });
     }
     for (name, after) in is.object.iter().flat_map(Value::members) {
         if was.get(&name.decode()).is_none() {
-            changes.push(Change { name: name.text(), from: None, to: word(after) });
+            changes.push(Change { name: name.text(), from: None, to: word(after), of });
         }
     }
 }
@@ -279,21 +284,31 @@ fn client<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
 }
 
 fn geo<'r>(value: Value<'_, 'r>) -> Geo<'r> {
-    let mut geo = Geo::default();
+    let mut geo = Geo { partial: value.kind() != Json::Object, ..Geo::default() };
     for (key, value) in value.members() {
-        match key.as_plain() {
-            Some("city") => geo.city = known(value),
-            Some("state") => geo.region = known(value),
-            Some("country") => geo.country = known(value),
+        let name = match key.as_plain() {
+            Some("city") => &mut geo.city,
+            Some("state") => &mut geo.region,
+            Some("country") => &mut geo.country,
             Some("postalCode") => {
-                geo.postal = if value.as_text().is_some() { known(value) } else { word(value) }
+                geo.postal = if value.as_text().is_some() { known(value) } else { word(value) };
+                geo.partial |= matches!(value.kind(), Json::Array | Json::Object);
+                continue;
             }
             Some("geolocation") => {
                 let [lat, lon] = value.pick(["lat", "lon"]);
                 geo.location = lat.zip(lon).and_then(|(lat, lon)| location(lat, lon));
+                geo.partial |=
+                    !value.is_null() && (geo.location.is_none() || value.members().nth(2).is_some());
+                continue;
             }
-            _ => {}
-        }
+            _ => {
+                geo.partial |= !value.is_null();
+                continue;
+            }
+        };
+        *name = known(value);
+        geo.partial |= !matches!(value.kind(), Json::String | Json::Null);
     }
     geo
 }

@@ -313,14 +313,20 @@ pub enum Shape {
     /// and some members in shapes of their own (second list), and what the event knows of the risk.
     Debug(&'static Rows, &'static Rows),
     /// Members of the same object, gathered under one name. Has no key and stands last in its list; the members
-    /// themselves are [`Shape::In`].
+    /// themselves are [`Shape::Gathered`].
     Group(&'static [Field]),
     /// Any text that is written as one keyword: strings as they are, all else as JSON text.
     Text,
     /// Not in the namespace: the document has it elsewhere, if it is text.
     In,
+    /// The same of several texts.
+    Several,
     /// Not in the namespace: it is the document's time, if it can be read as one.
     Stamp,
+    /// Not in the namespace: it is the document's place, if all of it can be read.
+    Place,
+    /// Not in the namespace: one of the two coordinates of the document's place, if both can be read.
+    Coordinate,
     /// In the namespace, by a group.
     Gathered,
     /// Not in the document.

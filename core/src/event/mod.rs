@@ -92,10 +92,21 @@ pub struct Event<'r> {
     pub changes: Changes<'r>,
     /// The whole record.
     pub record: Option<Value<'r, 'r>>,
-    /// Which part of it this event is, where a record holds several.
-    pub part: Option<Value<'r, 'r>>,
+    /// Which part of it this event is, where a record holds a list of them.
+    pub part: Option<Share<'r>>,
     /// What becomes of the vendor's own fields.
     pub table: &'static Table,
+}
+
+/// One of the parts of a record. Records may hold very many, so that no event may look through all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Share<'r> {
+    /// The part.
+    pub value: Value<'r, 'r>,
+    /// Its place in their list, from 0 on.
+    pub at: usize,
+    /// No part stands before it: what of the list is no part is kept with this one.
+    pub first: bool,
 }
 
 /// When what was found began, and when the vendor last changed its mind.
@@ -503,6 +514,8 @@ pub struct Geo<'r> {
     pub postal: Option<Text<'r>>,
     /// Latitude and longitude, both within range, as numbers of JSON.
     pub location: Option<(Cow<'r, str>, Cow<'r, str>)>,
+    /// The record says more of the place than could be read.
+    pub partial: bool,
 }
 
 /// In which session.
@@ -592,6 +605,8 @@ pub struct Change<'r> {
     pub from: Option<Text<'r>>,
     /// After.
     pub to: Option<Text<'r>>,
+    /// Of which of the targets, by its place among them; `None`: of what the event is about.
+    pub of: Option<usize>,
 }
 
 /// What vendors write where they know nothing. Such a word is no id, no name and no address.
@@ -599,7 +614,17 @@ pub struct Change<'r> {
 fn says_nothing(word: &str) -> bool {
     matches!(
         word,
-        "null" | "NULL" | "unknown" | "Unknown" | "UNKNOWN" | "none" | "None" | "n/a" | "N/A" | "-"
+        "null"
+            | "NULL"
+            | "<null>"
+            | "unknown"
+            | "Unknown"
+            | "UNKNOWN"
+            | "none"
+            | "None"
+            | "n/a"
+            | "N/A"
+            | "-"
     )
 }
 
@@ -651,15 +676,15 @@ pub fn truth(value: Value<'_, '_>) -> Option<bool> {
     if let Some(truth) = value.as_bool() {
         return Some(truth);
     }
-    let text = value.as_text()?;
-    let word = text.as_plain()?;
-    if word.eq_ignore_ascii_case("true") {
-        Some(true)
-    } else if word.eq_ignore_ascii_case("false") {
-        Some(false)
-    } else {
-        None
-    }
+    value.as_text()?.read(|word| {
+        if word.eq_ignore_ascii_case("true") {
+            Some(true)
+        } else if word.eq_ignore_ascii_case("false") {
+            Some(false)
+        } else {
+            None
+        }
+    })
 }
 
 /// A whole number, also where it is spelled as a string.
@@ -667,7 +692,7 @@ pub fn truth(value: Value<'_, '_>) -> Option<bool> {
 pub fn integer(value: Value<'_, '_>) -> Option<i64> {
     match value.kind() {
         Json::Number => value.as_i64(),
-        Json::String => value.as_text()?.as_plain()?.parse().ok(),
+        Json::String => value.as_text()?.read(|text| text.parse().ok()),
         _ => None,
     }
 }
@@ -675,7 +700,7 @@ pub fn integer(value: Value<'_, '_>) -> Option<i64> {
 /// Whether a string is an IP address that any store will take.
 #[must_use]
 pub fn is_ip(text: &Text<'_>) -> bool {
-    text.as_plain().is_some_and(|plain| plain.len() <= 45 && plain.parse::<std::net::IpAddr>().is_ok())
+    text.read(|plain| plain.len() <= 45 && plain.parse::<std::net::IpAddr>().is_ok())
 }
 
 /// An address and the port behind it: `192.0.2.1`, `192.0.2.1:443`, `[2001:db8::1]:443`, `2001:db8::1p443`.
@@ -693,7 +718,7 @@ pub fn address_and_port<'r>(text: &Text<'r>) -> Option<(Text<'r>, Option<u16>)> 
 /// Whether a login is an address: something on both sides of one `@`, no white space.
 #[must_use]
 pub fn is_email(text: &Text<'_>) -> bool {
-    text.as_plain().and_then(email_sign).is_some()
+    text.read(|plain| email_sign(plain).is_some())
 }
 
 /// Where the sign is of what is an address.
@@ -833,6 +858,22 @@ mod tests {
         for whole in ["pat", "@example.com", "pat@", " @example.com", "@"] {
             assert_eq!(of(whole), [whole, "", ""]);
         }
+    }
+
+    /// .NET writes an apostrophe, a plus and all letters beyond ASCII with escapes.
+    #[test]
+    fn a_text_is_what_it_says_however_it_is_written() {
+        let mut tape = Tape::new();
+        let list = tape
+            .cut(br#"["o\u0027brien@example.com","\u0031\u0039\u0032.0.2.7","tru\u0065","\u0037"]"#)
+            .unwrap();
+        let all: Vec<_> = list.elements().collect();
+        let [email, ip, truthful, seven] = all.as_slice() else { unreachable!() };
+        let Account { name, domain, email, .. } = Account::by_login(text(*email).unwrap());
+        let said = [name, domain, email].map(|part| part.unwrap().decode().into_owned());
+        assert_eq!(said, ["o'brien", "example.com", "o'brien@example.com"]);
+        assert!(is_ip(&text(*ip).unwrap()));
+        assert_eq!((truth(*truthful), integer(*seven)), (Some(true), Some(7)));
     }
 
     #[test]

@@ -21,5 +21,8 @@ pub use tape::{JsonError, Tape};
 pub(crate) use text::any;
 pub use text::{Text, write_string};
 pub(crate) use value::Piece;
+#[cfg(test)]
+pub(crate) use value::STEPS;
+pub(crate) use value::push_key;
 use value::same;
 pub use value::{Elements, Key, Kind, Members, Value};

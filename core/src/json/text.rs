@@ -130,7 +130,7 @@ impl<'r> Text<'r> {
         decoded(self, show)
     }
 
-    /// Whether it is this name; most are told apart by their length.
+    /// Whether it is this word; most are told apart by their length.
     #[inline]
     #[must_use]
     pub fn is(&self, name: &str) -> bool {

@@ -134,7 +134,7 @@ impl<'t, 'r> Value<'t, 'r> {
         match self.span().len() {
             0..3 => false,
             3 => true,
-            4..=9 => matches!(self.after_quote(), Some(b'n' | b'N' | b'u' | b'U')),
+            4..=9 => matches!(self.after_quote(), Some(b'n' | b'N' | b'u' | b'U' | b'<')),
             _ => false,
         }
     }
@@ -282,12 +282,7 @@ impl<'t, 'r> Value<'t, 'r> {
                 match &inner.next {
                     Some((step, value)) if value.span().contains(&offset) => {
                         match step {
-                            Step::Key(key) => {
-                                if !path.is_empty() {
-                                    path.push('.');
-                                }
-                                path.push_str(&key.decode());
-                            }
+                            Step::Key(key) => push_key(&mut path, &key.decode()),
                             Step::At(at) => path.push_str(&format!("[{at}]")),
                         }
                         let inner = Around::of(*value, value.span().end, path.len());
@@ -301,27 +296,54 @@ impl<'t, 'r> Value<'t, 'r> {
         paths
     }
 
+    /// The same; the way into an element of a list leads past none of those before it, where it is told which one it is.
+    pub(crate) fn paths_through(
+        &self,
+        offsets: &[usize],
+        known: Option<(Value<'t, 'r>, usize)>,
+    ) -> HashMap<usize, String> {
+        let Some((element, _)) = known else { return self.paths_of(offsets) };
+        let span = element.span();
+        let (inner, outer): (Vec<usize>, Vec<usize>) =
+            offsets.iter().partition(|offset| span.contains(*offset));
+        let mut paths = self.paths_of(&outer);
+        let mut above = String::new();
+        self.path_into(span.start, known, &mut above);
+        for (offset, path) in element.paths_of(&inner) {
+            let dot = if path.is_empty() || element.kind() == Kind::Array { "" } else { "." };
+            paths.insert(offset, format!("{above}{dot}{path}"));
+        }
+        paths
+    }
+
     /// The path of the innermost value that a byte of the record belongs to, such as `target[0].id`.
     #[must_use]
     pub fn path_of(&self, offset: usize) -> String {
         let mut path = String::new();
-        self.path_into(offset, &mut path);
+        self.path_into(offset, None, &mut path);
         path
     }
 
-    /// The same, appended to what is there.
-    pub(crate) fn path_into(&self, offset: usize, path: &mut String) {
+    /// The same, appended to what is there; `known` as in [`Value::paths_through`].
+    pub(crate) fn path_into(&self, offset: usize, known: Option<(Value<'t, 'r>, usize)>, path: &mut String) {
         let mut here = *self;
         'down: loop {
             for (key, value) in here.members() {
                 if value.span().contains(&offset) {
-                    if !path.is_empty() {
-                        path.push('.');
-                    }
-                    path.push_str(&key.decode());
+                    push_key(path, &key.decode());
                     here = value;
                     continue 'down;
                 }
+            }
+            if let Some((element, at)) = known
+                && here.kind() == Kind::Array
+                && here.span().start < element.span().start
+                && here.span().end > element.span().end
+                && element.span().contains(&offset)
+            {
+                path.push_str(&format!("[{at}]"));
+                here = element;
+                continue 'down;
             }
             for (at, value) in here.elements().enumerate() {
                 if value.span().contains(&offset) {
@@ -333,6 +355,14 @@ impl<'t, 'r> Value<'t, 'r> {
             return;
         }
     }
+}
+
+/// A key at the end of a path; one without letters as `""`.
+pub(crate) fn push_key(path: &mut String, key: &str) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(if key.is_empty() { "\"\"" } else { key });
 }
 
 /// Equality of short names, without a call: most are of 4 to 16 bytes.
@@ -478,14 +508,12 @@ impl<'r> Key<'r> {
         self.text().into_cow()
     }
 
-    /// Whether it is this name; most are told apart by their length.
+    /// Whether it is this name; most are told apart by their length. No encoder writes a name of ours with escapes, and one that
+    /// did would be as unknown to the tables as it is to those who read records by [`Key::as_plain`].
     #[inline]
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
-        match self.plain_bytes() {
-            Some(bytes) => same(bytes, name.as_bytes()),
-            None => self.text() == *name,
-        }
+        self.plain_bytes().is_some_and(|bytes| same(bytes, name.as_bytes()))
     }
 
     /// Appends it as a JSON string, valid whatever the record said.
@@ -547,11 +575,19 @@ pub struct Elements<'t, 'r> {
     record: &'r str,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many elements were looked at: what a test of the work for a long list counts.
+    pub(crate) static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 impl<'t, 'r> Iterator for Elements<'t, 'r> {
     type Item = Value<'t, 'r>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        #[cfg(test)]
+        STEPS.set(STEPS.get() + 1);
         let (value, rest) = self.tape.split_at_checked(self.tape.first()?.size as usize)?;
         self.tape = rest;
         Some(Value::new(value, self.record))

@@ -212,7 +212,7 @@ impl Schema for Ecs {
             out.copy_notes(place.start, place.end, copied);
         }
 
-        user_agent(out, agent, device);
+        user_agent(out, agent, device, table.source_user);
 
         let Device { id: device_id, name: _, os: _, os_version, managed: _, word: _ } = device;
         // A program's machine is no host of the event; a device that it is about is one.
@@ -430,7 +430,7 @@ fn network(out: &mut Writer<'_>, network: &Network<'_>, address_always: bool) ->
         out.put("}");
     }
     out.close(open);
-    let Geo { city, region, country, country_code, postal, location } = geo;
+    let Geo { city, region, country, country_code, postal, location, partial: _ } = geo;
     let open = out.open(",\"geo\":");
     let from = out.len();
     out.text(",\"city_name\":", city);
@@ -477,14 +477,15 @@ fn file(out: &mut Writer<'_>, target: &Target<'_>) {
     out.close(open);
 }
 
-fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>, device: &Device<'_>) {
+/// `whole`: the program is known by what the vendor says of the device.
+fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>, device: &Device<'_>, whole: bool) {
     let Agent { original, browser, version, os } = agent;
     let Some(original) = original else {
         // The vendor has read the text itself, and keeps no more of it.
         let open = out.open(",\"user_agent\":");
         out.text(",\"name\":", browser);
         out.text(",\"version\":", version);
-        if os.is_some() {
+        if os.is_some() || whole {
             let open = out.open(",\"os\":");
             out.text(",\"name\":", os);
             out.text(",\"version\":", &device.os_version);

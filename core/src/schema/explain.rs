@@ -2,10 +2,10 @@
 
 use super::ecs::Ecs;
 use super::{Context, Schema, Writer, leef};
-use crate::event::{Event, Field, Shape, Table, is_ip};
-use crate::json::{Kind, Tape, Value};
+use crate::event::{Event, Field, Shape, Share, Table, is_ip};
+use crate::json::{Kind, Tape, Value, push_key};
 use crate::source::NormalizeError;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// A line of an explained document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub fn explain(
     let mut notes = Vec::new();
     schema.write(event, context, &mut Writer::noting(&mut bytes, &mut notes))?;
     let offsets: Vec<usize> = notes.iter().map(|(_, offset)| *offset).collect();
-    let paths = event.record.map(|record| record.paths_of(&offsets)).unwrap_or_default();
+    let paths = paths(event, &offsets);
     let origin = |at: Option<usize>| at.and_then(|at| paths.get(&at).cloned());
     if schema.is_text() {
         return Ok(leef::attributes(&bytes)
@@ -73,6 +73,12 @@ pub fn explain(
     Ok(lines)
 }
 
+/// The paths of bytes of an event's record.
+fn paths(event: &Event<'_>, offsets: &[usize]) -> HashMap<usize, String> {
+    let known = event.part.map(|part| (part.value, part.at));
+    event.record.map(|record| record.paths_through(offsets, known)).unwrap_or_default()
+}
+
 /// The first note from a place of the document on; they are in its order.
 fn first(notes: &[(usize, usize)], from: usize) -> Option<&(usize, usize)> {
     notes.get(notes.partition_point(|(at, _)| *at < from))
@@ -99,20 +105,19 @@ pub fn drift(
         Some(b't' | b'f') => "boolean",
         _ => "number",
     };
-    let paths = record.paths_of(&offsets);
+    let paths = paths(event, &offsets);
     let path = |offset: usize| paths.get(&offset).map(|path| anywhere(path)).unwrap_or_default();
     Ok(offsets.into_iter().map(|offset| (path(offset), kind(offset))).collect())
 }
 
-/// `a[3].b` as `a[].b`.
+/// `a[3].b` as `a[].b`; a bracket may also be a letter of a name.
 fn anywhere(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut inside = false;
-    for letter in path.chars() {
-        inside = (inside && letter != ']') || letter == '[';
-        if !inside || letter == '[' {
-            out.push(letter);
-        }
+    let mut pieces = path.split('[');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        out.push('[');
+        let after = piece.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        out.push_str(if after.starts_with(']') { after } else { piece });
     }
     out
 }
@@ -128,7 +133,7 @@ pub struct Absent {
     pub why: Option<&'static str>,
 }
 
-/// The record's values that an explained document does not have. What is only a `null` or an empty text says nothing and is
+/// The record's values that an explained document does not have, and should: other parts of a list have documents of their own. What is only a `null` or an empty text says nothing and is
 /// not named; what the event has in another form (a time, an outcome) is not missing.
 #[must_use]
 pub fn absent(event: &Event<'_>, lines: &[Explained]) -> Vec<Absent> {
@@ -144,26 +149,25 @@ pub fn absent(event: &Event<'_>, lines: &[Explained]) -> Vec<Absent> {
     while let Some((path, value, keys)) = todo.pop() {
         let before = todo.len();
         for (key, member) in value.members() {
-            let dot = if path.is_empty() { "" } else { "." };
             let key = key.decode();
-            let keys = keys.iter().cloned().chain([key.clone().into_owned()]).collect();
-            todo.push((format!("{path}{dot}{key}"), member, keys));
+            let mut below = path.clone();
+            push_key(&mut below, &key);
+            let keys = keys.iter().cloned().chain([key.into_owned()]).collect();
+            todo.push((below, member, keys));
         }
         for (at, element) in value.elements().enumerate() {
-            todo.push((format!("{path}[{at}]"), element, keys.clone()));
+            if event.part.is_none_or(|part| !is_of_another(value, element, part)) {
+                todo.push((format!("{path}[{at}]"), element, keys.clone()));
+            }
         }
         if todo.len() > before {
             todo.get_mut(before..).unwrap_or_default().reverse();
             continue;
         }
-        let says = match value.kind() {
-            Kind::Null | Kind::Object | Kind::Array => false,
-            Kind::Bool | Kind::Number => true,
-            Kind::String => value.as_text().is_some_and(|text| !text.is_blank()),
-        };
-        if !says || kept(&path) {
+        if !says(value) || kept(&path) {
             continue;
         }
+        let nothing = value.as_text().is_some() && crate::event::known(value).is_none();
         let why = match field(event.table, &keys) {
             Some(field) => match why(field, value) {
                 Why::Elsewhere => continue,
@@ -172,9 +176,34 @@ pub fn absent(event: &Event<'_>, lines: &[Explained]) -> Vec<Absent> {
             },
             None => None,
         };
+        let why = why.or(nothing.then_some("says nothing"));
         out.push(Absent { path, value: value.raw().to_owned(), why });
     }
     out
+}
+
+/// Whether an element of a list is in the document of another part of it.
+fn is_of_another(list: Value<'_, '_>, element: Value<'_, '_>, part: Share<'_>) -> bool {
+    let (list, own) = (list.span(), part.value.span());
+    let holds = list.start < own.start && own.end < list.end;
+    holds && element.span() != own && !(part.first && element.kind() != Kind::Object)
+}
+
+/// Whether there is anything in a value; JSON in a text may have nothing in it.
+fn says(value: Value<'_, '_>) -> bool {
+    match value.kind() {
+        Kind::Null => false,
+        Kind::Bool | Kind::Number => true,
+        Kind::Object => value.members().any(|(_, member)| says(member)),
+        Kind::Array => value.elements().any(says),
+        Kind::String => value.as_text().is_some_and(|text| {
+            let container = |inner: &Value<'_, '_>| matches!(inner.kind(), Kind::Object | Kind::Array);
+            let text = text.decode();
+            let mut tape = Tape::new();
+            let inner = tape.cut(text.as_bytes()).ok().filter(container);
+            !text.trim().is_empty() && inner.is_none_or(says)
+        }),
+    }
 }
 
 enum Why {
@@ -222,4 +251,23 @@ fn field(table: &'static Table, keys: &[String]) -> Option<&'static Field> {
         };
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::anywhere;
+
+    #[test]
+    fn a_place_in_a_list_is_any_place_and_a_bracket_in_a_name_is_a_letter() {
+        for (path, place) in [
+            ("a[3].b", "a[].b"),
+            ("[0][12]", "[][]"),
+            ("a[b.c[1]", "a[b.c[]"),
+            ("a[12b]", "a[12b]"),
+            ("a[", "a["),
+            ("", ""),
+        ] {
+            assert_eq!(anywhere(path), place);
+        }
+    }
 }

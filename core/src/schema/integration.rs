@@ -1,8 +1,10 @@
 //! `raw_for_integration`: the raw record in `message`, as the ingest pipeline of Elastic's own integration takes it.
+//!
+//! Of a record with a list of parts, its collector makes a document each, which has its part in the list's place.
 
 use super::{Context, Marks, Rendered, Schema, Writer, ecs};
-use crate::event::{Event, write_time};
-use crate::json::write_string;
+use crate::event::{Event, RawShape, write_time};
+use crate::json::{Value, write_string};
 use crate::source::{Names, NormalizeError};
 
 pub(super) struct RawForIntegration;
@@ -40,7 +42,7 @@ impl Schema for RawForIntegration {
         out.put(",\"@timestamp\":");
         write_time(event.time.unwrap_or(*fetched), out.buf);
         out.put(",\"message\":");
-        write_string(record.record(), out.buf);
+        message(event, record, out);
         ecs::data_stream(out, context);
         out.put(",\"event\":{\"module\":\"");
         out.put(names.namespace);
@@ -54,4 +56,23 @@ impl Schema for RawForIntegration {
         out.close(document);
         Ok(Rendered::default())
     }
+}
+
+/// The record in its own bytes, a part of it in the place of the list of them.
+fn message(event: &Event<'_>, record: Value<'_, '_>, out: &mut Writer<'_>) {
+    let text = record.record();
+    let split = || {
+        let RawShape::Parted { list, .. } = event.table.raw else { return None };
+        let (span, part) = (record.get(list)?.span(), event.part?);
+        Some([text.get(..span.start)?, part.value.raw(), text.get(span.end..)?])
+    };
+    let Some(pieces) = split() else { return write_string(text, out.buf) };
+    out.put("\"");
+    for piece in pieces {
+        let quote = out.len();
+        write_string(piece, out.buf);
+        out.buf.remove(quote);
+        out.buf.pop();
+    }
+    out.put("\"");
 }

@@ -197,7 +197,7 @@ impl Schema for Leef {
         line.text("deviceOsVersion", os_version.as_ref());
         line.truth("deviceManaged", *managed);
         line.text("deviceType", device_word.as_ref());
-        let Geo { city, region, country, country_code, postal: _, location: _ } = geo;
+        let Geo { city, region, country, country_code, postal: _, location: _, partial: _ } = geo;
         line.text("country", country_code.as_ref().or(country.as_ref()));
         line.text("city", city.as_ref());
         line.text("region", region.as_ref());
@@ -571,7 +571,7 @@ impl Line<'_, '_> {
 
     /// `name: before → after`, the first few.
     fn changes(&mut self, changes: &[Change<'_>]) {
-        for (nth, Change { name, from, to }) in changes.iter().enumerate() {
+        for (nth, Change { name, from, to, of: _ }) in changes.iter().enumerate() {
             if nth == CHANGES {
                 self.out.cut += 1;
                 return;

@@ -1,11 +1,11 @@
 //! The vendor's own fields under the vendor's namespace, by the connector's table.
 
 use super::ecs::Told;
-use super::writer::{LEVELS, LONGEST};
+use super::writer::{Found, LEVELS, LONGEST};
 use super::{Context, Writer};
 use crate::event::{
-    Event, Field, Part, Risk, RiskLevel, Rows, Shape, Table, address_and_port, integer, is_ip, is_our_time,
-    is_plain_time, known, pairs, parse_time, text, truth, write_time,
+    Event, Field, Part, Risk, RiskLevel, Rows, Shape, Share, Table, address_and_port, integer, is_ip,
+    is_our_time, is_plain_time, known, pairs, parse_time, text, truth, write_time,
 };
 use crate::json::{Key, Kind, Text, Value, inside, write_string};
 use chrono::{DateTime, Datelike, Utc};
@@ -27,15 +27,21 @@ impl Writer<'_> {
         let Table { fields, layout, under, part, unmapped, .. } = event.table;
         let under = (!under.is_empty()).then(|| self.open(under));
         self.keeps = !unmapped.is_empty();
+        self.found = Found {
+            time: event.time.is_some(),
+            location: event.source.geo.location.is_some(),
+            partial: event.source.geo.partial,
+            strays: event.part.is_none_or(|part| part.first),
+        };
         match layout {
             Some(parts) => self.parts(parts, event, context, &mut None, Some(fields), 1),
             None => self.object(fields, event.record, &event.risk, 1),
         }
-        if event.part.is_some() {
-            self.object(part, event.part, &Risk::default(), 1);
+        if let Some(Share { value, .. }) = event.part {
+            self.object(part, Some(value), &Risk::default(), 1);
         }
         self.keeps = false;
-        self.unmapped(if unmapped.is_empty() { ",\"unmapped\":" } else { unmapped }, event.record);
+        self.unmapped(if unmapped.is_empty() { ",\"unmapped\":" } else { unmapped }, event);
         if let Some(under) = under {
             self.close(under);
         }
@@ -43,12 +49,13 @@ impl Writer<'_> {
     }
 
     /// What was put aside, each by its path.
-    fn unmapped(&mut self, label: &str, record: Option<Value<'_, '_>>) {
+    fn unmapped(&mut self, label: &str, event: &Event<'_>) {
         let Some(mut aside) = self.aside.take() else { return };
+        let (record, known) = (event.record, event.part.map(|part| (part.value, part.at)));
         let open = self.open(label);
         if let ([odd], Some(record)) = (&*aside.values, record) {
             aside.path.clear();
-            odd.offset.into_iter().for_each(|offset| record.path_into(offset, &mut aside.path));
+            odd.offset.into_iter().for_each(|offset| record.path_into(offset, known, &mut aside.path));
             let name = self.unmapped_name(&aside.path, aside.name(odd));
             self.put(",");
             write_string(&name, self.buf);
@@ -56,7 +63,7 @@ impl Writer<'_> {
             self.put_back(&aside, odd);
         } else {
             let offsets: Vec<usize> = aside.values.iter().filter_map(|odd| odd.offset).collect();
-            let paths = record.map(|record| record.paths_of(&offsets)).unwrap_or_default();
+            let paths = record.map(|record| record.paths_through(&offsets, known)).unwrap_or_default();
             let mut taken = Taken::of(std::iter::empty::<String>());
             for odd in &aside.values {
                 let path = odd.offset.and_then(|offset| paths.get(&offset));
@@ -75,7 +82,7 @@ impl Writer<'_> {
     fn unmapped_name<'n>(&mut self, path: &'n str, name: &'n str) -> Cow<'n, str> {
         let (name, cut) = fit(if path.is_empty() { name } else { path }, false);
         self.cut += u32::from(cut);
-        if name.trim().is_empty() { "unnamed".into() } else { name }
+        if name.trim().is_empty() { UNNAMED.into() } else { name }
     }
 
     /// What a table has no place for, or none of its type: counted, and put aside.
@@ -89,7 +96,11 @@ impl Writer<'_> {
     fn put_by(&mut self, name: &str, value: Value<'_, '_>) {
         let at = self.len();
         if self.flat(value, 3) {
-            let offset = self.offset_of(value.raw()).filter(|_| !self.by_name);
+            let offset = self.offset_of(value.raw());
+            if offset.is_none() {
+                self.note_within(at);
+            }
+            let offset = offset.filter(|_| !self.by_name);
             self.put_aside(at, offset, name);
         } else {
             self.cut_back(at);
@@ -288,15 +299,12 @@ impl Writer<'_> {
     ) {
         match (field.shape, value.kind()) {
             (_, Kind::Null) | (Shape::Ignore(_) | Shape::Group(_) | Shape::Gathered, _) => {}
-            (Shape::In, _) => {
-                let texts = |value: Value<'_, '_>| value.elements().all(|one| one.kind() == Kind::String);
-                if self.keeps && !matches!(value.kind(), Kind::String | Kind::Array if texts(value)) {
-                    self.odd(field.key, value);
-                }
-            }
+            (Shape::In | Shape::Several, Kind::String) => {}
+            (Shape::Several, Kind::Array) if value.elements().all(|one| one.kind() == Kind::String) => {}
+            (Shape::In | Shape::Several, _) => self.odd(field.key, value),
             // The event has its own element, others are of other events.
             (Shape::Parts, Kind::Array) => {
-                for element in value.elements() {
+                for element in value.elements().take(if self.found.strays { usize::MAX } else { 0 }) {
                     if !matches!(element.kind(), Kind::Object | Kind::Null) {
                         self.odd(field.key, element);
                     }
@@ -304,7 +312,17 @@ impl Writer<'_> {
             }
             (Shape::Parts, Kind::Object) => {}
             (Shape::Stamp, _) => {
-                if self.keeps && date(value).is_none() {
+                if !self.found.time || (self.keeps && date(value).is_none()) {
+                    self.odd(field.key, value);
+                }
+            }
+            (Shape::Place, _) => {
+                if self.found.partial {
+                    self.odd(field.key, value);
+                }
+            }
+            (Shape::Coordinate, _) => {
+                if !self.found.location {
                     self.odd(field.key, value);
                 }
             }
@@ -512,7 +530,8 @@ impl Writer<'_> {
                 let mut taken = None;
                 for (key, member) in value.members() {
                     let at = self.len();
-                    if !self.key(key, value, &mut taken, true) || !self.keyword(member) {
+                    self.key(key, value, &mut taken, true);
+                    if !self.keyword(member) {
                         self.cut_back(at);
                     }
                 }
@@ -860,7 +879,7 @@ impl Writer<'_> {
         }
         self.drifted(value);
         let name = match snake(&decoded) {
-            name if name.is_empty() => "unnamed".to_owned(),
+            name if name.is_empty() => UNNAMED.to_owned(),
             name => name,
         };
         let taken = taken.get_or_insert_with(|| {
@@ -946,7 +965,8 @@ impl Writer<'_> {
                 continue;
             }
             let at = self.len();
-            if !self.key(key, value, &mut taken, false) || !self.flat(member, depth) {
+            self.key(key, value, &mut taken, false);
+            if !self.flat(member, depth) {
                 self.cut_back(at);
             }
         }
@@ -1080,43 +1100,37 @@ impl Writer<'_> {
         }
     }
 
-    /// A key of an object as it is; `false` and nothing written if no store takes it. One that has to be changed is given a
-    /// name that no other has.
-    pub(super) fn key(
-        &mut self,
-        key: Key<'_>,
-        object: Value<'_, '_>,
-        taken: &mut Option<Taken>,
-        dots: bool,
-    ) -> bool {
-        if key.is_blank() {
-            return false;
-        }
+    /// A key of an object as it is. One that no store takes is given another name, which no other has.
+    pub(super) fn key(&mut self, key: Key<'_>, object: Value<'_, '_>, taken: &mut Option<Taken>, dots: bool) {
+        let blank = key.is_blank();
         if let Some(plain) = key.as_plain()
             && plain.len() <= NAME
             && !(dots && memchr::memchr(b'.', plain.as_bytes()).is_some())
+            && !blank
         {
             self.put(",");
             self.put_piece(key.quoted());
             self.put(":");
-            return true;
+            return;
         }
         let decoded = key.decode();
-        let (mut name, cut) = fit(&decoded, dots);
+        let (mut name, cut) = if blank { (UNNAMED.into(), false) } else { fit(&decoded, dots) };
         self.cut += u32::from(cut);
         if name != decoded {
             let taken = taken.get_or_insert_with(|| {
                 let as_they_are = object.members().map(|(key, _)| key.decode().into_owned());
-                Taken::of(as_they_are.filter(|key| fit(key, dots).0 == *key))
+                Taken::of(as_they_are.filter(|key| fit(key, dots).0 == *key && !key.trim().is_empty()))
             });
             name = taken.free(name.into_owned()).into();
         }
         self.put(",");
         write_string(&name, self.buf);
         self.put(":");
-        true
     }
 }
+
+/// The name of what has none.
+const UNNAMED: &str = "unnamed";
 
 /// A time or a day, where a document can have it.
 fn date(value: Value<'_, '_>) -> Option<DateTime<Utc>> {

@@ -123,6 +123,12 @@ impl Writer<'_> {
             }
             return self.close_array(open);
         }
+        if value.kind() != Kind::Object {
+            if !value.is_null() {
+                self.odd("message", value);
+            }
+            return false;
+        }
         let open = self.open("");
         for (key, member) in value.members() {
             match member.kind() {
@@ -146,12 +152,16 @@ impl Writer<'_> {
     fn slot<'t, 'r>(&mut self, params: &'static Params, parameter: Value<'t, 'r>) -> Option<Slot<'t, 'r>> {
         let mut name = None;
         let mut found = None;
-        let mut more = false;
+        let (mut more, mut usual) = (false, true);
         for (key, member) in parameter.members() {
             match key.as_plain() {
                 Some("name") => name = member.as_text().filter(|name| !name.is_blank()),
                 _ if member.is_null() => {}
-                Some(_) if found.is_none() => found = Some(member),
+                Some(form) if found.is_none() => {
+                    usual =
+                        matches!(form, "value" | "intValue" | "boolValue" | "multiValue" | "multiIntValue");
+                    found = Some(member);
+                }
                 _ => more = true,
             }
         }
@@ -167,7 +177,15 @@ impl Writer<'_> {
         if let Ok(at) = params.known.binary_search_by(|param| param.field.key.cmp(&name))
             && let Some(param) = params.known.get(at)
         {
-            let shown = !matches!(param.field.shape, Shape::Ignore(_));
+            let shown = match param.field.shape {
+                Shape::Ignore(_) => false,
+                // In a form that nobody has heard of, the event does not have it.
+                Shape::In if !usual => {
+                    self.odd("parameter", parameter);
+                    false
+                }
+                _ => true,
+            };
             return shown.then_some(Slot { path: Cow::Borrowed(param.path), param: Some(param), value });
         }
         let typed = !params.known.is_empty();

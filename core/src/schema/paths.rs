@@ -85,7 +85,14 @@ fn fields(of: &'static [Field], at: &str, names: &mut Vec<String>) {
 fn field(of: &'static Field, at: &str, names: &mut Vec<String>) {
     let name = format!("{at}.{}", of.name());
     match of.shape {
-        Shape::In | Shape::Stamp | Shape::Gathered | Shape::Parts | Shape::Ignore(_) => {}
+        Shape::In
+        | Shape::Several
+        | Shape::Stamp
+        | Shape::Place
+        | Shape::Coordinate
+        | Shape::Gathered
+        | Shape::Parts
+        | Shape::Ignore(_) => {}
         Shape::Keyword
         | Shape::Words(_)
         | Shape::Integer

@@ -52,7 +52,7 @@ impl Schema for Raw {
                     out.strict(member);
                 }
                 out.put(label);
-                out.strict(part);
+                out.strict(part.value);
                 out.close(document);
             }
             _ => out.strict(record),

@@ -1,8 +1,8 @@
 //! Shapes of a namespace, and what stands around it.
 
 use super::*;
-use crate::event::{Ending, Field, Outcome, Part, RawShape, Shape, Table, known};
-use crate::json::Tape;
+use crate::event::{Ending, Field, Outcome, Part, RawShape, Shape, Share, Table, known};
+use crate::json::{Kind, STEPS, Tape};
 use crate::{field, label};
 use serde_json::{Value as Json, json};
 
@@ -100,10 +100,104 @@ fn raw(table: &'static Table, record: &str, part: Option<&str>) -> String {
     let mut tape = Tape::new();
     let root = tape.cut(record.as_bytes()).unwrap();
     let part = part.and_then(|list| root.get(list)?.elements().next());
+    let part = part.map(|value| Share { value, at: 0, first: true });
     let event = Event { record: Some(root), part, table, ..Event::default() };
     let mut out = Vec::new();
     by_name("raw").unwrap().render(&event, &context(None), &mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+const SHARED: Table = Table {
+    fields: &[field!("events", Shape::Parts)],
+    part: &[field!("name", Shape::Keyword)],
+    raw: RawShape::Parted { list: "events", label: label!("event") },
+    ..KEPT
+};
+
+/// One event for each object among a record's `events`.
+fn shared<'r>(root: crate::json::Value<'r, 'r>) -> Vec<Event<'r>> {
+    let all = root.get("events").unwrap().elements().enumerate();
+    let mut first = true;
+    all.filter(|(_, value)| value.kind() == Kind::Object)
+        .map(|(at, value)| {
+            let part = Some(Share { value, at, first: std::mem::take(&mut first) });
+            Event { record: Some(root), part, table: &SHARED, ..Event::default() }
+        })
+        .collect()
+}
+
+fn rendered(schema: &str, event: &Event<'_>) -> Json {
+    let mut out = Vec::new();
+    by_name(schema).unwrap().render(event, &context(None), &mut out).unwrap();
+    serde_json::from_slice(&out).unwrap()
+}
+
+#[test]
+fn what_of_a_list_of_parts_is_no_part_is_kept_once_and_each_part_by_its_path() {
+    let record =
+        json!({ "id": 7, "events": [1, { "name": "a", "odd": 2 }, null, { "name": "b", "odd": 3, "more": 4 }, "x"] })
+            .to_string();
+    let mut tape = Tape::new();
+    let events = shared(tape.cut(record.as_bytes()).unwrap());
+    let kept = |at: usize| rendered("ecs", &events[at])["vendor"].clone();
+    assert_eq!(
+        kept(0),
+        json!({ "name": "a", "rest": { "id": 7, "events[0]": 1, "events[1].odd": 2, "events[4]": "x" } })
+    );
+    assert_eq!(kept(1), json!({ "name": "b", "rest": { "id": 7, "events[3].odd": 3, "events[3].more": 4 } }));
+    for schema in ["ocsf", "ocsf_1_9"] {
+        let kept = |at: usize| rendered(schema, &events[at])["unmapped"].clone();
+        assert_eq!(kept(0), json!({ "id": 7, "events": [{ "name": "a", "odd": 2 }, 1, "x"] }));
+        assert_eq!(kept(1), json!({ "id": 7, "events": [{ "name": "b", "odd": 3, "more": 4 }] }));
+    }
+    let from = |at: usize, path: &str| {
+        let lines = explain(by_name("ecs").unwrap(), &events[at], &context(None)).unwrap();
+        lines.into_iter().find(|line| line.path == path).unwrap().from
+    };
+    assert_eq!(from(1, "vendor.name").as_deref(), Some("events[3].name"));
+    let odd = |at: usize| drift(&events[at], &context(None)).unwrap();
+    let at = |path: &str| (path.to_owned(), "number");
+    assert_eq!(odd(1), [at("id"), at("events[].more"), at("events[].odd")]);
+}
+
+/// For an integration, a list of parts is the one part that the document is of.
+#[test]
+fn an_integration_is_handed_each_part_in_the_place_of_the_list() {
+    let record = r#"{"id": 7, "events": [{"name":"a \ud83d"}, {"name": "b"}] ,"kind":"x"}"#;
+    let mut tape = Tape::new();
+    let root = tape.cut(record.as_bytes()).unwrap();
+    let message = |event: &Event<'_>| rendered("raw_for_integration", event)["message"].clone();
+    let messages: Vec<Json> = shared(root).iter().map(message).collect();
+    assert_eq!(
+        messages,
+        [
+            r#"{"id": 7, "events": {"name":"a \ud83d"} ,"kind":"x"}"#,
+            r#"{"id": 7, "events": {"name": "b"} ,"kind":"x"}"#
+        ]
+    );
+    assert_eq!(message(&Event { record: Some(root), table: &SHARED, ..Event::default() }), record);
+}
+
+#[test]
+fn the_work_for_one_of_many_events_of_a_record_does_not_grow_with_their_number() {
+    let steps = |count: usize| {
+        let events: Vec<Json> = (0..count).map(|n| json!({ "name": "a", "odd": n, "list": [n] })).collect();
+        let record = json!({ "id": 7, "events": events }).to_string();
+        let mut tape = Tape::new();
+        let events = shared(tape.cut(record.as_bytes()).unwrap());
+        let before = STEPS.get();
+        for event in &events {
+            for schema in ALL {
+                let mut out = Vec::new();
+                schema.render(event, &context(None), &mut out).unwrap();
+                explain(schema, event, &context(None)).unwrap();
+            }
+            drift(event, &context(None)).unwrap();
+        }
+        STEPS.get() - before
+    };
+    let (few, many) = (steps(50), steps(500));
+    assert!(few > 50 && many <= few * 11, "{few} for 50, {many} for 500");
 }
 
 fn shaped(member: &str, value: &Json) -> (Json, u32) {

@@ -42,10 +42,25 @@ pub struct Writer<'b> {
     pub(super) keeps: bool,
     /// Whether that is known by its name, for want of a path that says more; within lists of named values.
     pub(super) by_name: bool,
+    /// What of the record the event has, where its table cannot know.
+    pub(super) found: Found,
     /// What was put aside, once anything was.
     pub(super) aside: Option<Aside>,
     /// Where the first addresses of the namespace stand in the buffer.
     pub(super) addresses: [(usize, usize); 4],
+}
+
+/// What of a record an event has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// A time.
+    pub(super) time: bool,
+    /// Two coordinates.
+    pub(super) location: bool,
+    /// Not all of its place.
+    pub(super) partial: bool,
+    /// What is no part in the list of the record's parts.
+    pub(super) strays: bool,
 }
 
 /// Values that were put aside, in memory that is used again.
@@ -97,30 +112,51 @@ thread_local! {
 
 /// Which values of a record were copied: a bit for each byte that one begins at.
 #[derive(Debug, Default)]
-pub(super) struct Copied(Vec<u64>);
+pub(super) struct Copied {
+    words: Vec<u64>,
+    /// Of a large record, the words that are not zero: it may have very many events, and each begins anew.
+    set: Vec<usize>,
+}
 
 impl Copied {
+    /// Words of a record that is large: 64 KiB of it.
+    const LARGE: usize = 1 << 10;
+
     pub(super) const fn new() -> Self {
-        Self(Vec::new())
+        Self { words: Vec::new(), set: Vec::new() }
     }
 
     /// None yet, of a record of this length. The memory is used again.
     pub(super) fn of(mut self, length: usize) -> Self {
-        self.0.clear();
-        self.0.resize(length / 64 + 1, 0);
+        let words = length / 64 + 1;
+        if words > Self::LARGE && words == self.words.len() {
+            for at in self.set.drain(..) {
+                if let Some(word) = self.words.get_mut(at) {
+                    *word = 0;
+                }
+            }
+        } else {
+            self.words.clear();
+            self.words.resize(words, 0);
+            self.set.clear();
+        }
         self
     }
 
     #[inline]
     fn set(&mut self, at: usize) {
-        if let Some(word) = self.0.get_mut(at / 64) {
+        let large = self.words.len() > Self::LARGE;
+        if let Some(word) = self.words.get_mut(at / 64) {
+            if large && *word == 0 {
+                self.set.push(at / 64);
+            }
             *word |= 1 << (at % 64);
         }
     }
 
     #[inline]
     pub(super) fn has(&self, at: usize) -> bool {
-        self.0.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
+        self.words.get(at / 64).is_some_and(|word| word & (1 << (at % 64)) != 0)
     }
 }
 
@@ -145,6 +181,7 @@ impl<'b> Writer<'b> {
             within: None,
             cut: 0,
             keeps: false,
+            found: Found::default(),
             by_name: false,
             aside: None,
             addresses: [(0, 0); 4],
@@ -388,6 +425,15 @@ impl<'b> Writer<'b> {
         self.forget_notes(at);
         if let Some(notes) = &mut self.notes {
             let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
+            notes.push((at, offset));
+        }
+    }
+
+    /// What was written from `at` on was read out of the text of the record that is being read out.
+    #[cold]
+    pub(super) fn note_within(&mut self, at: usize) {
+        self.forget_notes(at);
+        if let (Some(notes), Some(offset)) = (&mut self.notes, self.within) {
             notes.push((at, offset));
         }
     }

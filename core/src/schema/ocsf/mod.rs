@@ -7,6 +7,7 @@ mod countries;
 mod form;
 mod objects;
 mod observables;
+mod result;
 mod table;
 mod unmapped;
 mod words;
@@ -180,6 +181,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
             }
             Form::File => self.file(),
         }
+        self.result();
         self.actor();
         if !matches!(self.form, Form::Base | Form::Finding) {
             self.endpoint(",\"src_endpoint\":", "src_endpoint");
@@ -216,12 +218,12 @@ impl<'r> Document<'_, '_, '_, 'r> {
 
     fn outcome(&mut self, outcome: &Outcome<'r>) {
         let Outcome { result, word, reason, detail, code } = outcome;
-        let said = word.as_ref().and_then(Text::as_plain).unwrap_or_default();
+        let said = word.as_ref().map(Text::decode).unwrap_or_default();
         let ((mut id, mut caption), mut fallback) = words::status(*result);
         let mut known = true;
         if self.form == Form::Finding {
             // How an attempt ended says nothing of how far somebody has looked into it.
-            let looked = words::finding_status(said);
+            let looked = words::finding_status(&said);
             known = looked.is_some();
             (id, caption) = looked.unwrap_or(match self.event.kind.activity {
                 Activity::Close => (4, Some("Resolved")),
@@ -330,7 +332,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
         }
         self.factors();
         if let Some(word) = protocol
-            && !word.as_plain().is_some_and(|word| word.eq_ignore_ascii_case("unknown"))
+            && !word.decode().eq_ignore_ascii_case("unknown")
         {
             let id = words::protocol(&word.decode());
             self.enumerated(",\"auth_protocol_id\":", ",\"auth_protocol\":", id, Some(word), "");

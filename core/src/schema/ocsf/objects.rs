@@ -52,8 +52,8 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             }
             self.out.close_array(groups);
         }
-        let said = word.and_then(|word| word.as_plain()).unwrap_or_default();
-        let id = words::user(kind, said);
+        let said = word.map(Text::decode).unwrap_or_default();
+        let id = words::user(kind, &said);
         if id.0 != 0 {
             let fallback = if kind == ActorKind::Agent { "AI Agent" } else { "IP Address" };
             self.enumerated(",\"type_id\":", ",\"type\":", id, word, fallback);
@@ -193,7 +193,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                 self.out.text(",\"name\":", &device.name);
                 self.out.put(",\"type_id\":0,\"type\":\"Unknown\"");
                 self.out.close(open);
-                if device.name.as_ref().and_then(Text::as_plain).is_some_and(is_phone_number) {
+                if device.name.as_ref().is_some_and(|name| is_phone_number(&name.decode())) {
                     self.out.text(",\"phone_number\":", &device.name);
                 }
             }
@@ -283,7 +283,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
 
     /// A place is one by its names; coordinates alone are none.
     fn location(&mut self, geo: &Geo<'r>) {
-        let Geo { city, region, country, country_code, postal, location } = geo;
+        let Geo { city, region, country, country_code, postal, location, partial: _ } = geo;
         if [city, region, country, country_code, postal].into_iter().all(Option::is_none) {
             return;
         }
@@ -330,9 +330,9 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     }
 
     fn sort(&self) -> words::Id {
-        let plain = |text: &'e Option<Text<'r>>| text.as_ref().and_then(Text::as_plain).unwrap_or_default();
+        let said = |text: &'e Option<Text<'r>>| text.as_ref().map(Text::decode).unwrap_or_default();
         let Device { os, word, .. } = &self.event.device;
-        words::device(plain(word), plain(if os.is_some() { os } else { &self.event.agent.os }))
+        words::device(&said(word), &said(if os.is_some() { os } else { &self.event.agent.os }))
     }
 
     fn os(&mut self) {
@@ -503,58 +503,67 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     /// The object that was changed; where none is named, the service itself.
     pub(super) fn entity(&mut self) {
         let open = self.out.open(",\"entity\":");
-        match self.subject.entity {
-            Some(Target { kind, word, account }) => {
-                if let Some(id) = &account.id {
-                    self.out.put(",\"uid\":");
-                    self.out.string(id);
-                    self.observables.add("entity", "uid", RESOURCE, id);
-                }
-                if let Some(name) =
-                    account.full_name.as_ref().or(account.name.as_ref()).or(account.email.as_ref())
-                {
-                    self.out.put(",\"name\":");
-                    self.out.string(name);
-                }
-                let id = words::entity(*kind);
-                self.enumerated(",\"type_id\":", ",\"type\":", id, word.as_ref(), words::target(*kind));
-                match kind {
-                    TargetKind::Policy => {
-                        self.out.put(",\"policy\":");
-                        self.named(account);
-                    }
-                    TargetKind::Group => self.group(",\"group\":", "entity.group", account),
-                    TargetKind::User | TargetKind::AppUser => {
-                        self.account(",\"user\":", "entity.user", account, ActorKind::User, None);
-                    }
-                    _ => {}
-                }
+        self.entity_name(None);
+        if let Some(Target { kind, word: _, account }) = self.subject.entity {
+            if let Some(id) = &account.id {
+                self.observables.add("entity", "uid", RESOURCE, id);
             }
-            None => {
-                let App { id, name } = &self.event.app;
-                let Mfa { factor, word, deed, .. } = &self.event.mfa;
-                if let (Some(factor), Some(Deed::Allow | Deed::Forbid)) = (factor, deed) {
-                    self.out.put(",\"name\":");
-                    match word {
-                        Some(word) => self.out.string(word),
-                        None => self.out.plain(factor.name()),
-                    }
-                    self.enumerated(",\"type_id\":", ",\"type\":", OTHER, None, "Factor");
-                    self.out.close(open);
-                    return;
+            match kind {
+                TargetKind::Policy => {
+                    self.out.put(",\"policy\":");
+                    self.named(account);
                 }
-                self.out.text(",\"uid\":", id);
-                self.out.text(",\"name\":", name);
-                let none = self.out.is_empty_since(open);
-                if none {
-                    self.out.put(",\"name\":");
-                    self.out.plain(self.context.names.product);
+                TargetKind::Group => self.group(",\"group\":", "entity.group", account),
+                TargetKind::User | TargetKind::AppUser => {
+                    self.account(",\"user\":", "entity.user", account, ActorKind::User, None);
                 }
-                let fallback = if none { "Service" } else { "Application" };
-                self.enumerated(",\"type_id\":", ",\"type\":", OTHER, None, fallback);
+                _ => {}
             }
         }
         self.out.close(open);
+    }
+
+    /// Its id, name and sort; `renamed`: the name that it has now.
+    pub(super) fn entity_name(&mut self, renamed: Option<&Text<'r>>) {
+        if let Some(Target { kind, word, account }) = self.subject.entity {
+            self.out.text(",\"uid\":", &account.id);
+            let name = account.full_name.as_ref().or(account.name.as_ref()).or(account.email.as_ref());
+            match (renamed, name) {
+                (Some(renamed), _) => {
+                    self.out.put(",\"name\":");
+                    self.said(renamed);
+                }
+                (None, Some(name)) => {
+                    self.out.put(",\"name\":");
+                    self.out.string(name);
+                }
+                (None, None) => {}
+            }
+            let id = words::entity(*kind);
+            self.enumerated(",\"type_id\":", ",\"type\":", id, word.as_ref(), words::target(*kind));
+            return;
+        }
+        let App { id, name } = &self.event.app;
+        let Mfa { factor, word, deed, .. } = &self.event.mfa;
+        let fallback = if let (Some(factor), Some(Deed::Allow | Deed::Forbid)) = (factor, deed) {
+            self.out.put(",\"name\":");
+            match word {
+                Some(word) => self.out.string(word),
+                None => self.out.plain(factor.name()),
+            }
+            "Factor"
+        } else {
+            self.out.text(",\"uid\":", id);
+            self.out.text(",\"name\":", name);
+            if id.is_some() || name.is_some() {
+                "Application"
+            } else {
+                self.out.put(",\"name\":");
+                self.out.plain(self.context.names.product);
+                "Service"
+            }
+        };
+        self.enumerated(",\"type_id\":", ",\"type\":", OTHER, None, fallback);
     }
 
     pub(super) fn api(&mut self) {
@@ -575,7 +584,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             self.out.string(name);
             self.observables.add("file", "name", FILE_NAME, name);
         }
-        let id = match word.as_ref().and_then(Text::as_plain) {
+        let id = match word.as_ref().map(Text::decode).as_deref() {
             Some("folder") => (2, Some("Folder")),
             None => (0, Some("Unknown")),
             Some("shared_drive" | "team_drive") => OTHER,

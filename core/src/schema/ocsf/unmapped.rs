@@ -3,7 +3,7 @@
 //! A value that was copied into the document as a whole is left out here; everything else stays, also where the event has
 //! understood it. A list stays whole or goes whole, because its elements would lose what they belong to.
 
-use crate::event::{Event, Field, Shape};
+use crate::event::{Event, Field, Shape, Share};
 use crate::json::{Kind, Value};
 use crate::schema::Writer;
 use crate::schema::namespace::{NAME, find};
@@ -34,7 +34,7 @@ struct Rest<'a, 'b, 'r> {
     out: &'a mut Writer<'b>,
     copied: &'a Copied,
     told: Told,
-    part: Option<Value<'r, 'r>>,
+    part: Option<Share<'r>>,
 }
 
 impl Rest<'_, '_, '_> {
@@ -43,7 +43,7 @@ impl Rest<'_, '_, '_> {
         let mut hint = 0;
         let mut taken = None;
         for (key, member) in value.members() {
-            if member.is_null() || key.is_blank() {
+            if member.is_null() {
                 continue;
             }
             let field = if fields.is_empty() { None } else { find(fields, &key, &mut hint) };
@@ -78,12 +78,14 @@ impl Rest<'_, '_, '_> {
             }
             if let Some((whole, at)) = member.member(&key)
                 && at <= NAME
+                && !key.is_blank()
                 && self.out.member(whole, at)
             {
                 continue;
             }
             let at = self.out.len();
-            if !self.out.key(key, value, &mut taken, false) || !self.value(inner, member, depth) {
+            self.out.key(key, value, &mut taken, false);
+            if !self.value(inner, member, depth) {
                 self.out.cut_back(at);
             }
         }
@@ -98,6 +100,9 @@ impl Rest<'_, '_, '_> {
                 self.out.close(open)
             }
             Kind::Array if depth < DEEPEST => {
+                if let Some(part) = self.part.filter(|part| holds(value, part.value)) {
+                    return self.part(fields, value, part, depth);
+                }
                 if !self.is_left(value) {
                     return false;
                 }
@@ -106,12 +111,9 @@ impl Rest<'_, '_, '_> {
                 for element in value.elements() {
                     let at = self.out.len();
                     self.out.put(",");
-                    let written = match self.part {
-                        Some(part) if holds(value, part) => {
-                            element.span() == part.span() && self.value(fields, element, depth + 1)
-                        }
-                        _ if only => self.value(fields, element, depth + 1),
-                        _ => self.whole(element, depth + 1),
+                    let written = match only {
+                        true => self.value(fields, element, depth + 1),
+                        false => self.whole(element, depth + 1),
                     };
                     if !written {
                         self.out.cut_back(at);
@@ -121,6 +123,30 @@ impl Rest<'_, '_, '_> {
             }
             _ => self.is_left(value) && self.whole(value, depth),
         }
+    }
+
+    /// What is left of the event's own part of a list, and of what in it is no part.
+    fn part(
+        &mut self,
+        fields: &'static [Field],
+        list: Value<'_, '_>,
+        Share { value, first, at: _ }: Share<'_>,
+        depth: usize,
+    ) -> bool {
+        let open = self.out.open("");
+        let at = self.out.len();
+        self.out.put(",");
+        if !self.value(fields, value, depth + 1) {
+            self.out.cut_back(at);
+        }
+        for element in list.elements().take(if first { usize::MAX } else { 0 }) {
+            let at = self.out.len();
+            self.out.put(",");
+            if element.kind() == Kind::Object || !self.whole(element, depth + 1) {
+                self.out.cut_back(at);
+            }
+        }
+        self.out.close_array(open)
     }
 
     /// Whether anything of a value stands nowhere else.
@@ -161,17 +187,19 @@ impl Rest<'_, '_, '_> {
                 let open = self.out.open("");
                 let mut taken = None;
                 for (key, member) in value.members() {
-                    if member.is_null() || key.is_blank() {
+                    if member.is_null() {
                         continue;
                     }
                     if let Some((whole, at)) = member.member(&key)
                         && at <= NAME
+                        && !key.is_blank()
                         && self.out.member(whole, at)
                     {
                         continue;
                     }
                     let at = self.out.len();
-                    if !self.out.key(key, value, &mut taken, false) || !self.whole(member, depth + 1) {
+                    self.out.key(key, value, &mut taken, false);
+                    if !self.whole(member, depth + 1) {
                         self.out.cut_back(at);
                     }
                 }
