@@ -53,16 +53,16 @@ pub fn normalize<'r>(
         Shape::Risk => risk_detection(record, &mut event),
         Shape::Provisioning => provisioning(record, &mut event),
     }
-    let stamp = record.get(log.identity_time);
-    event.written = stamp.and_then(text);
-    if event.time.is_none() {
-        event.time = stamp.and_then(time);
-    }
     if log.kind == Some("nonInteractiveUser") {
         event.session.background = Some(Text::from_static("nonInteractiveUser"));
     }
     emit(event);
     Ok(())
+}
+
+fn happened<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
+    event.time = time(value);
+    event.written = text(value);
 }
 
 /// Microsoft writes the zero GUID where there is nobody.
@@ -132,7 +132,7 @@ fn sign_in<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("createdDateTime") => event.time = time(value),
+            Some("createdDateTime") => happened(value, event),
             Some("userId") => event.actor.account.id = id(value),
             Some("userPrincipalName") => principal(value, &mut event.actor.account),
             Some("userDisplayName") => event.actor.account.full_name = known(value),
@@ -247,7 +247,7 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("activityDateTime") => event.time = time(value),
+            Some("activityDateTime") => happened(value, event),
             Some("activityDisplayName") => event.kind.action = text(value),
             Some("category") => category = known(value),
             Some("operationType") => operation = known(value),
@@ -462,7 +462,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("detectedDateTime") => event.time = time(value),
+            Some("detectedDateTime") => happened(value, event),
             Some("lastUpdatedDateTime") => event.span.changed = time(value),
             Some("activityDateTime") => event.span.began = time(value),
             Some("riskEventType") => event.kind.action = text(value),
@@ -513,8 +513,8 @@ fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             let (mut key, mut said) = (None, None);
             for (name, value) in pair.members() {
                 match name.as_plain() {
-                    Some(name) if name.eq_ignore_ascii_case("key") => key = key.or(Some(value)),
-                    Some(name) if name.eq_ignore_ascii_case("value") => said = said.or(Some(value)),
+                    Some("Key" | "key" | "KEY") => key = key.or(Some(value)),
+                    Some("Value" | "value" | "VALUE") => said = said.or(Some(value)),
                     _ => {}
                 }
             }
@@ -535,7 +535,7 @@ fn provisioning<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("activityDateTime") => event.time = time(value),
+            Some("activityDateTime") => happened(value, event),
             Some("provisioningAction") => event.kind.action = text(value),
             // Its name before 2020.
             Some("action") if event.kind.action.is_none() => event.kind.action = text(value),

@@ -18,7 +18,8 @@ pub struct Agent<'r> {
     pub os: Option<Text<'r>>,
 }
 
-/// What a `User-Agent` names. Only what its text says in so many words; nothing is guessed.
+/// What a `User-Agent` names, each in letters, digits, blanks and `-`, `_`, `.` alone. Only what its text says in so many words;
+/// nothing is guessed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Product<'a> {
     /// The browser or library.
@@ -96,15 +97,13 @@ impl<'a> Product<'a> {
                 Some(b'W') => {
                     if let Some(nt) = part.strip_prefix("Windows NT ") {
                         self.os = Some("Windows");
-                        self.os_version = Some(match nt {
-                            "10.0" => "10",
-                            "6.3" => "8.1",
-                            "6.2" => "8",
-                            "6.1" => "7",
-                            other if other.len() > LONGEST => "",
-                            other => other,
-                        })
-                        .filter(|version| !version.is_empty());
+                        self.os_version = match nt {
+                            "10.0" => Some("10"),
+                            "6.3" => Some("8.1"),
+                            "6.2" => Some("8"),
+                            "6.1" => Some("7"),
+                            other => version(other),
+                        };
                     }
                 }
                 Some(b'I') => {

@@ -78,56 +78,76 @@ fn read(text: &str) -> Option<Written> {
     }
 }
 
-/// Reads `2026-01-15T10:00:00Z`, with or without a fraction of up to nine digits and also with `+00:00` for its zone, as almost
-/// all times are written. `None`: it is written in another way.
+/// A time in the form of almost all: `2026-01-15T10:00:00Z`, with or without a fraction of up to nine bytes, and also with
+/// `+00:00` for its zone.
+struct Common<'a> {
+    /// Of each two digits before the seconds that stand side by side, the number.
+    twos: u128,
+    /// Each a digit.
+    seconds: [u8; 2],
+    /// Not looked at yet.
+    fraction: &'a [u8],
+    /// With `Z`.
+    is_ours: bool,
+}
+
+impl<'a> Common<'a> {
+    #[inline(always)]
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        const WRITTEN: u128 = u128::from_le_bytes(*b"0000-00-00T00:00");
+        const HIGHEST: u128 = u128::from_le_bytes([0x80; 16]);
+        /// A digit less its zero is below ten, and a sign less itself nothing: what is more carries into the highest bit.
+        const CARRY: u128 = {
+            const D: u8 = 0x80 - 10;
+            const S: u8 = 0x80 - 1;
+            u128::from_le_bytes([D, D, D, D, S, D, D, S, D, D, S, D, D, S, D, D])
+        };
+        let (head, rest) = bytes.split_first_chunk::<16>()?;
+        let (rest, is_ours) = match rest {
+            [rest @ .., b'Z'] => (rest, true),
+            [rest @ .., b'+', b'0', b'0', b':', b'0', b'0'] => (rest, false),
+            _ => return None,
+        };
+        let (s1, s2, fraction) = match rest {
+            [b':', s1, s2] => (s1, s2, [].as_slice()),
+            [b':', s1, s2, b'.', fraction @ ..] if (1..=9).contains(&fraction.len()) => (s1, s2, fraction),
+            _ => return None,
+        };
+        let seconds = [s1.wrapping_sub(b'0'), s2.wrapping_sub(b'0')];
+        let less = u128::from_le_bytes(*head) ^ WRITTEN;
+        let digits = (less | (less & !HIGHEST).wrapping_add(CARRY)) & HIGHEST == 0;
+        (digits && seconds.iter().all(|digit| *digit < 10)).then(|| Self {
+            twos: less.wrapping_mul(10).wrapping_add(less >> 8),
+            seconds,
+            fraction,
+            is_ours,
+        })
+    }
+}
+
+/// Reads one in the common form. `None`: it is written in another way.
 #[inline]
 fn common(bytes: &[u8]) -> Option<Option<Written>> {
     /// How many nanoseconds one is in the last of so many digits.
     const UNITS: [u32; 10] = [0, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1000, 100, 10, 1];
-    const WRITTEN: u128 = u128::from_le_bytes(*b"0000-00-00T00:00");
-    const HIGHEST: u128 = u128::from_le_bytes([0x80; 16]);
-    /// A digit less its zero is below ten, and a sign less itself nothing: what is more carries into the highest bit.
-    const CARRY: u128 = {
-        const D: u8 = 0x80 - 10;
-        const S: u8 = 0x80 - 1;
-        u128::from_le_bytes([D, D, D, D, S, D, D, S, D, D, S, D, D, S, D, D])
-    };
-    let (head, rest) = bytes.split_first_chunk::<16>()?;
-    let (rest, is_ours) = match rest {
-        [rest @ .., b'Z'] => (rest, true),
-        [rest @ .., b'+', b'0', b'0', b':', b'0', b'0'] => (rest, false),
-        _ => return None,
-    };
-    let (s1, s2, fraction) = match rest {
-        [b':', s1, s2] => (s1, s2, [].as_slice()),
-        [b':', s1, s2, b'.', fraction @ ..] if !fraction.is_empty() => (s1, s2, fraction),
-        _ => return None,
-    };
+    let Common { twos, seconds: [s1, s2], fraction, is_ours } = Common::of(bytes)?;
+    let [y1, _, y3, _, _, month, _, _, day, _, _, hour, _, _, minute, _] = twos.to_le_bytes().map(i64::from);
     let unit = *UNITS.get(fraction.len())?;
-    let less = u128::from_le_bytes(*head) ^ WRITTEN;
-    if (less | (less & !HIGHEST).wrapping_add(CARRY)) & HIGHEST != 0 {
-        return None;
-    }
-    // Of each two digits that stand side by side, the number.
-    let twos = less.wrapping_mul(10).wrapping_add(less >> 8).to_le_bytes().map(i64::from);
-    let [y1, _, y3, _, _, month, _, _, day, _, _, hour, _, _, minute, _] = twos;
-    let (s1, s2) = (s1.wrapping_sub(b'0'), s2.wrapping_sub(b'0'));
-    let (mut most, mut number) = (s1.max(s2), 0_u32);
+    let (mut most, mut number) = (0, 0_u32);
     for digit in fraction {
         let digit = digit.wrapping_sub(b'0');
         most = most.max(digit);
         number = number.wrapping_mul(10).wrapping_add(u32::from(digit));
     }
-    if most > 9 {
-        return None;
-    }
-    Some(Written::on_the_calendar(
-        [y1 * 100 + y3, month, day],
-        [hour, minute, i64::from(s1) * 10 + i64::from(s2)],
-        0,
-        number.wrapping_mul(unit),
-        is_ours.then_some(fraction.len()),
-    ))
+    (most < 10).then(|| {
+        Written::on_the_calendar(
+            [y1 * 100 + y3, month, day],
+            [hour, minute, i64::from(s1) * 10 + i64::from(s2)],
+            0,
+            number.wrapping_mul(unit),
+            is_ours.then_some(fraction.len()),
+        )
+    })
 }
 
 /// Reads one that is written in any other way, none of which is ours.
@@ -191,7 +211,20 @@ fn any(bytes: &[u8]) -> Option<Written> {
 
 /// Whether [`parse_time`] reads it, and it is in the one form that every store reads: with a zone, and no oddity.
 pub(crate) fn is_plain_time(text: &str) -> bool {
-    match common(text.as_bytes()) {
+    let bytes = text.as_bytes();
+    if let Some(Common { twos, seconds: [s1, _], fraction, .. }) = Common::of(bytes) {
+        /// The least and the most of month, day, hour and minute for which nothing else needs to be known.
+        const LEAST: u128 = u128::from_le_bytes([0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        const MOST: u128 =
+            u128::from_le_bytes([99, 99, 99, 99, 99, 12, 99, 99, 28, 99, 99, 23, 99, 99, 59, 99]);
+        const HIGHEST: u128 = u128::from_le_bytes([0x80; 16]);
+        // What is below the least, or above the most, takes the highest bit of its byte away.
+        let fits = (twos | HIGHEST).wrapping_sub(LEAST) & (MOST | HIGHEST).wrapping_sub(twos) & HIGHEST;
+        if fits == HIGHEST && s1 < 6 && fraction.iter().all(u8::is_ascii_digit) {
+            return true;
+        }
+    }
+    match common(bytes) {
         Some(written) => written.is_some_and(|written| !written.is_leap),
         None => is_plain_otherwise(text),
     }
@@ -368,6 +401,42 @@ mod tests {
             let text = time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
             assert_eq!(parse_time(&text), Some(time));
             assert_eq!(written(&text).unwrap(), format!("\"{text}\""));
+        }
+    }
+
+    /// What [`is_plain_time`] promises, said without its short cuts.
+    fn is_plain(text: &str) -> bool {
+        let (Some(b'T'), Some(b':'), Some(tail)) =
+            (text.as_bytes().get(10), text.as_bytes().get(13), text.get(19..))
+        else {
+            return false;
+        };
+        let zone =
+            tail.strip_prefix('.').map_or(tail, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        tail.len() - zone.len() <= 10
+            && (zone == "Z" || (zone.len() == 6 && zone.as_bytes()[3] == b':'))
+            && any(text.as_bytes()).is_some_and(|written| !written.is_leap)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_common_form_is_read_as_any_other(
+            text in "[0-2][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{1,10})?(Z|\\+00:00)",
+            odd in proptest::option::weighted(0.3, (0..30_usize, "[ -~]")),
+        ) {
+            let mut text = text;
+            if let Some((at, letter)) = odd
+                && at < text.len()
+            {
+                text.replace_range(at..=at, &letter);
+            }
+            let said = |written: Option<Written>| {
+                written.map(|Written { year, month, day, of_day, nanos, digits: _, is_leap }| {
+                    (year, month, day, of_day, nanos, is_leap)
+                })
+            };
+            proptest::prop_assert_eq!(said(read(&text)), said(any(text.as_bytes())));
+            proptest::prop_assert_eq!(is_plain_time(&text), is_plain(&text));
         }
     }
 }

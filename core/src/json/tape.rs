@@ -191,16 +191,8 @@ impl Cutter<'_> {
                         entries.push(Entry::new(at, end, Tag::Number));
                         at = end;
                     }
-                    Some(first @ (b't' | b'f' | b'n')) => {
-                        let (word, tag) = match first {
-                            b't' => ("true", Tag::True),
-                            b'f' => ("false", Tag::False),
-                            _ => ("null", Tag::Null),
-                        };
-                        let end = at + word.len();
-                        if self.bytes.get(at..end) != Some(word.as_bytes()) {
-                            return fail(at, "expected a value");
-                        }
+                    Some(b't' | b'f' | b'n') => {
+                        let Some((tag, end)) = self.word(at) else { return fail(at, "expected a value") };
                         entries.push(Entry::new(at, end, tag));
                         at = end;
                     }
@@ -263,8 +255,20 @@ impl Cutter<'_> {
         (self.bytes.get(at).copied(), at)
     }
 
-    /// Keys of the innermost object, and the values that are strings, one after the other as most are. Whether the last value
-    /// is read, and where that ends; or else where the one begins that is no string.
+    /// `null`, `true` or `false`, and where it ends.
+    #[inline(always)]
+    fn word(self, at: usize) -> Option<(Tag, usize)> {
+        let rest = self.bytes.get(at..)?;
+        match rest.first_chunk()? {
+            b"null" => Some((Tag::Null, at + 4)),
+            b"true" => Some((Tag::True, at + 4)),
+            _ if rest.starts_with(b"false") => Some((Tag::False, at + 5)),
+            _ => None,
+        }
+    }
+
+    /// Keys of the innermost object, and the values that are strings or words, one after the other as most are. Whether the
+    /// last value is read, and where that ends; or else where the one begins that is something else.
     #[inline(always)]
     fn members(self, mut at: usize, frames: &mut [Frame], entries: &mut Vec<Entry>) -> Step<bool> {
         let Some(frame) = frames.last_mut() else { return Ok((false, at)) };
@@ -281,11 +285,14 @@ impl Cutter<'_> {
                 (Some(b':'), at) => self.next_byte(at + 1),
                 (_, at) => return fail(at, "expected `:`"),
             };
-            if self.bytes.get(at) != Some(&b'"') {
+            let (tag, end) = if self.bytes.get(at) == Some(&b'"') {
+                self.string(at)?
+            } else if let Some(word) = self.word(at) {
+                word
+            } else {
                 entries.push(key);
                 return Ok((false, at));
-            }
-            let (tag, end) = self.string(at)?;
+            };
             entries.extend_from_slice(&[key, Entry::new(at, end, tag)]);
             if self.bytes.get(end) != Some(&b',') {
                 return Ok((true, end));

@@ -533,8 +533,9 @@ impl<'r> Key<'r> {
     /// Its first letter and how many it has, if it has no escapes.
     #[inline]
     pub(crate) fn outline(&self) -> Option<(u8, usize)> {
-        let name = self.plain_bytes()?;
-        Some((name.first().copied().unwrap_or_default(), name.len()))
+        let first = self.record.as_bytes().get((self.start as usize).wrapping_add(1));
+        let length = self.end.wrapping_sub(self.start).wrapping_sub(2) as usize;
+        if self.tag == Tag::Clean { first.map(|first| (*first, length)) } else { None }
     }
 }
 

@@ -362,6 +362,10 @@ pub(super) fn data_stream(out: &mut Writer<'_>, context: &Context<'_>) {
 /// Labels and tags: what we have to say of the document.
 pub(super) fn marks(out: &mut Writer<'_>, marks: &Marks<'_>, time_missing: bool, original: bool) {
     let Marks { late_seconds, revises, replay, reread } = marks;
+    let marked = late_seconds.is_some() || revises.is_some() || replay.is_some() || *reread;
+    if !marked && !time_missing && !original && out.cut == 0 {
+        return;
+    }
     let labels = out.open(",\"labels\":");
     if let Some(seconds) = late_seconds {
         out.put(",\"tidegate_late_seconds\":\"");
@@ -503,17 +507,20 @@ fn user_agent(out: &mut Writer<'_>, agent: &Agent<'_>, device: &Device<'_>, whol
 
 fn product(out: &mut Writer<'_>, product: Product<'_>) {
     let Product { name, version, os, os_version, device } = product;
-    let mut word = |label: &str, word: Option<&str>| {
-        if let Some(word) = word {
-            out.put(label);
-            write_string(word, out.buf);
-        }
+    // There is nothing to escape.
+    let word = |out: &mut Writer<'_>, label: &str, word: &str| {
+        out.put(label);
+        out.put(word);
+        out.put("\"");
     };
-    word(",\"name\":", name);
-    word(",\"version\":", version);
+    if let Some(name) = name {
+        word(out, ",\"name\":\"", name);
+    }
+    if let Some(version) = version {
+        word(out, ",\"version\":\"", version);
+    }
     if let Some(os) = os {
-        out.put(",\"os\":{\"name\":");
-        write_string(os, out.buf);
+        word(out, ",\"os\":{\"name\":\"", os);
         if let Some(version) = os_version {
             out.put(",\"version\":");
             version_string(out, version);
@@ -527,8 +534,7 @@ fn product(out: &mut Writer<'_>, product: Product<'_>) {
         out.put("}");
     }
     if let Some(device) = device {
-        out.put(",\"device\":{\"name\":");
-        write_string(device, out.buf);
+        word(out, ",\"device\":{\"name\":\"", device);
         out.put("}");
     }
 }

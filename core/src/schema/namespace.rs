@@ -35,10 +35,10 @@ impl Writer<'_> {
         };
         match layout {
             Some(parts) => self.parts(parts, event, context, &mut None, Some(fields), 1),
-            None => self.object(fields, event.record, &event.risk, 1),
+            None => self.object(fields, event.record, told(&event.risk), 1),
         }
         if let Some(Share { value, .. }) = event.part {
-            self.object(part, Some(value), &Risk::default(), 1);
+            self.object(part, Some(value), None, 1);
         }
         self.keeps = false;
         self.unmapped(if unmapped.is_empty() { ",\"unmapped\":" } else { unmapped }, event);
@@ -125,7 +125,7 @@ impl Writer<'_> {
                 Part::Member(field) => {
                     let value = event.record.and_then(|record| record.get(field.key));
                     match (value, fields) {
-                        (Some(value), Some(_)) => self.field(field, value, &event.risk, depth),
+                        (Some(value), Some(_)) => self.field(field, value, None, depth),
                         (Some(value), None) => {
                             self.label(field);
                             self.strict_in(value, LEVELS - depth);
@@ -175,7 +175,7 @@ impl Writer<'_> {
                     self.close(open);
                 }
                 Part::Record => match fields {
-                    Some(fields) => self.object(fields, event.record, &event.risk, depth),
+                    Some(fields) => self.object(fields, event.record, told(&event.risk), depth),
                     None => self.members(event.record, LEVELS - depth),
                 },
             }
@@ -187,7 +187,7 @@ impl Writer<'_> {
         &mut self,
         fields: &'static [Field],
         value: Option<Value<'_, '_>>,
-        risk: &Risk<'_>,
+        risk: Option<&Risk<'_>>,
         depth: usize,
     ) {
         let mut hint = 0;
@@ -214,6 +214,12 @@ impl Writer<'_> {
                         }
                         match field.shape {
                             Shape::Keyword if self.filled(field, member) => continue,
+                            Shape::Object(inner) if !field.always && member.kind() == Kind::Object => {
+                                let open = self.open_field(field);
+                                self.object(inner, Some(member), None, depth + 1);
+                                self.close(open);
+                                continue;
+                            }
                             Shape::Gathered => {
                                 gathered.members.push((field.key, member));
                                 continue;
@@ -231,15 +237,15 @@ impl Writer<'_> {
         if !gathered.members.is_empty() {
             for field in fields.iter().rev().take_while(|field| field.key.is_empty()) {
                 if let Shape::Group(parts) = field.shape {
-                    self.group(field, parts, &mut gathered, risk, depth);
+                    self.group(field, parts, &mut gathered, depth);
                 }
             }
         }
-        if !always && risk.is_told() {
+        if !always && let Some(risk) = risk {
             for field in fields.iter().filter(|field| field.always) {
                 let open = self.open_field(field);
                 match field.shape {
-                    Shape::Object(inner) => self.object(inner, None, risk, depth + 1),
+                    Shape::Object(inner) => self.object(inner, None, Some(risk), depth + 1),
                     Shape::Debug(..) => self.risk(risk),
                     _ => {}
                 }
@@ -273,16 +279,15 @@ impl Writer<'_> {
         field: &'static Field,
         parts: &'static [Field],
         gathered: &mut Gathered<'_, '_>,
-        risk: &Risk<'_>,
         depth: usize,
     ) {
         let open = self.open_field(field);
         for part in parts {
             match part.shape {
-                Shape::Group(inner) => self.group(part, inner, gathered, risk, depth),
+                Shape::Group(inner) => self.group(part, inner, gathered, depth),
                 _ => {
                     if let Some(member) = gathered.get(part.key) {
-                        self.field(part, member, risk, depth);
+                        self.field(part, member, None, depth);
                     }
                 }
             }
@@ -294,7 +299,7 @@ impl Writer<'_> {
         &mut self,
         field: &'static Field,
         value: Value<'_, '_>,
-        risk: &Risk<'_>,
+        risk: Option<&Risk<'_>>,
         depth: usize,
     ) {
         match (field.shape, value.kind()) {
@@ -424,7 +429,7 @@ impl Writer<'_> {
             }
             (Shape::Wrapped([first, ..]), kind) if kind != Kind::Object => {
                 let open = self.open_field(field);
-                self.field(first, value, risk, depth + 1);
+                self.field(first, value, None, depth + 1);
                 self.close(open);
             }
             (Shape::Opened(fields), Kind::String) => {
@@ -438,7 +443,7 @@ impl Writer<'_> {
                                 return false;
                             }
                             let at = self.len();
-                            self.inside(value, |out| out.object(fields, Some(inner), risk, depth + 1));
+                            self.inside(value, |out| out.object(fields, Some(inner), None, depth + 1));
                             if self.close(open) {
                                 self.note_at(at, value.raw());
                             }
@@ -487,13 +492,13 @@ impl Writer<'_> {
             },
             (Shape::Object(fields) | Shape::Wrapped(fields) | Shape::Opened(fields), Kind::Object) => {
                 let open = self.open_field(field);
-                self.object(fields, Some(value), risk, depth + 1);
+                self.object(fields, Some(value), risk.filter(|_| field.always), depth + 1);
                 self.close(open);
             }
             (Shape::List(fields) | Shape::FlatList(fields), Kind::Array) => {
                 let open = self.open_field(field);
                 for element in value.elements() {
-                    self.element(fields, element, risk, depth);
+                    self.element(fields, element, depth);
                 }
                 self.close_array(open);
             }
@@ -503,7 +508,7 @@ impl Writer<'_> {
             (Shape::List(fields) | Shape::FlatList(fields), Kind::Object) => {
                 self.drifted(value);
                 let open = self.open_field(field);
-                self.element(fields, value, risk, depth);
+                self.element(fields, value, depth);
                 self.close_array(open);
             }
             (Shape::Positions(fields, most), Kind::Array | Kind::Object) => {
@@ -511,7 +516,7 @@ impl Writer<'_> {
                     self.drifted(value);
                 }
                 let open = self.open_field(field);
-                self.positions(fields, most, value, risk, depth + 1);
+                self.positions(fields, most, value, depth + 1);
                 self.close(open);
             }
             (Shape::Keyed, Kind::Array) if is_keyed(value) => {
@@ -568,7 +573,7 @@ impl Writer<'_> {
                 let whole = self.open(",\"flattened\":");
                 self.flat_object(value, opened, depth + 2);
                 self.close(whole);
-                self.risk(risk);
+                risk.into_iter().for_each(|risk| self.risk(risk));
                 self.close(open);
             }
             (
@@ -590,7 +595,7 @@ impl Writer<'_> {
         }
     }
 
-    fn element(&mut self, fields: &'static [Field], value: Value<'_, '_>, risk: &Risk<'_>, depth: usize) {
+    fn element(&mut self, fields: &'static [Field], value: Value<'_, '_>, depth: usize) {
         if value.kind() != Kind::Object {
             if !value.is_null() {
                 self.odd("element", value);
@@ -598,7 +603,7 @@ impl Writer<'_> {
             return;
         }
         let open = self.open(",");
-        self.object(fields, Some(value), risk, depth + 1);
+        self.object(fields, Some(value), None, depth + 1);
         self.close(open);
     }
 
@@ -631,20 +636,13 @@ impl Writer<'_> {
         }
     }
 
-    fn positions(
-        &mut self,
-        fields: &'static [Field],
-        most: usize,
-        value: Value<'_, '_>,
-        risk: &Risk<'_>,
-        depth: usize,
-    ) {
+    fn positions(&mut self, fields: &'static [Field], most: usize, value: Value<'_, '_>, depth: usize) {
         let crowded = value.elements().nth(most).is_some();
         let alone = (value.kind() == Kind::Object).then_some(value);
         let mut last = None;
         for (at, element) in value.elements().chain(alone).enumerate() {
             if last.is_some() {
-                self.element(fields, element, risk, depth);
+                self.element(fields, element, depth);
                 continue;
             }
             let label = self.len();
@@ -654,9 +652,9 @@ impl Writer<'_> {
             let open = self.opened(label);
             if crowded && at + 1 == most {
                 last = Some(open);
-                self.element(fields, element, risk, depth);
+                self.element(fields, element, depth);
             } else if element.kind() == Kind::Object {
-                self.object(fields, Some(element), risk, depth + 1);
+                self.object(fields, Some(element), None, depth + 1);
                 self.close(open);
             } else {
                 self.cut_label(open);
@@ -953,7 +951,7 @@ impl Writer<'_> {
                 continue;
             }
             if let Some(field) = special.find(&key) {
-                self.field(field, member, &Risk::default(), depth);
+                self.field(field, member, None, depth);
                 continue;
             }
             if let Some((whole, at)) = member.member(&key)
@@ -1048,7 +1046,9 @@ impl Writer<'_> {
         let texts: SmallVec<[Cow<'_, str>; 2]> =
             value.elements().chain(alone).filter_map(|value| value.as_text().map(Text::into_cow)).collect();
         let mut found: SmallVec<[(&str, &str); 16]> = SmallVec::new();
-        found.extend(texts.iter().flat_map(|text| pairs(text)));
+        for text in &texts {
+            found.extend(pairs(text));
+        }
         let open = self.open("");
         if found.len() > 32 || found.iter().any(|(name, _)| name.len() > NAME) {
             self.many_pairs(&found);
@@ -1197,10 +1197,11 @@ impl Taken {
     }
 }
 
-impl Risk<'_> {
-    fn is_told(&self) -> bool {
-        self.level.is_some() || self.word.is_some() || !self.reasons.is_empty() || !self.behaviors.is_empty()
-    }
+/// What the event knows of the risk, if it knows anything.
+fn told<'e, 'r>(risk: &'e Risk<'r>) -> Option<&'e Risk<'r>> {
+    let Risk { level, word, reasons, behaviors, threat: _ } = risk;
+    let told = level.is_some() || word.is_some() || !reasons.is_empty() || !behaviors.is_empty();
+    told.then_some(risk)
 }
 
 /// Whether all elements are a name and its value and nothing else, few enough to be compared with each other.

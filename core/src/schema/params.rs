@@ -3,7 +3,7 @@
 use super::Writer;
 use super::namespace::{DEEPEST, snake};
 use super::writer::Open;
-use crate::event::{Param, Params, Risk, Shape};
+use crate::event::{Param, Params, Shape};
 use crate::json::{Kind, Value};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -96,7 +96,7 @@ impl Writer<'_> {
             (Shape::Params(_) | Shape::Flat, None) => return self.odd_param(param.field.key, value),
             _ => {
                 let before = std::mem::replace(&mut self.by_name, true);
-                self.field(&param.field, value, &Risk::default(), depth);
+                self.field(&param.field, value, None, depth);
                 self.by_name = before;
                 return;
             }
