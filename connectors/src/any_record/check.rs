@@ -120,7 +120,7 @@ fn raw(event: &Event<'_>, as_sent: bool, text: &str) {
     assert_eq!(said, Some(meaning(theirs, &[])), "{ours:?}\n{theirs:?}");
 }
 
-/// The record in its own bytes, where it has one event; of several, the one that the document is of.
+/// The record in its own bytes, where it has one event or a list of more than events; of several, the one that the document is of.
 fn integration(event: &Event<'_>, document: &Json) {
     let (Some(record), Some(message)) = (event.record, document["message"].as_str()) else {
         panic!("no message: {document:#}");
@@ -129,6 +129,11 @@ fn integration(event: &Event<'_>, document: &Json) {
         assert_eq!(message, record.record());
         return;
     };
+    let other = |all: Value<'_, '_>| all.elements().any(|element| element.kind() != Kind::Object);
+    if part.first && record.get(list).is_some_and(other) {
+        assert_eq!(message, record.record());
+        return;
+    }
     let mut tape = Tape::new();
     let ours = tape.cut(message.as_bytes()).unwrap_or_else(|error| panic!("{error}: {message}"));
     assert_eq!(ours.get(list).map(|one| one.raw()), Some(part.value.raw()));
@@ -219,7 +224,11 @@ fn kept(stream: &'static Stream, root: Value<'_, '_>, events: &[Event<'_>]) {
             lines.extend(own);
         }
         let mut said = String::new();
-        let documents = rendered(schema, stream, events).0;
+        let (documents, sum) = rendered(schema, stream, events);
+        // What no term of a store can hold is cut, and a document says that it was.
+        if sum.cut > 0 {
+            continue;
+        }
         for document in &documents {
             words(&strict(document), &mut said);
         }
@@ -426,13 +435,14 @@ fn respell(value: Value<'_, '_>, out: &mut String) {
 }
 
 /// As encoders do that want nothing but ASCII, and nothing that looks like the end of a script. A text with escapes stays as it
-/// is: no encoder writes a digit or a letter in another way, and a word with one of them is none that we know.
+/// is: no encoder writes a digit or a letter in another way.
 fn respell_text(text: &Text<'_>, out: &mut String) {
     let Some(plain) = text.as_plain() else { return out.push_str(text.source().unwrap_or("\"\"")) };
     out.push('"');
     for letter in plain.chars() {
         match letter {
             '"' | '\\' | '/' => out.extend(['\\', letter]),
+            '<' | '>' | '&' | '\'' | '+' => out.push_str(&format!("\\u{:04X}", u32::from(letter))),
             ' '..='~' => out.push(letter),
             _ => {
                 let mut units = [0; 2];

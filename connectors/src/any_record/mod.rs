@@ -93,6 +93,17 @@ fn nothing_of_these_records_is_lost_or_written_twice_or_told_wrongly() {
             "drive",
             r#"{"events":[{"parameters":[{"name":"doc_title","value":"a"},{"name":"doc_title","value":"b"}]}]}"#,
         ),
+        (
+            "google_workspace",
+            "drive",
+            r#"{"events":[{"parameters":[{"name":"doc_title","intValue":null,"value":"Plan"}]}]}"#,
+        ),
+        // Words for nothing, as some encoders write them.
+        (
+            "entra",
+            "directory_audits",
+            r#"{"initiatedBy":{"user":{"id":"\u003cnull\u003e","ipAddress":"n\/a"}}}"#,
+        ),
         // A form of values that nobody has heard of, and other values among messages.
         (
             "google_workspace",

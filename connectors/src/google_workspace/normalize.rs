@@ -304,7 +304,7 @@ impl<'r> Found<'r> {
                 Some("name") => name = text(value),
                 // Each kind of value has a member of its own, and an empty one may have none.
                 Some("value" | "intValue" | "boolValue" | "multiValue" | "multiIntValue") => {
-                    held = held.or(Some(value));
+                    held = held.or(Some(value).filter(|value| !value.is_null()));
                 }
                 _ => {}
             }

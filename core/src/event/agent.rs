@@ -55,11 +55,16 @@ impl<'a> Product<'a> {
         product.platform(platform);
         let mut last = None;
         let mut safari = None;
-        // `Name/1.2.3`, with blanks between them.
+        // `Name/1.2.3`, with blanks between them. No byte is looked at twice, however many slashes there are.
+        let (mut token, mut seen) = (0, 0);
         for slash in memchr::memchr_iter(b'/', rest.as_bytes()) {
-            let (Some(before), Some(value)) = (rest.get(..slash), rest.get(slash + 1..)) else { continue };
-            let token = before.as_bytes().iter().rposition(|byte| *byte == b' ').map_or(0, |blank| blank + 1);
-            let name = match before.get(token..).unwrap_or_default() {
+            let since = rest.as_bytes().get(seen..slash).unwrap_or_default();
+            if let Some(blank) = since.iter().rposition(|byte| *byte == b' ') {
+                token = seen + blank + 1;
+            }
+            seen = slash;
+            let (Some(name), Some(value)) = (rest.get(token..slash), rest.get(slash + 1..)) else { continue };
+            let name = match name {
                 "Chrome" => "Chrome",
                 "Firefox" => "Firefox",
                 "HeadlessChrome" => "HeadlessChrome",
@@ -186,6 +191,9 @@ mod tests {
             let _ = read(odd);
         }
         assert_eq!(read("com.example.app/1.0 macOS/13"), ["", "", "", "", ""]);
+        // A reader that went back to the last blank at each of them would take minutes.
+        let slashes = format!("Mozilla/5.0 (X11) {} Chrome/1.2", "/".repeat(4 << 20));
+        assert_eq!(read(&slashes), ["Chrome", "1.2", "", "", ""]);
         let long = "1".repeat(40_000);
         let library = format!("curl/{long}");
         assert_eq!(read(&library), ["curl", "", "", "", ""]);

@@ -350,7 +350,7 @@ impl Rows {
     /// No fields.
     pub const NONE: &Self = &Self::of(&[]);
 
-    /// So many as have a slot's number.
+    /// Of these fields; those beyond the 254th are looked through.
     #[must_use]
     pub const fn of(fields: &'static [Field]) -> Self {
         let mut slots = [0; Self::SLOTS];

@@ -632,7 +632,7 @@ fn says_nothing(word: &str) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    if value.may_say_nothing() && value.as_text()?.as_plain().is_some_and(says_nothing) {
+    if value.may_say_nothing() && value.as_text()?.read(says_nothing) {
         return None;
     }
     text(value)

@@ -14,8 +14,12 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     });
     match time {
         Some(time) => Some(date.and_time(time).and_utc()),
-        // Its zone, or a leap second, makes it another day's.
-        None => date.and_time(NaiveTime::MIN).and_utc().checked_add_signed(TimeDelta::new(of_day, nanos)?),
+        // Its zone, or a leap second, makes it another day's; a year of four digits it must have there too.
+        None => date
+            .and_time(NaiveTime::MIN)
+            .and_utc()
+            .checked_add_signed(TimeDelta::new(of_day, nanos)?)
+            .filter(|time| (0..=9999).contains(&time.year())),
     }
 }
 
@@ -74,7 +78,7 @@ fn read(text: &str) -> Option<Written> {
     let bytes = text.as_bytes();
     match common(bytes) {
         Some(written) => written,
-        None => any(bytes),
+        None => otherwise(bytes),
     }
 }
 
@@ -151,7 +155,7 @@ fn common(bytes: &[u8]) -> Option<Option<Written>> {
 }
 
 /// Reads one that is written in any other way, none of which is ours.
-fn any(bytes: &[u8]) -> Option<Written> {
+fn otherwise(bytes: &[u8]) -> Option<Written> {
     let two =
         |tens: u8, ones: u8| i64::from(tens.wrapping_sub(b'0')) * 10 + i64::from(ones.wrapping_sub(b'0'));
     // Microsoft has been seen to leave out the hour's zero.
@@ -246,7 +250,7 @@ fn is_plain_otherwise(text: &str) -> bool {
     text.as_bytes().get(13) == Some(&b':')
         && tail.len() == 6
         && tail.as_bytes().get(3) == Some(&b':')
-        && any(text.as_bytes()).is_some_and(|written| !written.is_leap)
+        && otherwise(text.as_bytes()).is_some_and(|written| !written.is_leap)
 }
 
 fn days(year: i64, month: i64) -> i64 {
@@ -360,6 +364,8 @@ mod tests {
             "2026-01-15T10:00:00.Z",
             "2026-01-15T5",
             "2026-01-15T5:0:00Z",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
         ] {
             assert_eq!(parse_time(text), None, "{text}");
         }
@@ -415,7 +421,7 @@ mod tests {
             tail.strip_prefix('.').map_or(tail, |rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
         tail.len() - zone.len() <= 10
             && (zone == "Z" || (zone.len() == 6 && zone.as_bytes()[3] == b':'))
-            && any(text.as_bytes()).is_some_and(|written| !written.is_leap)
+            && otherwise(text.as_bytes()).is_some_and(|written| !written.is_leap)
     }
 
     proptest::proptest! {
@@ -435,7 +441,7 @@ mod tests {
                     (year, month, day, of_day, nanos, is_leap)
                 })
             };
-            proptest::prop_assert_eq!(said(read(&text)), said(any(text.as_bytes())));
+            proptest::prop_assert_eq!(said(read(&text)), said(otherwise(text.as_bytes())));
             proptest::prop_assert_eq!(is_plain_time(&text), is_plain(&text));
         }
     }

@@ -112,7 +112,7 @@ impl<'t, 'r> Value<'t, 'r> {
         }
         let quoted = self.raw();
         let begins = match tag {
-            Tag::Clean => matches!(self.after_quote(), Some(b'!' | b'#'..=b'~')),
+            Tag::Clean => self.after_quote().is_some_and(is_visible),
             _ => begins(quoted, tag),
         };
         if !begins && Text::quoted(quoted, tag).is_only_space() {
@@ -127,14 +127,14 @@ impl<'t, 'r> Value<'t, 'r> {
         self.record.as_bytes().get((self.entry().start as usize).wrapping_add(1)).copied()
     }
 
-    /// Whether it is a string so short that it may be one of the words for nothing, by its first letter.
+    /// Whether it is a string so short that it may be one of the words for nothing.
     #[inline(always)]
     pub(crate) fn may_say_nothing(&self) -> bool {
-        // The longest of them has seven letters and its quotes.
-        match self.span().len() {
-            0..3 => false,
-            3 => true,
-            4..=9 => matches!(self.after_quote(), Some(b'n' | b'N' | b'u' | b'U' | b'<')),
+        // The longest of them has seven letters, each of at most six bytes, and its quotes.
+        match (self.entry().tag, self.span().len()) {
+            (Tag::Clean, 3) => true,
+            (Tag::Clean, 4..=9) => matches!(self.after_quote(), Some(b'n' | b'N' | b'u' | b'U' | b'<')),
+            (Tag::Escaped, length) => length <= 44,
             _ => false,
         }
     }
@@ -148,7 +148,8 @@ impl<'t, 'r> Value<'t, 'r> {
             return None;
         }
         let value = entry.start.wrapping_sub(key.start) as usize;
-        matches!(self.after_quote(), Some(b'!' | b'#'..=b'~'))
+        self.after_quote()
+            .is_some_and(is_visible)
             .then_some((Piece { record: self.record, start: key.start, end: entry.end }, value))
     }
 
@@ -157,7 +158,7 @@ impl<'t, 'r> Value<'t, 'r> {
     pub(crate) fn filled(&self) -> Option<Piece<'r>> {
         let Entry { start, end, tag, .. } = *self.entry();
         let begins = match tag {
-            Tag::Clean => matches!(self.after_quote(), Some(b'!' | b'#'..=b'~')),
+            Tag::Clean => self.after_quote().is_some_and(is_visible),
             Tag::Escaped => begins(self.raw(), tag),
             _ => false,
         };
@@ -212,7 +213,7 @@ impl<'t, 'r> Value<'t, 'r> {
         }
     }
 
-    /// The values of several members, in one walk.
+    /// The values of several members, in one walk. Names are compared as [`Key::is`] does.
     #[inline]
     #[must_use]
     pub fn pick<const N: usize>(&self, keys: [&str; N]) -> [Option<Value<'t, 'r>>; N] {
@@ -363,6 +364,12 @@ pub(crate) fn push_key(path: &mut String, key: &str) {
         path.push('.');
     }
     path.push_str(if key.is_empty() { "\"\"" } else { key });
+}
+
+/// Neither a quote nor white space, nor what is said with more bytes than one.
+#[inline]
+const fn is_visible(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'~')
 }
 
 /// Equality of short names, without a call: most are of 4 to 16 bytes.

@@ -4,7 +4,7 @@
 
 use super::{Context, Marks, Rendered, Schema, Writer, ecs};
 use crate::event::{Event, RawShape, write_time};
-use crate::json::{Value, write_string};
+use crate::json::{Kind, Value, write_string};
 use crate::source::{Names, NormalizeError};
 
 pub(super) struct RawForIntegration;
@@ -58,12 +58,17 @@ impl Schema for RawForIntegration {
     }
 }
 
-/// The record in its own bytes, a part of it in the place of the list of them.
+/// The record in its own bytes, a part of it in the place of the list of them; all of it where the list holds something else too.
 fn message(event: &Event<'_>, record: Value<'_, '_>, out: &mut Writer<'_>) {
     let text = record.record();
     let split = || {
         let RawShape::Parted { list, .. } = event.table.raw else { return None };
-        let (span, part) = (record.get(list)?.span(), event.part?);
+        let (list, part) = (record.get(list)?, event.part?);
+        // What is no part stands in no other document.
+        if part.first && list.elements().any(|element| element.kind() != Kind::Object) {
+            return None;
+        }
+        let span = list.span();
         Some([text.get(..span.start)?, part.value.raw(), text.get(span.end..)?])
     };
     let Some(pieces) = split() else { return write_string(text, out.buf) };

@@ -370,8 +370,8 @@ impl Writer<'_> {
             },
             (Shape::Time, _) => {
                 let text = value.as_text();
-                let plain = text.as_ref().and_then(Text::as_plain);
-                match (&text, plain.is_some_and(is_plain_time)) {
+                let plain = text.as_ref().is_some_and(|text| text.read(is_plain_time));
+                match (&text, plain) {
                     (Some(text), true) => {
                         self.label(field);
                         self.string(text);

@@ -179,6 +179,16 @@ fn an_integration_is_handed_each_part_in_the_place_of_the_list() {
 }
 
 #[test]
+fn an_integration_is_handed_the_whole_list_once_where_it_holds_something_else_too() {
+    let record = r#"{"events":[{"name":"a"},"stray",{"name":"b"}]}"#;
+    let mut tape = Tape::new();
+    let root = tape.cut(record.as_bytes()).unwrap();
+    let message = |event: &Event<'_>| rendered("raw_for_integration", event)["message"].clone();
+    let messages: Vec<Json> = shared(root).iter().map(message).collect();
+    assert_eq!(messages, [record, r#"{"events":{"name":"b"}}"#]);
+}
+
+#[test]
 fn the_work_for_one_of_many_events_of_a_record_does_not_grow_with_their_number() {
     let steps = |count: usize| {
         let events: Vec<Json> = (0..count).map(|n| json!({ "name": "a", "odd": n, "list": [n] })).collect();

@@ -218,18 +218,17 @@ impl<'r> Document<'_, '_, '_, 'r> {
 
     fn outcome(&mut self, outcome: &Outcome<'r>) {
         let Outcome { result, word, reason, detail, code } = outcome;
-        let said = word.as_ref().map(Text::decode).unwrap_or_default();
         let ((mut id, mut caption), mut fallback) = words::status(*result);
         let mut known = true;
         if self.form == Form::Finding {
             // How an attempt ended says nothing of how far somebody has looked into it.
-            let looked = words::finding_status(&said);
+            let looked = word.as_ref().and_then(|word| word.read(words::finding_status));
             known = looked.is_some();
             (id, caption) = looked.unwrap_or(match self.event.kind.activity {
                 Activity::Close => (4, Some("Resolved")),
                 _ => (1, Some("New")),
             });
-        } else if id == 0 && word.is_some() && !said.eq_ignore_ascii_case("unknown") {
+        } else if id == 0 && word.as_ref().is_some_and(|word| !is_unknown(word)) {
             (id, caption) = words::OTHER;
             fallback = "Undefined";
         }
@@ -332,9 +331,9 @@ impl<'r> Document<'_, '_, '_, 'r> {
         }
         self.factors();
         if let Some(word) = protocol
-            && !word.decode().eq_ignore_ascii_case("unknown")
+            && !is_unknown(word)
         {
-            let id = words::protocol(&word.decode());
+            let id = word.read(words::protocol);
             self.enumerated(",\"auth_protocol_id\":", ",\"auth_protocol\":", id, Some(word), "");
         }
         // A directory in the cloud knows no other.
@@ -516,6 +515,11 @@ fn metadata(
     }
     out.close_array(tags);
     out.put("}");
+}
+
+/// The vendor's word for knowing nothing, as OCSF has it too.
+fn is_unknown(word: &Text<'_>) -> bool {
+    word.read(|word| word.eq_ignore_ascii_case("unknown"))
 }
 
 #[cfg(test)]

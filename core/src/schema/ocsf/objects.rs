@@ -52,8 +52,10 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             }
             self.out.close_array(groups);
         }
-        let said = word.map(Text::decode).unwrap_or_default();
-        let id = words::user(kind, &said);
+        let id = match word {
+            Some(word) => word.read(|word| words::user(kind, word)),
+            None => words::user(kind, ""),
+        };
         if id.0 != 0 {
             let fallback = if kind == ActorKind::Agent { "AI Agent" } else { "IP Address" };
             self.enumerated(",\"type_id\":", ",\"type\":", id, word, fallback);
@@ -193,7 +195,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                 self.out.text(",\"name\":", &device.name);
                 self.out.put(",\"type_id\":0,\"type\":\"Unknown\"");
                 self.out.close(open);
-                if device.name.as_ref().is_some_and(|name| is_phone_number(&name.decode())) {
+                if device.name.as_ref().is_some_and(|name| name.read(is_phone_number)) {
                     self.out.text(",\"phone_number\":", &device.name);
                 }
             }
@@ -330,9 +332,10 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     }
 
     fn sort(&self) -> words::Id {
-        let said = |text: &'e Option<Text<'r>>| text.as_ref().map(Text::decode).unwrap_or_default();
+        const NOTHING: &Text<'_> = &Text::from_static("");
         let Device { os, word, .. } = &self.event.device;
-        words::device(&said(word), &said(if os.is_some() { os } else { &self.event.agent.os }))
+        let os = os.as_ref().or(self.event.agent.os.as_ref()).unwrap_or(NOTHING);
+        word.as_ref().unwrap_or(NOTHING).read(|word| os.read(|os| words::device(word, os)))
     }
 
     fn os(&mut self) {
@@ -584,12 +587,13 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             self.out.string(name);
             self.observables.add("file", "name", FILE_NAME, name);
         }
-        let id = match word.as_ref().map(Text::decode).as_deref() {
-            Some("folder") => (2, Some("Folder")),
-            None => (0, Some("Unknown")),
-            Some("shared_drive" | "team_drive") => OTHER,
-            Some(_) => (1, Some("Regular File")),
-        };
+        let id = word.as_ref().map_or((0, Some("Unknown")), |word| {
+            word.read(|word| match word {
+                "folder" => (2, Some("Folder")),
+                "shared_drive" | "team_drive" => OTHER,
+                _ => (1, Some("Regular File")),
+            })
+        });
         self.enumerated(",\"type_id\":", ",\"type\":", id, word.as_ref(), "");
         self.out.close(open);
     }
