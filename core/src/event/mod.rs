@@ -609,8 +609,12 @@ pub struct Change<'r> {
     pub of: Option<usize>,
 }
 
-/// What vendors write where they know nothing. Such a word is no id, no name and no address.
 #[cold]
+fn is_nothing(value: Value<'_, '_>) -> bool {
+    value.as_text().is_some_and(|text| text.read(says_nothing))
+}
+
+/// What vendors write where they know nothing. Such a word is no id, no name and no address.
 fn says_nothing(word: &str) -> bool {
     matches!(
         word,
@@ -632,7 +636,7 @@ fn says_nothing(word: &str) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn known<'r>(value: Value<'_, 'r>) -> Option<Text<'r>> {
-    if value.may_say_nothing() && value.as_text()?.read(says_nothing) {
+    if value.may_say_nothing() && is_nothing(value) {
         return None;
     }
     text(value)

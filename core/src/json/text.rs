@@ -126,8 +126,12 @@ impl<'r> Text<'r> {
     }
 
     /// Shows what it says, without an allocation where it has escapes.
+    #[inline]
     pub fn read<T>(&self, show: impl FnOnce(&str) -> T) -> T {
-        decoded(self, show)
+        match self.as_plain() {
+            Some(plain) => show(plain),
+            None => decoded(self, show),
+        }
     }
 
     /// Whether it is this word; most are told apart by their length.

@@ -142,7 +142,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
         } = self.event;
         self.out.put(",\"time\":");
         self.out.number(time.unwrap_or(self.context.fetched).timestamp_millis());
-        if let Some(minutes) = written.as_ref().map_or(Some(0), |written| offset(&written.decode())) {
+        if let Some(minutes) = written.as_ref().map_or(Some(0), |written| written.read(offset)) {
             self.out.put(",\"timezone_offset\":");
             self.out.number(minutes);
         }

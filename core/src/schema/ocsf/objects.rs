@@ -36,7 +36,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             self.out.string(name);
             self.observables.add(path, "name", USER_NAME, name);
         }
-        if let Some(email) = email.as_ref().filter(|email| words::is_email(&email.decode())) {
+        if let Some(email) = email.as_ref().filter(|email| email.read(words::is_email)) {
             self.out.put(",\"email_addr\":");
             self.out.string(email);
             self.observables.add(path, "email_addr", EMAIL, email);
@@ -294,7 +294,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.out.text(",\"region\":", region);
         if let Some(named) = country_code.as_ref().or(country.as_ref()) {
             self.out.put(",\"country\":");
-            match countries::code(&named.decode()) {
+            match named.read(countries::code) {
                 Some(code) if named != code => self.out.plain(code),
                 _ => self.out.string(named),
             }
@@ -344,7 +344,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         let open = self.out.open(",\"os\":");
         self.out.put(",\"name\":");
         self.out.string(name);
-        let id = words::os(&name.decode());
+        let id = name.read(words::os);
         self.enumerated(",\"type_id\":", ",\"type\":", id, Some(name), "");
         self.out.text(",\"version\":", os_version);
         self.out.close(open);

@@ -72,7 +72,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         let renamed = login.is_some();
         self.new_or(",\"name\":", login, name.as_ref().or(account.shown().filter(|_| id.is_none())));
         let email = email.filter(|email| says(email, words::is_email));
-        let address = address.as_ref().filter(|address| !renamed && words::is_email(&address.decode()));
+        let address = address.as_ref().filter(|address| !renamed && address.read(words::is_email));
         self.new_or(",\"email_addr\":", email, address);
         self.new_or(",\"full_name\":", title, full_name.as_ref());
         if !renamed {
