@@ -126,12 +126,8 @@ impl<'r> Text<'r> {
     }
 
     /// Shows what it says, without an allocation where it has escapes.
-    #[inline]
     pub fn read<T>(&self, show: impl FnOnce(&str) -> T) -> T {
-        match self.as_plain() {
-            Some(plain) => show(plain),
-            None => decoded(self, show),
-        }
+        decoded(self, show)
     }
 
     /// Whether it is this word; most are told apart by their length.
