@@ -37,7 +37,8 @@ impl InHand<'_> {
                 None => {
                     // Somebody took the sink's claim on the journal away.
                     tracing::error!(tenant = %self.alarm.tenant, sink = %self.our.key, page = origin.page,
-                        record = origin.record, "the record of a refused document is not in the journal any more");
+                        record = origin.record, "the record of a refused document is not in the journal any more; its \
+                        dead letter is without it: read that time once more with `tidegate backfill --again`");
                     letter(&[]);
                 }
             }

@@ -257,7 +257,8 @@ fn parse(
         return None;
     }
     let mut lines = spare::take(raw);
-    if zstd.decompress_to_buffer(frame, &mut lines).is_err() {
+    // The buffer may have more room than the page says that it takes.
+    if zstd.decompress_to_buffer(frame, &mut lines).is_err() || lines.len() > raw {
         return Some(Err("the zstd frame does not decompress"));
     }
     if lines.len() != raw {
