@@ -66,9 +66,9 @@ fn render(
     for record in &case.records {
         let root = tape.cut(black_box(record)).unwrap();
         case.connector
-            .normalize(case.stream, root, &mut |event| {
+            .normalize(case.stream, root, &mut |event, _| {
                 events += 1;
-                schema.render(&event, context, out).unwrap();
+                schema.render(event, context, out).unwrap();
             })
             .unwrap();
     }
@@ -115,8 +115,8 @@ fn measure(case: &Case, name: &str, over: &mut Vec<String>) {
         organisation: Some("11111111-1111-4111-8111-111111111111"),
         namespace: "acme",
         names: case.stream.names,
-        fetched: now,
-        ingested: now,
+        fetched: now.into(),
+        ingested: now.into(),
         id: Some("id"),
         original: false,
         as_sent: false,

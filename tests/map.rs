@@ -201,9 +201,9 @@ fn every_field_of_ecs_that_rules_are_promised_is_in_a_document() {
                     let root = tape.cut(&record).unwrap();
                     let mut documents = Vec::new();
                     connector
-                        .normalize(stream, root, &mut |event| {
+                        .normalize(stream, root, &mut |event, _| {
                             let mut out = Vec::new();
-                            ecs.render(&event, &context, &mut out).unwrap();
+                            ecs.render(event, &context, &mut out).unwrap();
                             documents.push(out);
                         })
                         .unwrap();

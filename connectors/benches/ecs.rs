@@ -50,8 +50,8 @@ fn main() {
         organisation: None,
         namespace: "acme",
         names: &NAMES,
-        fetched: now,
-        ingested: now,
+        fetched: now.into(),
+        ingested: now.into(),
         id: None,
         original: false,
         as_sent: false,
@@ -77,7 +77,7 @@ fn main() {
         let start = Instant::now();
         for record in &records {
             let root = tape.cut(black_box(record)).unwrap();
-            normalize(root, &mut |event| {
+            normalize(root, &mut |event, _| {
                 black_box(event);
             })
             .unwrap();
@@ -87,8 +87,8 @@ fn main() {
         let start = Instant::now();
         for record in &records {
             let root = tape.cut(black_box(record)).unwrap();
-            normalize(root, &mut |event| {
-                ecs.render(&event, &context, &mut out).unwrap();
+            normalize(root, &mut |event, _| {
+                ecs.render(event, &context, &mut out).unwrap();
             })
             .unwrap();
         }
@@ -98,8 +98,8 @@ fn main() {
         let start = Instant::now();
         for record in &records {
             let root = tape.cut(black_box(record)).unwrap();
-            normalize(root, &mut |event| {
-                ocsf.render(&event, &context, &mut out).unwrap();
+            normalize(root, &mut |event, _| {
+                ocsf.render(event, &context, &mut out).unwrap();
             })
             .unwrap();
         }

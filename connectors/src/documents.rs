@@ -22,8 +22,8 @@ fn context(stream: &Stream, original: bool) -> Context<'static> {
         organisation: None,
         namespace: "acme",
         names: stream.names,
-        fetched: at("2026-01-15T10:00:30Z"),
-        ingested: at("2026-01-15T10:00:31Z"),
+        fetched: at("2026-01-15T10:00:30Z").into(),
+        ingested: at("2026-01-15T10:00:31Z").into(),
         id: None,
         original,
         as_sent: false,
@@ -42,10 +42,10 @@ impl Vendor {
         let mut tape = Tape::new();
         let Ok(root) = tape.cut(record) else { return (documents, drift) };
         let stream = self.stream(stream);
-        let _refused = self.connector.normalize(stream, root, &mut |event| {
+        let _refused = self.connector.normalize(stream, root, &mut |event, _| {
             let mut out = Vec::new();
             let ecs = schema::by_name("ecs").unwrap();
-            drift += ecs.render(&event, &context(stream, original), &mut out).unwrap().drift;
+            drift += ecs.render(event, &context(stream, original), &mut out).unwrap().drift;
             let text = std::str::from_utf8(&out).unwrap();
             documents.push(strict(text));
         });
@@ -66,8 +66,8 @@ impl Vendor {
         let mut lines = Vec::new();
         let ecs = schema::by_name("ecs").unwrap();
         self.connector
-            .normalize(stream, root, &mut |event| {
-                lines.extend(schema::explain(ecs, &event, &context(stream, false)).unwrap());
+            .normalize(stream, root, &mut |event, _| {
+                lines.extend(schema::explain(ecs, event, &context(stream, false)).unwrap());
             })
             .unwrap();
         lines

@@ -88,8 +88,8 @@ impl Drift {
             organisation: None,
             namespace: name,
             names: stream.names,
-            fetched: page.at,
-            ingested: page.at,
+            fetched: page.at.into(),
+            ingested: page.at.into(),
             id: None,
             original: false,
             as_sent: false,
@@ -101,8 +101,8 @@ impl Drift {
             let Ok(record) = tape.cut(&stored.bytes) else { continue };
             let mut found = Vec::new();
             // What cannot be mapped is a dead letter, and shown as such.
-            let _ = source.connector.normalize(stream, record, &mut |event| {
-                found.extend(schema::drift(&event, &context).unwrap_or_default());
+            let _ = source.connector.normalize(stream, record, &mut |event, _| {
+                found.extend(schema::drift(event, &context).unwrap_or_default());
             });
             if found.is_empty() {
                 continue;

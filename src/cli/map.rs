@@ -147,15 +147,15 @@ impl Mapper<'_> {
         let id = bare_id(&identity, line, 0);
         let mut events = Vec::new();
         self.connector
-            .normalize(self.stream, record, &mut |event| events.push(event))
+            .normalize(self.stream, record, &mut |event, _| events.push(std::mem::take(event)))
             .map_err(|error| error.0)?;
         let context = Context {
             tenant: &self.args.tenant,
             organisation: self.args.organisation.as_deref(),
             namespace: &self.args.namespace,
             names: self.stream.names,
-            ingested: now,
-            fetched: now,
+            ingested: now.into(),
+            fetched: now.into(),
             id: None,
             original: self.args.original,
             as_sent: self.args.entra_shape.as_deref() == Some("graph"),

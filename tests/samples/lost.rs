@@ -17,7 +17,7 @@ fn no_value_of_a_sample_is_lost_without_a_reason() {
         let mut tape = Tape::new();
         let root = tape.cut(record.as_bytes()).unwrap();
         let mut events = Vec::new();
-        connector.normalize(stream, root, &mut |event| events.push(event)).unwrap();
+        connector.normalize(stream, root, &mut |event, _| events.push(std::mem::take(event))).unwrap();
         let context = context(stream.names);
         for name in ["ecs", "ocsf", "raw"] {
             let schema = schema::by_name(name).unwrap();

@@ -26,7 +26,7 @@ pub(crate) fn check(connector: &'static dyn Connector, stream: &'static Stream, 
     let identity = connector.identity(stream, root);
     assert_eq!(identity, connector.identity(stream, root));
     let mut events = Vec::new();
-    match connector.normalize(stream, root, &mut |event| events.push(event)) {
+    match connector.normalize(stream, root, &mut |event, _| events.push(std::mem::take(event))) {
         Ok(()) => assert!(!events.is_empty(), "a record became nothing"),
         Err(reason) => {
             assert!(!reason.to_string().is_empty() && events.is_empty());
@@ -48,8 +48,8 @@ fn context(stream: &'static Stream, original: bool, as_sent: bool) -> Context<'s
         organisation: original.then_some("00o1example"),
         namespace: "acme",
         names: stream.names,
-        fetched: at("2026-01-15T10:00:30Z"),
-        ingested: at("2026-01-15T10:00:31Z"),
+        fetched: at("2026-01-15T10:00:30Z").into(),
+        ingested: at("2026-01-15T10:00:31Z").into(),
         id: original.then_some("example-id"),
         original,
         as_sent,
@@ -358,7 +358,7 @@ fn spelled(
     let again = tape.cut(other.as_bytes()).unwrap_or_else(|error| panic!("{error}: {other}"));
     assert_eq!(meaning(root, &[]), meaning(again, &[]));
     let mut others = Vec::new();
-    let read = connector.normalize(stream, again, &mut |event| others.push(event));
+    let read = connector.normalize(stream, again, &mut |event, _| others.push(std::mem::take(event)));
     assert!(read.is_ok() && others.len() == events.len(), "{other}");
     for schema in schema::ALL {
         if schema.name() == "raw_for_integration" {

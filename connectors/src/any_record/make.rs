@@ -294,7 +294,7 @@ impl<'a> Maker<'a> {
 pub(crate) fn table(connector: &'static dyn Connector, stream: &'static Stream) -> &'static Table {
     let mut found = None;
     let mut tape = Tape::new();
-    connector.normalize(stream, tape.cut(b"{}").unwrap(), &mut |event| found = Some(event.table)).unwrap();
+    connector.normalize(stream, tape.cut(b"{}").unwrap(), &mut |event, _| found = Some(event.table)).unwrap();
     found.unwrap()
 }
 

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Class, Deed, Emit, Ending, Event, Factor, Geo,
-    Kind, Mfa, Network, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer, is_email,
-    known, lower_case, opened, parse_time, text, truth, word,
+    Kind, Mfa, Network, Next, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer,
+    is_email, known, lower_case, opened, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -89,7 +89,7 @@ pub fn normalize<'r>(
         "trust_monitor" => trust_monitor(record, &mut event),
         _ => administrator(record, &mut event),
     }
-    emit(event);
+    emit(&mut event, Next::Nothing);
     Ok(())
 }
 
@@ -546,7 +546,8 @@ impl<'r> Description<'r> {
                 Some("status") => &mut said.status,
                 _ => continue,
             };
-            *place = known(value).map(|text| text.read(|inner| Text::found_in(raw, inner)));
+            let from = value.span().start;
+            *place = known(value).map(|text| text.read(|inner| Text::found_in(raw, from, inner)));
         }
         said
     }

@@ -19,7 +19,7 @@ fn event<T>(name: &str, record: &Json, show: impl FnOnce(&Event<'_>) -> T) -> T 
     let mut tape = Tape::new();
     let root = tape.cut(text.as_bytes()).unwrap();
     let mut events = Vec::new();
-    Duo.normalize(stream(name), root, &mut |event| events.push(event)).unwrap();
+    Duo.normalize(stream(name), root, &mut |event, _| events.push(std::mem::take(event))).unwrap();
     assert_eq!(events.len(), 1);
     show(&events[0])
 }
@@ -492,8 +492,8 @@ fn context(stream: &Stream) -> Context<'static> {
         organisation: None,
         namespace: "acme",
         names,
-        fetched: at("2026-03-02T10:00:30Z").unwrap(),
-        ingested: at("2026-03-02T10:00:31Z").unwrap(),
+        fetched: at("2026-03-02T10:00:30Z").unwrap().into(),
+        ingested: at("2026-03-02T10:00:31Z").unwrap().into(),
         id: None,
         original: false,
         as_sent: false,
@@ -508,7 +508,7 @@ fn survives(record: &[u8]) {
     for stream in STREAMS {
         let _identity = Duo.identity(stream, root);
         let mut events = Vec::new();
-        match Duo.normalize(stream, root, &mut |event| events.push(event)) {
+        match Duo.normalize(stream, root, &mut |event, _| events.push(std::mem::take(event))) {
             Ok(()) => assert_eq!(events.len(), 1),
             Err(error) => assert!(!error.0.is_empty() && !record.trim_ascii_start().starts_with(b"{")),
         }

@@ -23,8 +23,8 @@ fn context(stream: &str) -> Context<'static> {
         organisation: Some(DIRECTORY),
         namespace: "acme",
         names: Entra.stream(stream).unwrap().names,
-        fetched: at("2026-01-15T10:05:00Z"),
-        ingested: at("2026-01-15T10:05:01Z"),
+        fetched: at("2026-01-15T10:05:00Z").into(),
+        ingested: at("2026-01-15T10:05:01Z").into(),
         id: None,
         original: false,
         as_sent: false,
@@ -36,7 +36,9 @@ fn with_event<T>(stream: &str, record: &[u8], show: impl FnOnce(&Event<'_>) -> T
     let mut tape = Tape::new();
     let root = tape.cut(record).unwrap();
     let mut events = Vec::new();
-    Entra.normalize(Entra.stream(stream).unwrap(), root, &mut |event| events.push(event)).unwrap();
+    Entra
+        .normalize(Entra.stream(stream).unwrap(), root, &mut |event, _| events.push(std::mem::take(event)))
+        .unwrap();
     assert_eq!(events.len(), 1);
     show(&events[0])
 }
@@ -822,6 +824,10 @@ fn the_directory_is_the_records_or_else_the_sources() {
         assert_eq!(document["data_stream"]["dataset"], stream.names.dataset);
         let document = self::document(stream.name, &json!({ "id": "1", "tenantId": "another" }));
         assert_eq!(document["azure"]["tenant_id"], "another");
+        assert_eq!(
+            document["organization"]["id"], "another",
+            "not that of the source and the record's beside it"
+        );
         let unknown = Context { organisation: None, ..context(stream.name) };
         let (_, document) = render(stream.name, b"{\"id\":\"1\"}", &unknown);
         assert_eq!(document["azure"]["tenant_id"], Json::Null);

@@ -17,16 +17,12 @@ const AZURE: Table = Table {
     ..Table::EMPTY
 };
 
-const TENANT_ID: Part = Part::Organisation { key: "tenantId", label: label!("tenant_id"), around: ("", "") };
+const TENANT_ID: Part = Part::Organisation { label: label!("tenant_id"), around: ("", "") };
 const CORRELATION_ID: Part = Part::Member(field!("correlationId" => "correlation_id", Shape::Keyword));
 const RESOURCE: Part = Part::Object(
     label!("resource"),
     &[
-        Part::Organisation {
-            key: "tenantId",
-            label: label!("id"),
-            around: ("/tenants/", "/providers/Microsoft.aadiam"),
-        },
+        Part::Organisation { label: label!("id"), around: ("/tenants/", "/providers/Microsoft.aadiam") },
         Part::Constant(",\"provider\":\"Microsoft.aadiam\""),
     ],
 );
@@ -50,7 +46,6 @@ macro_rules! diagnostic {
         RawShape::Enveloped { sourcetype: "azure:monitor:aad", parts: &[
             Part::Member(field!($time => "time", Shape::Keyword)),
             Part::Organisation {
-                key: "tenantId",
                 label: label!("resourceId"),
                 around: ("/tenants/", "/providers/Microsoft.aadiam"),
             },
@@ -58,7 +53,7 @@ macro_rules! diagnostic {
             Part::Constant(concat!(
                 ",\"operationVersion\":\"1.0\",\"category\":\"", $category, "\",\"durationMs\":0,\"Level\":4"
             )),
-            Part::Organisation { key: "tenantId", label: label!("tenantId"), around: ("", "") },
+            Part::Organisation { label: label!("tenantId"), around: ("", "") },
             Part::Member(field!("correlationId", Shape::Keyword)),
             $($part,)*
             Part::Object(label!("properties"), &[Part::Record]),
@@ -579,7 +574,7 @@ const PROVISIONED: &[Field] = &[
     field!("provisioningSteps" => "provisioning_steps", Shape::List(PROVISIONING_STEP)),
     field!("modifiedProperties" => "modified_properties", Shape::FlatList(MODIFIED)),
     ODATA,
-    field!("tenantId" => "tenant_id", Shape::Keyword),
+    field!("tenantId" => "tenant_id", Shape::Keyword).event(),
 ];
 
 const SYSTEM: &[Field] = &[

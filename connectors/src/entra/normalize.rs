@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 use tidegate_core::event::{
     Account, Activity, Actor, ActorKind, Answer, Categories, Change, Class, Deed, Emit, Ending, Event, Geo,
-    Kind, Outcome, RiskLevel, Target, TargetKind, Texts, Types, integer, known, location, lower_case, opened,
-    parse_time, text, truth, word,
+    Kind, Next, Outcome, RiskLevel, Target, TargetKind, Texts, Types, integer, known, location, lower_case,
+    opened, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError, Stream};
@@ -56,7 +56,7 @@ pub fn normalize<'r>(
     if log.kind == Some("nonInteractiveUser") {
         event.session.background = Some(Text::from_static("nonInteractiveUser"));
     }
-    emit(event);
+    emit(&mut event, Next::Nothing);
     Ok(())
 }
 
@@ -132,6 +132,7 @@ fn sign_in<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
+            Some("tenantId") => event.organization = text(value),
             Some("createdDateTime") => happened(value, event),
             Some("userId") => event.actor.account.id = id(value),
             Some("userPrincipalName") => principal(value, &mut event.actor.account),
@@ -247,6 +248,7 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
+            Some("tenantId") => event.organization = text(value),
             Some("activityDateTime") => happened(value, event),
             Some("activityDisplayName") => event.kind.action = text(value),
             Some("category") => category = known(value),
@@ -462,6 +464,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
+            Some("tenantId") => event.organization = text(value),
             Some("detectedDateTime") => happened(value, event),
             Some("lastUpdatedDateTime") => event.span.changed = time(value),
             Some("activityDateTime") => event.span.began = time(value),
@@ -507,7 +510,9 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
 
 /// `additionalInfo` is JSON in text: `[{"Key":…,"Value":…}]`.
 fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
-    let own = |inner: Value<'_, '_>| Some(Text::found_in(value.raw(), &known(inner)?.decode()));
+    let own = |inner: Value<'_, '_>| {
+        known(inner)?.read(|text| Some(Text::found_in(value.raw(), inner.span().start, text)))
+    };
     opened(value, Json::Array, |pairs| {
         for pair in pairs.elements() {
             let (mut key, mut said) = (None, None);
@@ -535,6 +540,7 @@ fn provisioning<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
+            Some("tenantId") => event.organization = text(value),
             Some("activityDateTime") => happened(value, event),
             Some("provisioningAction") => event.kind.action = text(value),
             // Its name before 2020.

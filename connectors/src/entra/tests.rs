@@ -19,7 +19,7 @@ fn show<T>(name: &str, record: &Json, show: impl FnOnce(&Event<'_>) -> T) -> T {
     let mut tape = Tape::new();
     let root = tape.cut(record.as_bytes()).unwrap();
     let mut events = Vec::new();
-    Entra.normalize(stream(name), root, &mut |event| events.push(event)).unwrap();
+    Entra.normalize(stream(name), root, &mut |event, _| events.push(std::mem::take(event))).unwrap();
     assert_eq!(events.len(), 1);
     show(&events[0])
 }
@@ -726,7 +726,7 @@ fn a_merged_step_of_mfa_is_a_revision_and_another_order_of_members_is_none() {
 fn what_is_no_object_is_no_event_and_an_empty_one_is() {
     let mut tape = Tape::new();
     let root = tape.cut(b"[]").unwrap();
-    assert!(Entra.normalize(stream("sign_ins"), root, &mut |_| panic!("an event")).is_err());
+    assert!(Entra.normalize(stream("sign_ins"), root, &mut |_, _| panic!("an event")).is_err());
     for stream in STREAMS {
         show(stream.name, &json!({}), |event| assert_eq!((&event.id, event.time), (&None, None)));
     }
@@ -796,7 +796,7 @@ proptest! {
             let stream = &STREAMS[at];
             let _identity = Entra.identity(stream, root);
             let mut events = 0;
-            Entra.normalize(stream, root, &mut |_| events += 1).unwrap();
+            Entra.normalize(stream, root, &mut |_, _| events += 1).unwrap();
             prop_assert_eq!(events, 1);
         }
     }

@@ -55,48 +55,48 @@ macro_rules! tables {
 }
 
 tables! {
-    "access_evaluation" as "access_evaluation", &Params { known: &[], prefix: "access_evaluation_" };
+    "access_evaluation" as "access_evaluation", &Params::of(&[], "access_evaluation_");
     "access_transparency" as "access_transparency", &params::ACCESS_TRANSPARENCY;
     "admin" as "admin", &params::ADMIN;
-    "admin_data_action" as "admin_data_action", &Params { known: &[], prefix: "admin_data_action_" };
-    "assignments" as "assignments", &Params { known: &[], prefix: "assignments_" };
-    "calendar" as "calendar", &Params { known: &[], prefix: "calendar_" };
-    "chat" as "chat", &Params { known: &[], prefix: "chat_" };
-    "chrome" as "chrome", &Params { known: &[], prefix: "chrome_" };
-    "chrome_sync" as "chrome_sync", &Params { known: &[], prefix: "chrome_sync_" };
-    "classroom" as "classroom", &Params { known: &[], prefix: "classroom_" };
-    "cloud_search" as "cloud_search", &Params { known: &[], prefix: "cloud_search_" };
-    "contacts" as "contacts", &Params { known: &[], prefix: "contacts_" };
+    "admin_data_action" as "admin_data_action", &Params::of(&[], "admin_data_action_");
+    "assignments" as "assignments", &Params::of(&[], "assignments_");
+    "calendar" as "calendar", &Params::of(&[], "calendar_");
+    "chat" as "chat", &Params::of(&[], "chat_");
+    "chrome" as "chrome", &Params::of(&[], "chrome_");
+    "chrome_sync" as "chrome_sync", &Params::of(&[], "chrome_sync_");
+    "classroom" as "classroom", &Params::of(&[], "classroom_");
+    "cloud_search" as "cloud_search", &Params::of(&[], "cloud_search_");
+    "contacts" as "contacts", &Params::of(&[], "contacts_");
     "context_aware_access" as "context_aware_access", &params::CONTEXT_AWARE_ACCESS;
-    "data_migration" as "data_migration", &Params { known: &[], prefix: "data_migration_" };
-    "data_studio" as "data_studio", &Params { known: &[], prefix: "data_studio_" };
-    "directory_sync" as "directory_sync", &Params { known: &[], prefix: "directory_sync_" };
+    "data_migration" as "data_migration", &Params::of(&[], "data_migration_");
+    "data_studio" as "data_studio", &Params::of(&[], "data_studio_");
+    "directory_sync" as "directory_sync", &Params::of(&[], "directory_sync_");
     "drive" as "drive", &params::DRIVE;
     "gcp" as "gcp", &params::GCP;
-    "gemini_in_workspace_apps" as "gemini_in_workspace_apps", &Params { known: &[], prefix: "gemini_in_workspace_apps_" };
-    "gemini_notebook" as "gemini_notebook", &Params { known: &[], prefix: "gemini_notebook_" };
-    "gmail" as "gmail", &Params { known: &[], prefix: "gmail_" };
-    "gplus" as "gplus", &Params { known: &[], prefix: "gplus_" };
-    "graduation" as "graduation", &Params { known: &[], prefix: "graduation_" };
+    "gemini_in_workspace_apps" as "gemini_in_workspace_apps", &Params::of(&[], "gemini_in_workspace_apps_");
+    "gemini_notebook" as "gemini_notebook", &Params::of(&[], "gemini_notebook_");
+    "gmail" as "gmail", &Params::of(&[], "gmail_");
+    "gplus" as "gplus", &Params::of(&[], "gplus_");
+    "graduation" as "graduation", &Params::of(&[], "graduation_");
     "groups" as "groups", &params::GROUPS;
     "groups_enterprise" as "group_enterprise", &params::GROUP_ENTERPRISE;
-    "jamboard" as "jamboard", &Params { known: &[], prefix: "jamboard_" };
-    "keep" as "keep", &Params { known: &[], prefix: "keep_" };
-    "ldap" as "ldap", &Params { known: &[], prefix: "ldap_" };
+    "jamboard" as "jamboard", &Params::of(&[], "jamboard_");
+    "keep" as "keep", &Params::of(&[], "keep_");
+    "ldap" as "ldap", &Params::of(&[], "ldap_");
     "login" as "login", &params::LOGIN;
-    "meet" as "meet", &Params { known: &[], prefix: "meet_" };
-    "meet_hardware" as "meet_hardware", &Params { known: &[], prefix: "meet_hardware_" };
+    "meet" as "meet", &Params::of(&[], "meet_");
+    "meet_hardware" as "meet_hardware", &Params::of(&[], "meet_hardware_");
     "mobile" as "device", &params::DEVICE;
-    "profile" as "profile", &Params { known: &[], prefix: "profile_" };
+    "profile" as "profile", &Params::of(&[], "profile_");
     "rules" as "rules", &params::RULES;
     "saml" as "saml", &params::SAML;
-    "takeout" as "takeout", &Params { known: &[], prefix: "takeout_" };
-    "tasks" as "tasks", &Params { known: &[], prefix: "tasks_" };
+    "takeout" as "takeout", &Params::of(&[], "takeout_");
+    "tasks" as "tasks", &Params::of(&[], "tasks_");
     "token" as "token", &params::TOKEN;
     "user_accounts" as "user_accounts", &params::USER_ACCOUNTS;
-    "vault" as "vault", &Params { known: &[], prefix: "vault_" };
-    "voice" as "voice", &Params { known: &[], prefix: "voice_" };
-    "workspace_studio" as "workspace_studio", &Params { known: &[], prefix: "workspace_studio_" };
+    "vault" as "vault", &Params::of(&[], "vault_");
+    "voice" as "voice", &Params::of(&[], "voice_");
+    "workspace_studio" as "workspace_studio", &Params::of(&[], "workspace_studio_");
 }
 
 /// What becomes of the fields of an application's activities.
@@ -113,8 +113,7 @@ fn named(application: &str) -> &'static Table {
     if let Some((_, table)) = made.iter().find(|(name, _)| *name == application) {
         return table;
     }
-    let params: &'static Params =
-        Box::leak(Box::new(Params { known: &[], prefix: kept(format!("{application}_")) }));
+    let params: &'static Params = Box::leak(Box::new(Params::of(&[], kept(format!("{application}_")))));
     let parameters = Field::new("parameters", kept(format!(",\"{application}\":")), Shape::Params(params));
     let mut part = part!("", params).to_vec();
     if let Some(place) = part.iter_mut().find(|field| field.key == "parameters") {

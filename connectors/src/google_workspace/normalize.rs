@@ -7,8 +7,8 @@ use super::fields::{self, ALERT};
 use super::{event_types, mfa};
 use chrono::{DateTime, Utc};
 use tidegate_core::event::{
-    Account, Activity, ActorKind, Change, Emit, Ending, Event, Outcome, RiskLevel, Severity, Share, Target,
-    TargetKind, Texts, integer, is_email, known, parse_time, text, truth, word,
+    Account, Activity, ActorKind, Change, Emit, Ending, Event, Next, Outcome, RiskLevel, Severity, Share,
+    Target, TargetKind, Texts, integer, is_email, known, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -103,7 +103,7 @@ pub fn activity<'r>(
         .filter(|(_, element)| element.kind() == Json::Object)
         .peekable();
     if all.peek().is_none() {
-        emit(event);
+        emit(&mut event, Next::Nothing);
         return Ok(());
     }
     let mut first = true;
@@ -111,12 +111,12 @@ pub fn activity<'r>(
         let part = Share { value, at, first: std::mem::take(&mut first) };
         if all.peek().is_none() {
             single(application, part, &mut event);
-            emit(event);
+            emit(&mut event, Next::Nothing);
             break;
         }
         let mut one = event.clone();
         single(application, part, &mut one);
-        emit(one);
+        emit(&mut one, Next::Another);
     }
     Ok(())
 }
@@ -448,7 +448,7 @@ pub fn alert<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(), N
     } else if event.span.changed.max(handled).is_some_and(|changed| Some(changed) != event.time) {
         event.kind.activity = Activity::Update;
     }
-    emit(event);
+    emit(&mut event, Next::Nothing);
     Ok(())
 }
 

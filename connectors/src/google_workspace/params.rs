@@ -3,14 +3,10 @@
 //! Each is in the order of the parameters' names. A parameter that is not in it becomes a keyword under its own name, and
 //! is counted: Google adds some every month.
 
-use tidegate_core::event::{Param, Params, Shape};
+use tidegate_core::event::{Params, Shape};
 use tidegate_core::param;
 
-const fn params(known: &'static [Param], prefix: &'static str) -> Params {
-    Params { known, prefix }
-}
-
-pub(super) static ADMIN: Params = params(
+pub(super) static ADMIN: Params = Params::of(
     &[
         param!("ACTION_ID" => "mobile.action"."id", Shape::Keyword),
         param!("ACTION_TYPE" => "mobile.action"."type", Shape::Keyword),
@@ -102,7 +98,7 @@ pub(super) static ADMIN: Params = params(
     "",
 );
 
-static SETTING: Params = params(
+static SETTING: Params = Params::of(
     &[
         param!("DESCRIPTION" => "description", Shape::Keyword),
         param!("RULE_KEY" => "rule"."key", Shape::Keyword),
@@ -114,7 +110,7 @@ static SETTING: Params = params(
     "",
 );
 
-pub(super) static DEVICE: Params = params(
+pub(super) static DEVICE: Params = Params::of(
     &[
         param!("ACCOUNT_STATE" => "account_state", Shape::Keyword),
         param!("ACTION_EXECUTION_STATUS" => "action"."execution_status", Shape::Keyword),
@@ -164,7 +160,7 @@ pub(super) static DEVICE: Params = params(
     "device_",
 );
 
-pub(super) static DRIVE: Params = params(
+pub(super) static DRIVE: Params = Params::of(
     &[
         param!("actor_is_collaborator_account", Shape::Boolean),
         param!("added_role", Shape::Keyword),
@@ -200,7 +196,7 @@ pub(super) static DRIVE: Params = params(
     "drive_",
 );
 
-pub(super) static GROUPS: Params = params(
+pub(super) static GROUPS: Params = Params::of(
     &[
         param!("acl_permission", Shape::Keyword),
         param!("basic_setting" => "setting", Shape::Keyword),
@@ -218,7 +214,7 @@ pub(super) static GROUPS: Params = params(
     "group_",
 );
 
-pub(super) static GROUP_ENTERPRISE: Params = params(
+pub(super) static GROUP_ENTERPRISE: Params = Params::of(
     &[
         param!("dynamic_group_query", Shape::Keyword),
         param!("group_id" => "group"."id", Shape::Keyword),
@@ -237,7 +233,7 @@ pub(super) static GROUP_ENTERPRISE: Params = params(
     "",
 );
 
-pub(super) static LOGIN: Params = params(
+pub(super) static LOGIN: Params = Params::of(
     &[
         param!("affected_email_address", Shape::Keyword),
         param!("email_forwarding_destination_address", Shape::Keyword),
@@ -253,7 +249,7 @@ pub(super) static LOGIN: Params = params(
     "login_",
 );
 
-pub(super) static RULES: Params = params(
+pub(super) static RULES: Params = Params::of(
     &[
         param!("actions", Shape::Keyword),
         param!("actor_ip_address", Shape::Ip),
@@ -294,7 +290,7 @@ pub(super) static RULES: Params = params(
     "rule_",
 );
 
-pub(super) static SAML: Params = params(
+pub(super) static SAML: Params = Params::of(
     &[
         param!("application_name", Shape::Keyword),
         param!("device_id", Shape::Keyword),
@@ -307,7 +303,7 @@ pub(super) static SAML: Params = params(
     "saml_",
 );
 
-pub(super) static TOKEN: Params = params(
+pub(super) static TOKEN: Params = Params::of(
     &[
         param!("api_name", Shape::Keyword),
         param!("app_name", Shape::Keyword),
@@ -322,7 +318,7 @@ pub(super) static TOKEN: Params = params(
     "token_",
 );
 
-pub(super) static USER_ACCOUNTS: Params = params(
+pub(super) static USER_ACCOUNTS: Params = Params::of(
     &[
         param!("affected_email_address", Shape::Keyword),
         param!("email_forwarding_destination_address", Shape::Keyword),
@@ -330,7 +326,7 @@ pub(super) static USER_ACCOUNTS: Params = params(
     "",
 );
 
-pub(super) static CONTEXT_AWARE_ACCESS: Params = params(
+pub(super) static CONTEXT_AWARE_ACCESS: Params = Params::of(
     &[
         param!("CAA_ACCESS_LEVEL_APPLIED" => "access_level"."applied", Shape::Keyword),
         param!("CAA_ACCESS_LEVEL_SATISFIED" => "access_level"."satisfied", Shape::Keyword),
@@ -342,7 +338,7 @@ pub(super) static CONTEXT_AWARE_ACCESS: Params = params(
     "caa_",
 );
 
-pub(super) static ACCESS_TRANSPARENCY: Params = params(
+pub(super) static ACCESS_TRANSPARENCY: Params = Params::of(
     &[
         param!("ACCESS_APPROVAL_ALERT_CENTER_IDS" => "access_approval"."alert_center_ids", Shape::Keyword),
         param!("ACCESS_APPROVAL_REQUEST_IDS" => "access_approval"."request_ids", Shape::Keyword),
@@ -359,4 +355,4 @@ pub(super) static ACCESS_TRANSPARENCY: Params = params(
     "",
 );
 
-pub(super) static GCP: Params = params(&[param!("USER_EMAIL" => "user_email", Shape::Keyword)], "");
+pub(super) static GCP: Params = Params::of(&[param!("USER_EMAIL" => "user_email", Shape::Keyword)], "");

@@ -84,8 +84,8 @@ fn documents(fixture: &Fixture, record: &str, schema: &str, original: bool, mark
         organisation: None,
         namespace: "acme",
         names: fixture.stream.names,
-        fetched: at("2026-01-15T10:00:30Z"),
-        ingested: at("2026-01-15T10:00:31Z"),
+        fetched: at("2026-01-15T10:00:30Z").into(),
+        ingested: at("2026-01-15T10:00:31Z").into(),
         id: Some("example-id"),
         original,
         as_sent: false,
@@ -95,9 +95,9 @@ fn documents(fixture: &Fixture, record: &str, schema: &str, original: bool, mark
     let mut documents = Vec::new();
     fixture
         .connector
-        .normalize(fixture.stream, tape.cut(record.as_bytes()).unwrap(), &mut |event| {
+        .normalize(fixture.stream, tape.cut(record.as_bytes()).unwrap(), &mut |event, _| {
             let mut out = Vec::new();
-            schema::by_name(schema).unwrap().render(&event, &context, &mut out).unwrap();
+            schema::by_name(schema).unwrap().render(event, &context, &mut out).unwrap();
             documents.push(strict(std::str::from_utf8(&out).unwrap()));
         })
         .unwrap();

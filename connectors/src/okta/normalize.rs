@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use tidegate_core::event::{
     Account, Actor, ActorKind, Answer, Change, Changes, Class, Deed, Emit, Ending, Event, Factor, Geo, Kind,
-    Mfa, Network, Outcome, Risk, RiskLevel, Said, Severity, Target, TargetKind, Texts, integer, is_email,
-    is_ip, known, location, lower_case, opened, pairs, parse_time, text, truth, word,
+    Mfa, Network, Next, Outcome, Risk, RiskLevel, Said, Severity, Target, TargetKind, Texts, integer,
+    is_email, is_ip, known, location, lower_case, opened, pairs, parse_time, text, truth, word,
 };
 use tidegate_core::json::{Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
@@ -77,7 +77,7 @@ pub fn normalize<'r>(record: Value<'r, 'r>, emit: &mut Emit<'_, 'r>) -> Result<(
     event.session.protocol = debug.sign_on_mode;
     event.transaction.path = debug.request_uri;
     risk(&mut event.risk, debug.risk);
-    emit(event);
+    emit(&mut event, Next::Nothing);
     Ok(())
 }
 
@@ -470,9 +470,11 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
             if let Some(risk) = object.get("risk") {
                 risk_object(risk, security.raw(), &mut debug.risk);
             }
-            for (name, verdict) in object.get("behaviors").iter().flat_map(Value::members) {
+            let behaviors = object.get("behaviors");
+            let from = behaviors.map_or(0, |behaviors| behaviors.span().start);
+            for (name, verdict) in behaviors.iter().flat_map(Value::members) {
                 if verdict.as_text().is_some_and(|word| word.is("POSITIVE")) {
-                    debug.risk.behaviors.push(Text::found_in(security.raw(), &name.decode()));
+                    debug.risk.behaviors.push(Text::found_in(security.raw(), from, &name.decode()));
                 }
             }
         });
@@ -510,17 +512,19 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
 
 /// `raw` is what holds the object, as it stands in the record.
 fn risk_object<'r>(object: Value<'_, '_>, raw: &'r str, risk: &mut Risk<'r>) {
-    if let Some(level) = object.get("level").and_then(text) {
-        risk.word = Some(Text::found_in(raw, &level.decode()));
+    if let Some(level) = object.get("level")
+        && let Some(word) = text(level)
+    {
+        risk.word = Some(Text::found_in(raw, level.span().start, &word.decode()));
     }
     if let Some(found) = object.get("reasons") {
+        let from = found.span().start;
+        let own = |word: Text<'_>| Text::found_in(raw, from, &word.decode());
         risk.reasons = match found.kind() {
-            Json::Array => {
-                found.elements().filter_map(text).map(|word| Text::found_in(raw, &word.decode())).collect()
-            }
+            Json::Array => found.elements().filter_map(text).map(own).collect(),
             _ => {
                 let listed = found.as_text().map(|text| listed(&text)).unwrap_or_default();
-                listed.into_iter().map(|word| Text::found_in(raw, &word.decode())).collect()
+                listed.into_iter().map(own).collect()
             }
         };
     }

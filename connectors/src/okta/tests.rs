@@ -29,8 +29,8 @@ fn context() -> Context<'static> {
         organisation: None,
         namespace: "acme",
         names: &NAMES,
-        fetched: at("2026-01-15T10:00:30Z"),
-        ingested: at("2026-01-15T10:00:31Z"),
+        fetched: at("2026-01-15T10:00:30Z").into(),
+        ingested: at("2026-01-15T10:00:31Z").into(),
         id: None,
         original: false,
         as_sent: false,
@@ -42,7 +42,7 @@ fn with_event<T>(record: &[u8], show: impl FnOnce(&Event<'_>) -> T) -> T {
     let mut tape = Tape::new();
     let root = tape.cut(record).unwrap();
     let mut events = Vec::new();
-    normalize(root, &mut |event| events.push(event)).unwrap();
+    normalize(root, &mut |event, _| events.push(std::mem::take(event))).unwrap();
     assert_eq!(events.len(), 1);
     show(&events[0])
 }
@@ -648,7 +648,7 @@ fn counts_what_the_table_does_not_know() {
 fn what_is_no_object_is_no_event() {
     let mut tape = Tape::new();
     let root = tape.cut(b"[]").unwrap();
-    assert!(normalize(root, &mut |_| panic!("an event")).is_err());
+    assert!(normalize(root, &mut |_, _| panic!("an event")).is_err());
 }
 
 /// The value at a path such as `okta.target[0].type`.

@@ -3,7 +3,7 @@
 //! Nothing breaks a batch: a record that cannot be read, normalized or rendered becomes a dead letter of its own, and a
 //! panic in a connector or a schema is caught around that one record.
 
-use crate::event::Event;
+use crate::event::{Moment, Next};
 use crate::fault::Fault;
 use crate::geoip::GeoIp;
 use crate::journal::{DeadLetter, Key, Lane, PageId, StoredPage};
@@ -13,7 +13,6 @@ use crate::sink::{Batch, Limits, Meta, Sink};
 use crate::source::{Connector, Identity, NormalizeError, Stream};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -221,7 +220,7 @@ impl Renderer {
                     mark: mark.clone(),
                     letter: None,
                 };
-                let read = Read { lane: page.lane, at: page.at, again: page.reread };
+                let read = Read { lane: page.lane, at: page.at.into(), again: page.reread };
                 building.add(&origin, &record.bytes, read);
             }
         }
@@ -261,7 +260,11 @@ impl Renderer {
                 mark: letter.mark.as_deref().map(Into::into),
                 letter: Some(letter.copy.clone()),
             };
-            building.add(&origin, &letter.copy, Read { lane: Lane::Live, at: letter.at, again: false });
+            building.add(
+                &origin,
+                &letter.copy,
+                Read { lane: Lane::Live, at: letter.at.into(), again: false },
+            );
         }
         (building.finish(Cursor::default()), went)
     }
@@ -271,7 +274,7 @@ impl Renderer {
 #[derive(Clone, Copy)]
 struct Read {
     lane: Lane,
-    at: DateTime<Utc>,
+    at: Moment,
     again: bool,
 }
 
@@ -279,7 +282,7 @@ struct Building<'a> {
     renderer: &'a Renderer,
     sink: &'a dyn Sink,
     key: &'a str,
-    now: DateTime<Utc>,
+    now: Moment,
     limits: Limits,
     tape: Tape,
     body: Vec<u8>,
@@ -300,7 +303,7 @@ impl<'a> Building<'a> {
             renderer,
             sink,
             key,
-            now,
+            now: now.into(),
             limits,
             tape: Tape::default(),
             body: Vec::new(),
@@ -379,13 +382,13 @@ impl<'a> Building<'a> {
         self.documents.truncate(documents);
         self.origins.truncate(documents);
         let cause = Fault::new(crate::fault::FaultKind::Answer, cause);
-        self.dead.push(origin.dead(self.key, kind, &cause, self.now, record));
+        self.dead.push(origin.dead(self.key, kind, &cause, self.now.time(), record));
     }
 
     /// Nobody said that this record is not wanted: it is kept until somebody does.
     fn unrouted(&mut self, origin: &Origin, record: &[u8], cause: String) {
         let cause = Fault::new(crate::fault::FaultKind::Configuration, cause);
-        self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now, record));
+        self.dead.push(origin.dead(self.key, "unrouted", &cause, self.now.time(), record));
     }
 
     fn documents(
@@ -401,18 +404,21 @@ impl<'a> Building<'a> {
         let record = tape.cut(bytes).map_err(|error| NormalizeError(format!("not JSON: {error}")))?;
         let identity = route.connector.identity(stream, record);
         let late = identity.time.filter(|_| read.lane == Lane::Sweep);
-        let late_seconds = late.and_then(|time| u64::try_from((read.at - time).num_seconds()).ok());
+        let late_seconds = late.and_then(|time| u64::try_from((read.at.time() - time).num_seconds()).ok());
         let (bare, id) = document_id(&identity, origin, bytes);
-        // Most records hold one.
-        let mut events: SmallVec<[Event<'_>; 1]> = SmallVec::new();
-        route.connector.normalize(stream, record, &mut |event| events.push(event))?;
-        if let Some(geoip) = &renderer.geoip {
-            events.iter_mut().for_each(|event| geoip.fill(event));
-        }
-        let several = events.len() > 1;
-        for (nth, event) in events.iter().enumerate() {
-            if origin.event.is_some_and(|only| only as usize != nth) {
-                continue;
+        let (mut seen, mut last, mut done) = (0, Next::Another, Ok(()));
+        route.connector.normalize(stream, record, &mut |event, next| {
+            let (nth, several) = (seen, seen > 0 || next == Next::Another);
+            seen += 1;
+            if std::mem::replace(&mut last, next) == Next::Nothing {
+                // Their ids would not be told apart.
+                done = Err(NormalizeError("an event came after the last one of its record".to_owned()));
+            }
+            if done.is_err() || origin.event.is_some_and(|only| only as usize != nth) {
+                return;
+            }
+            if let Some(geoip) = &renderer.geoip {
+                geoip.fill(event);
             }
             let id = if several { nth_id(&id, nth) } else { id.clone() };
             let meta = Meta {
@@ -424,7 +430,7 @@ impl<'a> Building<'a> {
                 host: Arc::clone(&route.host),
                 names: stream.names,
                 sourcetype: renderer.schema.sourcetype(event, stream.names, renderer.as_sent),
-                time: identity.time.unwrap_or(read.at),
+                time: identity.time.unwrap_or(read.at.time()),
             };
             let context = Context {
                 tenant: &renderer.tenant,
@@ -444,14 +450,15 @@ impl<'a> Building<'a> {
                 },
             };
             let from = body.len();
-            sink.frame(body, &meta, &mut |out| renderer.schema.render(event, &context, out).map(|_| ()))?;
+            done =
+                sink.frame(body, &meta, &mut |out| renderer.schema.render(event, &context, out).map(|_| ()));
             documents.push((from..body.len(), meta));
             origins.push(Origin {
                 event: several.then_some(u32::try_from(nth).unwrap_or(u32::MAX)),
                 ..origin.clone()
             });
-        }
-        Ok(())
+        })?;
+        done
     }
 }
 
@@ -624,5 +631,20 @@ mod tests {
         assert!(letter.reason.contains("renamed"), "{}", letter.reason);
         assert!(!renderer.takes(letter), "it would only come back");
         assert!(renderer.takes(&DeadLetter { stream: "chat".to_owned(), ..letter.clone() }));
+    }
+
+    #[test]
+    fn an_event_after_the_last_one_makes_its_record_a_dead_letter_for_their_ids_would_be_the_same() {
+        let pages = ["mail", "endless"];
+        let pages = [1, 2]
+            .map(|id| StoredPage { stream: pages[id as usize - 1].into(), ..page(id, Lane::Live, false) });
+        let (begin, now) = (Built::begin(Cursor::default()), DateTime::UNIX_EPOCH);
+        let built = renderer(|_| true).batches(&pages, begin, &Lines, "lines", None, now);
+        let documents = built.iter().flat_map(|built| &built.batch.documents);
+        assert_eq!(documents.map(|(_, meta)| &*meta.id).collect::<Vec<_>>(), ["r1-0", "r1-1"]);
+        let dead: Vec<_> = built.iter().flat_map(|built| &built.dead).collect();
+        let [letter] = dead[..] else { panic!("{dead:?}") };
+        assert_eq!((&*letter.kind, &*letter.stream), ("normalize", "endless"));
+        assert!(letter.reason.contains("after the last one"), "{}", letter.reason);
     }
 }

@@ -1,7 +1,7 @@
 //! A vendor for tests: its records are ids, and happened at the epoch.
 
 use super::render::Route;
-use crate::event::{Emit, Event, Network};
+use crate::event::{Emit, Event, Network, Next};
 use crate::json::{Text, Value};
 use crate::source::{
     Connector, Identity, NormalizeError, Settings, SettingsError, Source, Stream, StreamKind,
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 static STREAMS: [Stream; 2] = [stream("log"), stream("mail")];
-/// Taken where somebody names it, but not listed.
-static NAMED: Stream = stream("chat");
+/// Taken where somebody names them, but not listed.
+static NAMED: [Stream; 2] = [stream("chat"), stream("endless")];
 
 const fn stream(name: &'static str) -> Stream {
     Stream {
@@ -27,7 +27,7 @@ const fn stream(name: &'static str) -> Stream {
     }
 }
 
-/// A mail is two events; each event is from the same address.
+/// A mail is two events; each event is from the same address. Of what is endless there is one more than it said.
 struct Vendor;
 
 /// The way of a source of this vendor to a sink that takes these streams.
@@ -52,7 +52,7 @@ impl Connector for Vendor {
         &STREAMS
     }
     fn stream(&self, name: &str) -> Option<&'static Stream> {
-        STREAMS.iter().chain([&NAMED]).find(|stream| stream.name == name)
+        STREAMS.iter().chain(&NAMED).find(|stream| stream.name == name)
     }
     fn schema(&self) -> schemars::Schema {
         schemars::Schema::default()
@@ -73,15 +73,17 @@ impl Connector for Vendor {
         record: Value<'r, 'r>,
         emit: &mut Emit<'_, 'r>,
     ) -> Result<(), NormalizeError> {
-        for _ in 0..if stream.name == "mail" { 2 } else { 1 } {
+        let mut emit = |next| {
             let source = Network { ip: Some(Text::from_static("198.51.100.7")), ..Network::default() };
-            emit(Event {
-                record: Some(record),
-                time: Some(DateTime::UNIX_EPOCH),
-                source,
-                ..Event::default()
-            });
+            let time = Some(DateTime::UNIX_EPOCH);
+            emit(&mut Event { record: Some(record), time, source, ..Event::default() }, next);
+        };
+        match stream.name {
+            "mail" => emit(Next::Another),
+            "endless" => emit(Next::Nothing),
+            _ => {}
         }
+        emit(Next::Nothing);
         Ok(())
     }
 }

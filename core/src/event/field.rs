@@ -1,7 +1,7 @@
 //! What becomes of a vendor's own fields: const tables, one or more a connector.
 
 use super::Event;
-use crate::json::{Key, Text};
+use crate::json::{Key, Text, same};
 
 /// What becomes of all fields of a vendor's record.
 #[derive(Debug)]
@@ -98,10 +98,8 @@ pub enum Part {
     Of(&'static str, TextOf),
     /// A member of the record's.
     Member(Field),
-    /// A name of the organisation: the record's member of this key, or else the context's; label, and text around it.
+    /// The organisation whose log it is: the event's, or else the context's.
     Organisation {
-        /// The record's member that names it.
-        key: &'static str,
         /// Where it stands.
         label: &'static str,
         /// What is written before and after it.
@@ -165,6 +163,19 @@ impl Field {
             Some(first) => (first ^ head) & mask == 0 && (self.key.len() < 8 || key.is(self.key)),
             None => key.is(self.key),
         }
+    }
+
+    /// Whether both are of one key.
+    #[inline]
+    pub(crate) fn has_key_of(&self, other: &Self) -> bool {
+        self.head == other.head && (self.key.len() < 8 || same(self.key.as_bytes(), other.key.as_bytes()))
+    }
+
+    /// A bit for its key: keys without a common bit are different ones.
+    #[inline]
+    pub(crate) fn bit(&self) -> u64 {
+        // Any odd number whose highest bits are well mixed (2^64 by the golden ratio).
+        1 << (self.head.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
     }
 
     /// The event has it.
@@ -401,6 +412,67 @@ pub struct Params {
     pub known: &'static [Param],
     /// Cut off from names that are not known, in snake case: `login_`.
     pub prefix: &'static str,
+    /// Rows of `known`, counted from one, each in the slot of its name or in the next free one behind it; 0: free.
+    slots: [u8; Self::SLOTS],
+}
+
+impl Params {
+    /// More than twice as many as the longest table has rows, so that most names have a slot of their own.
+    const SLOTS: usize = 256;
+
+    /// A list of these.
+    ///
+    /// # Panics
+    /// There are more than 200 of them: while the table is compiled, since tables are constants.
+    #[must_use]
+    pub const fn of(known: &'static [Param], prefix: &'static str) -> Self {
+        assert!(known.len() <= 200, "no slots for so many named values");
+        let mut slots = [0; Self::SLOTS];
+        let (mut rest, mut row) = (known, 1);
+        while let [param, after @ ..] = rest {
+            let mut slot = Self::slot(param.field.key.as_bytes());
+            loop {
+                let (_, behind) = slots.split_at_mut(slot);
+                match behind {
+                    [free @ 0, ..] => {
+                        *free = row;
+                        break;
+                    }
+                    _ => slot = (slot + 1) % Self::SLOTS,
+                }
+            }
+            row += 1;
+            rest = after;
+        }
+        Self { known, prefix, slots }
+    }
+
+    const fn slot(name: &[u8]) -> usize {
+        let (first, last) = match name {
+            [first, .., last] => (*first, *last),
+            _ => (0, 0),
+        };
+        // Google's names begin alike in families, and end in a few ways.
+        first
+            .wrapping_mul(29)
+            .wrapping_add(last.wrapping_mul(3))
+            .wrapping_add((name.len() as u8).wrapping_mul(7)) as usize
+    }
+
+    /// The one of this name.
+    #[inline]
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Param> {
+        let mut slot = Self::slot(name.as_bytes());
+        loop {
+            // Past a free slot it does not stand, and there are some.
+            let row = self.slots.get(slot)?.checked_sub(1)?;
+            let param = self.known.get(usize::from(row))?;
+            if same(param.field.key.as_bytes(), name.as_bytes()) {
+                return Some(param);
+            }
+            slot = (slot + 1) % Self::SLOTS;
+        }
+    }
 }
 
 /// What becomes of one named value.
@@ -410,6 +482,15 @@ pub struct Param {
     pub path: &'static str,
     /// Its name in the record and its shape.
     pub field: Field,
+}
+
+impl Param {
+    /// Whether its field stands in objects of its path.
+    #[inline]
+    pub(crate) fn is_nested(&self) -> bool {
+        // The label's own letters: `,"":`.
+        self.path.len().wrapping_add(4) > self.field.label.len()
+    }
 }
 
 /// A row of a table of named values: `param!("APP_ID" => "application"."id", Shape::Keyword)`.
@@ -424,4 +505,32 @@ macro_rules! param {
     ($key:literal, $shape:expr) => {
         $crate::param!($key => $key, $shape)
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Params, Shape};
+
+    #[test]
+    fn a_named_value_is_found_by_its_whole_name_and_by_no_other() {
+        // Alike in what chooses their slots, and one that has to stand behind them.
+        const PARAMS: Params = Params::of(
+            &[
+                param!("a1z", Shape::Keyword),
+                param!("a2z", Shape::Keyword),
+                param!("a3z", Shape::Keyword),
+                param!("", Shape::Keyword),
+                param!("z", Shape::Keyword),
+                param!("EMAIL_LOG_SEARCH_SENDER", Shape::Keyword),
+            ],
+            "",
+        );
+        for param in PARAMS.known {
+            let found = PARAMS.find(param.field.key);
+            assert_eq!(found.map(|found| found.field.key), Some(param.field.key));
+        }
+        for other in ["a4z", "a1", "b", "y", "EMAIL_LOG_SEARCH_BENDER", "email_log_search_sender"] {
+            assert!(PARAMS.find(other).is_none(), "{other}");
+        }
+    }
 }

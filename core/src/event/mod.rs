@@ -20,7 +20,7 @@ pub use lower::{Lower, lower_case};
 pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use said::Said;
-pub use time::parse_time;
+pub use time::{Moment, parse_time};
 pub(crate) use time::{is_our_time, is_plain_time, write_time};
 
 use crate::json::{Kind as Json, Text, Value, any, inside};
@@ -28,8 +28,19 @@ use chrono::{DateTime, Utc};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 
-/// Takes the events of a record, in order.
-pub type Emit<'e, 'r> = dyn FnMut(Event<'r>) + 'e;
+/// Takes the events of a record, in order, each where it was made: an event is large, and copying one just written is dear.
+/// What becomes of it there is the taker's to decide.
+pub type Emit<'e, 'r> = dyn FnMut(&mut Event<'r>, Next) + 'e;
+
+/// What comes after an event of a record. Documents of several events are told apart by their place, that of the only one
+/// has the record's own id: so it must be known from the first one on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another event of the same record.
+    Another,
+    /// Nothing: it was the last one.
+    Nothing,
+}
 
 /// Several texts. Up to four stand in the event itself: more than most records have of anything; beyond that they
 /// are allocated.
@@ -740,8 +751,25 @@ fn email_sign(login: &str) -> Option<usize> {
 /// Two coordinates, if both are numbers on earth.
 #[must_use]
 pub fn location<'r>(lat: Value<'_, 'r>, lon: Value<'_, 'r>) -> Option<(Cow<'r, str>, Cow<'r, str>)> {
-    let fits = |value: Value<'_, 'r>, most: f64| value.as_f64().is_some_and(|number| number.abs() <= most);
-    (fits(lat, 90.0) && fits(lon, 180.0)).then_some((lat.as_number()?.into(), lon.as_number()?.into()))
+    let fits = |value: Value<'_, 'r>, most: u16| {
+        value.as_number().and_then(whole_degrees).is_some_and(|whole| whole < most)
+            || value.as_f64().is_some_and(|number| number.abs() <= f64::from(most))
+    };
+    (fits(lat, 90) && fits(lon, 180)).then_some((lat.as_number()?.into(), lon.as_number()?.into()))
+}
+
+/// What stands before the point of a number without an exponent, up to 999.
+fn whole_degrees(number: &str) -> Option<u16> {
+    let mut digits = number.strip_prefix('-').unwrap_or(number).bytes();
+    let mut whole = 0;
+    for byte in digits.by_ref() {
+        match byte {
+            b'0'..=b'9' => whole = (whole * 10 + u16::from(byte - b'0')).min(999),
+            b'.' => break,
+            _ => return None,
+        }
+    }
+    digits.all(|byte| byte.is_ascii_digit()).then_some(whole)
 }
 
 impl<'r> Event<'r> {

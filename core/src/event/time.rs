@@ -25,6 +25,17 @@ pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
 
 /// Whether [`parse_time`] reads it, and [`write_time`] would write it in the same letters.
 pub(crate) fn is_our_time(text: &str) -> bool {
+    if let Some(common) = Common::of(text.as_bytes())
+        && common.is_ours
+        && common.is_plain()
+    {
+        // Milliseconds, or in threes as many digits as there are.
+        return match common.fraction {
+            [_, _, _] => true,
+            [_, _, _, last @ ..] | [_, _, _, _, _, _, last @ ..] if last.len() == 3 => last != b"000",
+            _ => false,
+        };
+    }
     read(text).is_some_and(|written| written.is_ours())
 }
 
@@ -127,6 +138,21 @@ impl<'a> Common<'a> {
             is_ours,
         })
     }
+
+    /// Whether nothing else needs to be known: there is such a second on any calendar, and its fraction has digits alone. What
+    /// is not plain may be a time nevertheless.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        /// The least and the most of month, day, hour and minute.
+        const LEAST: u128 = u128::from_le_bytes([0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        const MOST: u128 =
+            u128::from_le_bytes([99, 99, 99, 99, 99, 12, 99, 99, 28, 99, 99, 23, 99, 99, 59, 99]);
+        const HIGHEST: u128 = u128::from_le_bytes([0x80; 16]);
+        let Self { twos, seconds: [s1, _], fraction, is_ours: _ } = self;
+        // What is below the least, or above the most, takes the highest bit of its byte away.
+        let fits = (twos | HIGHEST).wrapping_sub(LEAST) & (MOST | HIGHEST).wrapping_sub(*twos) & HIGHEST;
+        fits == HIGHEST && *s1 < 6 && fraction.iter().all(u8::is_ascii_digit)
+    }
 }
 
 /// Reads one in the common form. `None`: it is written in another way.
@@ -216,17 +242,8 @@ fn otherwise(bytes: &[u8]) -> Option<Written> {
 /// Whether [`parse_time`] reads it, and it is in the one form that every store reads: with a zone, and no oddity.
 pub(crate) fn is_plain_time(text: &str) -> bool {
     let bytes = text.as_bytes();
-    if let Some(Common { twos, seconds: [s1, _], fraction, .. }) = Common::of(bytes) {
-        /// The least and the most of month, day, hour and minute for which nothing else needs to be known.
-        const LEAST: u128 = u128::from_le_bytes([0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        const MOST: u128 =
-            u128::from_le_bytes([99, 99, 99, 99, 99, 12, 99, 99, 28, 99, 99, 23, 99, 99, 59, 99]);
-        const HIGHEST: u128 = u128::from_le_bytes([0x80; 16]);
-        // What is below the least, or above the most, takes the highest bit of its byte away.
-        let fits = (twos | HIGHEST).wrapping_sub(LEAST) & (MOST | HIGHEST).wrapping_sub(twos) & HIGHEST;
-        if fits == HIGHEST && s1 < 6 && fraction.iter().all(u8::is_ascii_digit) {
-            return true;
-        }
+    if Common::of(bytes).is_some_and(|common| common.is_plain()) {
+        return true;
     }
     match common(bytes) {
         Some(written) => written.is_some_and(|written| !written.is_leap),
@@ -287,6 +304,44 @@ pub(crate) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
         out.extend_from_slice(&[f7, f8, f9]);
     }
     out.extend_from_slice(b"Z\"");
+}
+
+/// A time that many documents share, and how they have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    time: DateTime<Utc>,
+    /// As [`write_time`] writes it, and blanks.
+    written: [u8; Self::LONGEST],
+    length: usize,
+}
+
+impl Moment {
+    /// Bytes of a time with nanoseconds and its quotes.
+    const LONGEST: usize = 32;
+
+    /// The time itself.
+    #[must_use]
+    pub const fn time(&self) -> DateTime<Utc> {
+        self.time
+    }
+
+    /// Appends it.
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len().wrapping_add(self.length);
+        out.extend_from_slice(&self.written);
+        out.truncate(end);
+    }
+}
+
+impl From<DateTime<Utc>> for Moment {
+    fn from(time: DateTime<Utc>) -> Self {
+        let mut text = Vec::with_capacity(Self::LONGEST);
+        write_time(time, &mut text);
+        let mut written = [b' '; Self::LONGEST];
+        written.iter_mut().zip(&text).for_each(|(place, byte)| *place = *byte);
+        Self { time, written, length: text.len() }
+    }
 }
 
 /// The two digits of a number below 100.
@@ -443,6 +498,12 @@ mod tests {
             };
             proptest::prop_assert_eq!(said(read(&text)), said(otherwise(text.as_bytes())));
             proptest::prop_assert_eq!(is_plain_time(&text), is_plain(&text));
+            proptest::prop_assert_eq!(is_our_time(&text), written(&text) == Some(format!("\"{text}\"")));
+            if let Some(time) = parse_time(&text) {
+                let mut out = Vec::new();
+                Moment::from(time).write(&mut out);
+                proptest::prop_assert_eq!(String::from_utf8(out).ok(), written(&text));
+            }
         }
     }
 }

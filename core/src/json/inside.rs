@@ -25,7 +25,7 @@ struct Spare {
 
 thread_local! {
     /// Those that are not in use just now, the newest last: texts hold JSON with such texts in it.
-    static SPARE: Cell<Vec<Spare>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Vec<Box<Spare>>> = const { Cell::new(Vec::new()) };
 }
 
 /// Shows the JSON that a text holds, if the text `fits` and holds any.
@@ -55,10 +55,10 @@ fn with_spare<T>(text: &Text<'_>, read: impl FnOnce(&mut Spare) -> T) -> T {
     let same = all.iter().rposition(|spare| spare.source == source);
     let mut spare = match same.or((all.len() >= TEXTS).then_some(0)) {
         Some(at) => all.remove(at),
-        None => Spare::default(),
+        None => Box::default(),
     };
     SPARE.set(all);
-    if spare.source != source {
+    if same.is_none() {
         spare.source.clear();
         spare.source.push_str(source);
         unescape_into(source, &mut spare.text);

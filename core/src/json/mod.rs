@@ -18,11 +18,11 @@ mod value;
 pub(crate) use inside::{decoded, inside};
 pub use meaning::{id_hash, meaning};
 pub use tape::{JsonError, Tape};
-pub(crate) use text::any;
 pub use text::{Text, write_string};
+pub(crate) use text::{any, write_within};
 pub(crate) use value::Piece;
 #[cfg(test)]
 pub(crate) use value::STEPS;
 pub(crate) use value::push_key;
-use value::same;
+pub(crate) use value::same;
 pub use value::{Elements, Key, Kind, Members, Value};

@@ -99,12 +99,14 @@ impl<'r> Text<'r> {
         Self(Form::Spelled(spelling))
     }
 
-    /// What was read out of JSON in a text, for as long as the record lives: `raw` is that text as it stands in the record.
-    /// Only what does not stand there as it is, because it was escaped, is copied.
+    /// What was read out of JSON in a text, for as long as the record lives: `raw` is that text as it stands in the record, and
+    /// `from` a place in the JSON before which it does not stand. Only what does not stand there as it is, because it was
+    /// escaped, is copied.
     #[must_use]
-    pub fn found_in(raw: &'r str, inner: &str) -> Self {
-        position(raw.as_bytes(), inner.as_bytes())
-            .and_then(|at| raw.get(at..at + inner.len()))
+    pub fn found_in(raw: &'r str, from: usize, inner: &str) -> Self {
+        // What is escaped is longer, so in the text nothing stands sooner than in the JSON.
+        position(raw.as_bytes().get(from..).unwrap_or_default(), inner.as_bytes())
+            .and_then(|at| raw.get(from + at..from + at + inner.len()))
             .map_or_else(|| Self::owned(inner), Self::spelled)
     }
 
@@ -270,16 +272,18 @@ fn position(all: &[u8], part: &[u8]) -> Option<usize> {
 pub fn write_string(word: &str, out: &mut Vec<u8>) {
     let bytes = word.as_bytes();
     // Most are short: a number of bytes that is known is copied without a call, and what is too much is taken back.
-    let mut quoted = [b'"'; 2 * WIDE];
+    let mut quoted = [b'"'; 3 * WIDE];
     if let Some(place) = quoted.get_mut(1..=bytes.len())
-        && bytes.len() < 2 * WIDE - 1
+        && bytes.len() < 3 * WIDE - 1
     {
         place.copy_from_slice(bytes);
         let (chunks, _) = quoted.as_chunks::<WIDE>();
-        let marks =
-            chunks.iter().rev().fold(0, |marks, chunk| marks << WIDE | odd(u8x16::new(*chunk)).to_bitmask());
+        let marks = chunks
+            .iter()
+            .rev()
+            .fold(0, |marks, chunk| marks << WIDE | u64::from(odd(u8x16::new(*chunk)).to_bitmask()));
         // Its own quotes and what is behind them do not count.
-        let own = (1_u32 << bytes.len()).wrapping_sub(1) << 1;
+        let own = (1_u64 << bytes.len()).wrapping_sub(1) << 1;
         if marks & own == 0 {
             let end = out.len().wrapping_add(bytes.len()).wrapping_add(2);
             out.extend_from_slice(&quoted);
@@ -288,12 +292,18 @@ pub fn write_string(word: &str, out: &mut Vec<u8>) {
         }
     }
     out.push(b'"');
+    write_within(word, out);
+    out.push(b'"');
+}
+
+/// Appends any string as it stands between the quotes of a JSON string.
+pub(crate) fn write_within(word: &str, out: &mut Vec<u8>) {
+    let bytes = word.as_bytes();
     if any(bytes, odd) {
         escape(bytes, out);
     } else {
         out.extend_from_slice(bytes);
     }
-    out.push(b'"');
 }
 
 /// Bytes that are looked at at once.
@@ -394,6 +404,15 @@ pub(super) fn unescape_into(escaped: &str, out: &mut String) {
                 *place = byte;
             }
             from += 1;
+            to += 1;
+            continue;
+        }
+        // Most stand for the very letter behind the backslash.
+        if let Some(letter @ (b'"' | b'\\' | b'/')) = bytes.get(from + 1)
+            && let Some(place) = memory.get_mut(to)
+        {
+            *place = *letter;
+            from += 2;
             to += 1;
             continue;
         }

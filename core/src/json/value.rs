@@ -374,7 +374,7 @@ const fn is_visible(byte: u8) -> bool {
 
 /// Equality of short names, without a call: most are of 4 to 16 bytes.
 #[inline]
-pub(super) fn same(ours: &[u8], theirs: &[u8]) -> bool {
+pub(crate) fn same(ours: &[u8], theirs: &[u8]) -> bool {
     fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
         Some((*bytes.first_chunk::<N>()?, *bytes.last_chunk::<N>()?))
     }

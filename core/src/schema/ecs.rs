@@ -24,11 +24,11 @@ impl Schema for Ecs {
         "tidegate:ecs"
     }
 
-    fn write(
+    fn write<'e>(
         &self,
-        event: &Event<'_>,
+        event: &'e Event<'_>,
         context: &Context<'_>,
-        out: &mut Writer<'_>,
+        out: &mut Writer<'e>,
     ) -> Result<Rendered, NormalizeError> {
         let Event {
             id,
@@ -83,7 +83,7 @@ impl Schema for Ecs {
         if let Some(time) = time {
             write_time(*time, out.buf);
         } else {
-            write_time(*fetched, out.buf);
+            fetched.write(out.buf);
         }
         out.put(VERSION);
         data_stream(out, context);
@@ -123,9 +123,9 @@ impl Schema for Ecs {
             write_time(start, out.buf);
         }
         out.put(",\"created\":");
-        write_time(*fetched, out.buf);
+        fetched.write(out.buf);
         out.put(",\"ingested\":");
-        write_time(*ingested, out.buf);
+        ingested.write(out.buf);
         if *original && !raw.is_empty() {
             out.put(",\"original\":");
             write_string(raw, out.buf);
@@ -522,14 +522,13 @@ fn product(out: &mut Writer<'_>, product: Product<'_>) {
     if let Some(os) = os {
         word(out, ",\"os\":{\"name\":\"", os);
         if let Some(version) = os_version {
-            out.put(",\"version\":");
-            version_string(out, version);
-            out.put(",\"full\":\"");
+            out.put(",\"version\":\"");
+            dotted(out, version);
+            out.put("\",\"full\":\"");
             out.put(os);
             out.put(" ");
-            let at = out.len();
-            version_string(out, version);
-            out.buf.remove(at);
+            dotted(out, version);
+            out.put("\"");
         }
         out.put("}");
     }
@@ -540,9 +539,9 @@ fn product(out: &mut Writer<'_>, product: Product<'_>) {
 }
 
 /// Apple writes `10_15_7`.
-fn version_string(out: &mut Writer<'_>, version: &str) {
+fn dotted(out: &mut Writer<'_>, version: &str) {
     let at = out.len();
-    write_string(version, out.buf);
+    out.put(version);
     for byte in out.buf.get_mut(at..).unwrap_or_default() {
         if *byte == b'_' {
             *byte = b'.';

@@ -18,11 +18,11 @@ impl Schema for RawForIntegration {
         names.sourcetype
     }
 
-    fn write(
+    fn write<'e>(
         &self,
-        event: &Event<'_>,
+        event: &'e Event<'_>,
         context: &Context<'_>,
-        out: &mut Writer<'_>,
+        out: &mut Writer<'e>,
     ) -> Result<Rendered, NormalizeError> {
         let Context {
             tenant: _,
@@ -40,7 +40,10 @@ impl Schema for RawForIntegration {
         out.begin(record.record());
         let document = out.open("");
         out.put(",\"@timestamp\":");
-        write_time(event.time.unwrap_or(*fetched), out.buf);
+        match event.time {
+            Some(time) => write_time(time, out.buf),
+            None => fetched.write(out.buf),
+        }
         out.put(",\"message\":");
         message(event, record, out);
         ecs::data_stream(out, context);
@@ -49,7 +52,7 @@ impl Schema for RawForIntegration {
         out.put("\",\"dataset\":\"");
         out.put(names.dataset);
         out.put("\",\"created\":");
-        write_time(*fetched, out.buf);
+        fetched.write(out.buf);
         out.put("}");
         let Marks { .. } = marks;
         ecs::marks(out, marks, event.time.is_none(), *original);

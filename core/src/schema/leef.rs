@@ -42,11 +42,11 @@ impl Schema for Leef {
         true
     }
 
-    fn write(
+    fn write<'e>(
         &self,
-        event: &Event<'_>,
+        event: &'e Event<'_>,
         context: &Context<'_>,
-        out: &mut Writer<'_>,
+        out: &mut Writer<'e>,
     ) -> Result<Rendered, NormalizeError> {
         let Event {
             id,
@@ -108,7 +108,7 @@ impl Schema for Leef {
         out.put("|x09|");
 
         let mut line = Line { first: true, out };
-        line.number("devTime", time.unwrap_or(*fetched).timestamp_millis());
+        line.number("devTime", time.unwrap_or(fetched.time()).timestamp_millis());
         line.word("cat", category(event));
         line.number("sev", i64::from(severity(event)));
         let Network { ip, address: _, via, port, geo, as_number, as_organization, isp: _, domain: _, proxy } =
@@ -606,8 +606,8 @@ mod tests {
             tenant: "acme",
             namespace: "default",
             names: &NAMES,
-            fetched: DateTime::UNIX_EPOCH,
-            ingested: DateTime::UNIX_EPOCH,
+            fetched: DateTime::UNIX_EPOCH.into(),
+            ingested: DateTime::UNIX_EPOCH.into(),
             organisation: None,
             id: None,
             original: false,

@@ -18,9 +18,8 @@ mod raw;
 mod tests;
 mod writer;
 
-use crate::event::Event;
+use crate::event::{Event, Moment};
 use crate::source::{Names, NormalizeError};
-use chrono::{DateTime, Utc};
 
 /// A schema.
 pub trait Schema: Sync {
@@ -49,11 +48,11 @@ pub trait Schema: Sync {
     ///
     /// # Errors
     /// As [`Schema::render`].
-    fn write(
+    fn write<'e>(
         &self,
-        event: &Event<'_>,
+        event: &'e Event<'_>,
         context: &Context<'_>,
-        out: &mut Writer<'_>,
+        out: &mut Writer<'e>,
     ) -> Result<Rendered, NormalizeError>;
 }
 
@@ -83,9 +82,9 @@ pub struct Context<'a> {
     /// What schemas know of the stream.
     pub names: &'static Names,
     /// When the record was fetched: the event's time where it has none of its own.
-    pub fetched: DateTime<Utc>,
+    pub fetched: Moment,
     /// When the document is delivered.
-    pub ingested: DateTime<Utc>,
+    pub ingested: Moment,
     /// The document's id.
     pub id: Option<&'a str>,
     /// Whether the document keeps the raw record.

@@ -7,7 +7,7 @@ use crate::event::{
     Event, Field, Part, Risk, RiskLevel, Rows, Shape, Share, Table, address_and_port, integer, is_ip,
     is_our_time, is_plain_time, known, pairs, parse_time, text, truth, write_time,
 };
-use crate::json::{Key, Kind, Text, Value, inside, write_string};
+use crate::json::{Key, Kind, Text, Value, inside, write_string, write_within};
 use chrono::{DateTime, Datelike, Utc};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -31,10 +31,11 @@ impl Writer<'_> {
             time: event.time.is_some(),
             location: event.source.geo.location.is_some(),
             partial: event.source.geo.partial,
+            address: event.source.ip.as_ref().and_then(Text::source).map(|ip| ip.as_ptr() as usize),
             strays: event.part.is_none_or(|part| part.first),
         };
         match layout {
-            Some(parts) => self.parts(parts, event, context, &mut None, Some(fields), 1),
+            Some(parts) => self.parts(parts, event, context, Some(fields), 1),
             None => self.object(fields, event.record, told(&event.risk), 1),
         }
         if let Some(Share { value, .. }) = event.part {
@@ -107,14 +108,12 @@ impl Writer<'_> {
         }
     }
 
-    /// `said`: what the record says of the organisation, once it has been asked. Without `fields` the record's members stand
-    /// as they are.
-    pub(super) fn parts<'r>(
+    /// Without `fields` the record's members stand as they are.
+    pub(super) fn parts(
         &mut self,
         parts: &'static [Part],
-        event: &Event<'r>,
+        event: &Event<'_>,
         context: &Context<'_>,
-        said: &mut Option<Option<Text<'r>>>,
         fields: Option<&'static [Field]>,
         depth: usize,
     ) {
@@ -133,28 +132,21 @@ impl Writer<'_> {
                         (None, _) => {}
                     }
                 }
-                Part::Organisation { key, label, around: (before, after) } => {
-                    let said = said.get_or_insert_with(|| {
-                        event.record.and_then(|record| record.get(key)).and_then(text)
-                    });
+                Part::Organisation { label, around: (before, after) } => {
                     let open = self.open(label);
                     self.put("\"");
                     self.put(before);
-                    let at = self.len();
-                    match (&*said, context.organisation) {
-                        (Some(text), _) => self.string(text),
-                        (None, Some(id)) => write_string(id, self.buf),
+                    match (&event.organization, context.organisation) {
+                        (Some(text), _) => self.within_string(text),
+                        (None, Some(id)) => write_within(id, self.buf),
                         (None, None) => {
                             self.cut_label(open);
                             continue;
                         }
                     }
-                    // Its own quotes.
-                    self.buf.remove(at);
-                    self.buf.pop();
                     self.put(after);
                     self.put("\"");
-                    if let Some(source) = said.as_ref().and_then(|text| text.source()) {
+                    if let Some(source) = event.organization.as_ref().and_then(Text::source) {
                         self.note_at(open.value(), source);
                     }
                 }
@@ -171,7 +163,7 @@ impl Writer<'_> {
                 }
                 Part::Object(label, parts) => {
                     let open = self.open(label);
-                    self.parts(parts, event, context, said, fields, depth + 1);
+                    self.parts(parts, event, context, fields, depth + 1);
                     self.close(open);
                 }
                 Part::Record => match fields {
@@ -221,7 +213,7 @@ impl Writer<'_> {
                                 continue;
                             }
                             Shape::Gathered => {
-                                gathered.members.push((field.key, member));
+                                gathered.take(field, member);
                                 continue;
                             }
                             _ => {}
@@ -286,7 +278,7 @@ impl Writer<'_> {
             match part.shape {
                 Shape::Group(inner) => self.group(part, inner, gathered, depth),
                 _ => {
-                    if let Some(member) = gathered.get(part.key) {
+                    if let Some(member) = gathered.get(part) {
                         self.field(part, member, None, depth);
                     }
                 }
@@ -317,7 +309,7 @@ impl Writer<'_> {
             }
             (Shape::Parts, Kind::Object) => {}
             (Shape::Stamp, _) => {
-                if !self.found.time || (self.keeps && date(value).is_none()) {
+                if !self.found.time || (self.keeps && !is_date(value)) {
                     self.odd(field.key, value);
                 }
             }
@@ -483,7 +475,7 @@ impl Writer<'_> {
                 None => self.odd(field.key, value),
             },
             (Shape::Ip, _) => match value.as_text() {
-                Some(text) if is_ip(&text) => {
+                Some(text) if self.found.address == Some(value.raw().as_ptr() as usize) || is_ip(&text) => {
                     self.label(field);
                     self.address(&text);
                 }
@@ -1150,6 +1142,16 @@ fn date(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
     time.filter(|time| (0..=9999).contains(&time.year()))
 }
 
+/// Whether [`date`] reads it.
+fn is_date(value: Value<'_, '_>) -> bool {
+    // Numbers of so many digits, and times as almost all are written, need not be made into one.
+    let plain = match value.as_number() {
+        Some(number) => matches!(number.len(), 9..=17) && number.bytes().all(|byte| byte.is_ascii_digit()),
+        None => value.as_text().is_some_and(|text| text.read(is_plain_time)),
+    };
+    plain || date(value).is_some()
+}
+
 /// The beginning of a day.
 fn day(text: &str) -> Option<DateTime<Utc>> {
     let mut whole = *b"0000-00-00T00:00:00Z";
@@ -1246,15 +1248,26 @@ fn find_elsewhere(fields: &'static [Field], key: &Key<'_>, hint: &mut usize) -> 
 /// Members that groups of their object write, in the record's order.
 #[derive(Default)]
 struct Gathered<'t, 'r> {
-    members: SmallVec<[(&'static str, Value<'t, 'r>); 12]>,
+    members: SmallVec<[(&'static Field, Value<'t, 'r>); 12]>,
+    /// The bits of their keys: groups have places for many more than an object has.
+    bits: u64,
     /// Where the next one is looked for first: groups keep the record's order too.
     hint: usize,
 }
 
 impl<'t, 'r> Gathered<'t, 'r> {
-    fn get(&mut self, key: &str) -> Option<Value<'t, 'r>> {
-        let find = |members: &[(&str, Value<'_, '_>)]| {
-            members.iter().position(|(name, _)| name.len() == key.len() && *name == key)
+    fn take(&mut self, field: &'static Field, member: Value<'t, 'r>) {
+        self.bits |= field.bit();
+        self.members.push((field, member));
+    }
+
+    #[inline]
+    fn get(&mut self, part: &Field) -> Option<Value<'t, 'r>> {
+        if self.bits & part.bit() == 0 {
+            return None;
+        }
+        let find = |members: &[(&Field, Value<'_, '_>)]| {
+            members.iter().position(|(field, _)| field.has_key_of(part))
         };
         let (before, after) = self.members.split_at_checked(self.hint)?;
         let at = find(after).map(|at| self.hint + at).or_else(|| find(before))?;

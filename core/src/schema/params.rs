@@ -15,7 +15,7 @@ const MOST: usize = 48;
 const SEGMENTS: usize = 6;
 
 /// Of a message whose type nobody has described.
-const OPEN: &Params = &Params { known: &[], prefix: "" };
+const OPEN: &Params = &Params::of(&[], "");
 
 struct Slot<'t, 'r> {
     path: Cow<'r, str>,
@@ -54,7 +54,8 @@ impl Writer<'_> {
                 }
             }
             let mut from = open.iter().flatten().last().map_or(0, |(prefix, _)| prefix.len() + 1);
-            while let Some((name, _)) = path.get(from..).and_then(|rest| rest.split_once('.'))
+            while param.is_none_or(Param::is_nested)
+                && let Some((name, _)) = path.get(from..).and_then(|rest| rest.split_once('.'))
                 && let Some(place) = open.iter_mut().find(|place| place.is_none())
             {
                 let at = self.len();
@@ -174,9 +175,7 @@ impl Writer<'_> {
         // A name alone says nothing: not even that the value was empty.
         let value = found?;
         let name = name.into_cow();
-        if let Ok(at) = params.known.binary_search_by(|param| param.field.key.cmp(&name))
-            && let Some(param) = params.known.get(at)
-        {
+        if let Some(param) = params.find(&name) {
             let shown = match param.field.shape {
                 Shape::Ignore(_) => false,
                 // In a form that nobody has heard of, the event does not have it.

@@ -109,8 +109,8 @@ fn field(of: &'static Field, at: &str, names: &mut Vec<String>) {
         | Shape::Opened(inner)
         | Shape::List(inner)
         | Shape::FlatList(inner) => fields(inner, &name, names),
-        Shape::Params(Params { known: [], prefix: _ }) => names.push(format!("{name}.*")),
-        Shape::Params(Params { known, prefix: _ }) => {
+        Shape::Params(Params { known: [], .. }) => names.push(format!("{name}.*")),
+        Shape::Params(Params { known, .. }) => {
             for param in *known {
                 let above = param.path.rsplit_once('.').map(|(above, _)| format!("{name}.{above}"));
                 field(&param.field, above.as_deref().unwrap_or(&name), names);

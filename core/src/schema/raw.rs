@@ -19,18 +19,18 @@ impl Schema for Raw {
         }
     }
 
-    fn write(
+    fn write<'e>(
         &self,
-        event: &Event<'_>,
+        event: &'e Event<'_>,
         context: &Context<'_>,
-        out: &mut Writer<'_>,
+        out: &mut Writer<'e>,
     ) -> Result<Rendered, NormalizeError> {
         let record = event.record.ok_or_else(|| NormalizeError("the event has no record".to_owned()))?;
         out.begin(record.record());
         match (event.table.raw, event.part) {
             (RawShape::Enveloped { parts, .. }, _) if !context.as_sent && record.kind() == Kind::Object => {
                 let document = out.open("");
-                out.parts(parts, event, context, &mut None, None, 1);
+                out.parts(parts, event, context, None, 1);
                 out.close(document);
             }
             (RawShape::Parted { list, label }, Some(part)) => {

@@ -4,6 +4,7 @@ use super::*;
 use crate::event::{Ending, Field, Outcome, Part, RawShape, Shape, Share, Table, known};
 use crate::json::{Kind, STEPS, Tape};
 use crate::{field, label};
+use chrono::DateTime;
 use serde_json::{Value as Json, json};
 
 const NAMES: Names = Names {
@@ -43,8 +44,8 @@ const PARTED: Table =
     Table { raw: RawShape::Parted { list: "events", label: label!("event") }, ..Table::EMPTY };
 const WRAPPED: Table = Table {
     layout: Some(&[
-        Part::Organisation { key: "owner", label: label!("owner_id"), around: ("", "") },
-        Part::Organisation { key: "owner", label: label!("link"), around: ("/of/", "/log") },
+        Part::Organisation { label: label!("owner_id"), around: ("", "") },
+        Part::Organisation { label: label!("link"), around: ("/of/", "/log") },
         Part::Member(field!("large" => "number", Shape::Long)),
         Part::Object(
             label!("log"),
@@ -69,8 +70,8 @@ fn context(organisation: Option<&str>) -> Context<'_> {
         organisation,
         namespace: "acme",
         names: &NAMES,
-        fetched: now,
-        ingested: now,
+        fetched: now.into(),
+        ingested: now.into(),
         id: None,
         original: false,
         as_sent: false,
@@ -87,7 +88,8 @@ fn write(
     let mut tape = Tape::new();
     let root = tape.cut(record.as_bytes()).unwrap();
     let outcome = Outcome { result: ending, code: root.get("code").and_then(known), ..Outcome::default() };
-    let event = Event { record: Some(root), outcome, table, ..Event::default() };
+    let organization = root.get("owner").and_then(known);
+    let event = Event { record: Some(root), organization, outcome, table, ..Event::default() };
     let context = context(organisation);
     let mut out = Vec::new();
     let rendered = by_name("ecs").unwrap().render(&event, &context, &mut out).unwrap();

@@ -30,8 +30,8 @@ pub struct Writer<'b> {
     notes: Option<&'b mut Vec<(usize, usize)>>,
     /// What of the record was copied, for a schema that must know it.
     copied: Option<Copied>,
-    /// Where the record lies.
-    record: (usize, usize),
+    /// The record that most of the document is copied from.
+    record: &'b str,
     pub(super) drift: u32,
     /// Where what drifted stands in the record, one each, while notes are taken.
     pub(super) odd: Vec<usize>,
@@ -59,6 +59,8 @@ pub(super) struct Found {
     pub(super) location: bool,
     /// Not all of its place.
     pub(super) partial: bool,
+    /// Where its address stands in memory: one that need not be read again.
+    pub(super) address: Option<usize>,
     /// What is no part in the list of the record's parts.
     pub(super) strays: bool,
 }
@@ -175,7 +177,7 @@ impl<'b> Writer<'b> {
             buf,
             notes: None,
             copied: None,
-            record: (0, 0),
+            record: "",
             drift: 0,
             odd: Vec::new(),
             within: None,
@@ -192,8 +194,8 @@ impl<'b> Writer<'b> {
         Self { notes: Some(notes), ..Self::new(buf) }
     }
 
-    pub(super) fn begin(&mut self, record: &str) {
-        self.record = (record.as_ptr() as usize, record.len());
+    pub(super) fn begin(&mut self, record: &'b str) {
+        self.record = record;
         self.buf.reserve(record.len() * 2 + 2048);
     }
 
@@ -210,7 +212,7 @@ impl<'b> Writer<'b> {
     /// A text counts as copied, although only its meaning is written.
     pub(super) fn mark(&mut self, text: Option<&Text<'_>>) {
         if let (Some(copied), Some(slice)) = (&mut self.copied, text.and_then(Text::source)) {
-            copied.set((slice.as_ptr() as usize).wrapping_sub(self.record.0));
+            copied.set(place_in(self.record, slice.as_ptr() as usize));
         }
     }
 
@@ -229,7 +231,7 @@ impl<'b> Writer<'b> {
     #[inline]
     fn note_address(&mut self, address: usize) {
         if let Some(copied) = &mut self.copied {
-            copied.set(address.wrapping_sub(self.record.0));
+            copied.set(place_in(self.record, address));
         }
         self.note_only_address(address);
     }
@@ -243,8 +245,8 @@ impl<'b> Writer<'b> {
     #[inline]
     fn note_only_address(&mut self, address: usize) {
         if let Some(notes) = &mut self.notes {
-            let offset = address.wrapping_sub(self.record.0);
-            if offset < self.record.1 {
+            let offset = place_in(self.record, address);
+            if offset < self.record.len() {
                 notes.push((self.buf.len(), offset));
             }
         }
@@ -284,7 +286,12 @@ impl<'b> Writer<'b> {
     #[inline]
     pub(super) fn copy(&mut self, slice: &str) {
         self.note(slice);
-        self.put(slice);
+        // As a piece, if it is short and enough of the record is behind it.
+        let from = place_in(self.record, slice.as_ptr() as usize);
+        match self.record.as_bytes().get(from..).and_then(<[u8]>::first_chunk::<{ Piece::SHORT }>) {
+            Some(bytes) if slice.len() <= Piece::SHORT => self.put_first(bytes, slice.len()),
+            _ => self.put(slice),
+        }
     }
 
     /// A member as it stands in the record, its value from `value` on.
@@ -302,8 +309,8 @@ impl<'b> Writer<'b> {
     fn any_member(&mut self, member: Piece<'_>, value: usize) {
         self.buf.push(b',');
         if let Some(notes) = &mut self.notes {
-            let offset = member.address().wrapping_sub(self.record.0).wrapping_add(value);
-            if offset < self.record.1 {
+            let offset = place_in(self.record, member.address()).wrapping_add(value);
+            if offset < self.record.len() {
                 notes.push((self.buf.len() + value, offset));
             }
         }
@@ -360,6 +367,14 @@ impl<'b> Writer<'b> {
             Some(slice) if slice.len() <= LONGEST => self.copy(slice),
             _ => self.other_string(text),
         }
+    }
+
+    /// As [`Writer::string`], within a string that was begun: without quotes.
+    pub(super) fn within_string(&mut self, text: &Text<'_>) {
+        let at = self.len();
+        self.string(text);
+        self.buf.remove(at);
+        self.buf.pop();
     }
 
     fn other_string(&mut self, text: &Text<'_>) {
@@ -424,7 +439,7 @@ impl<'b> Writer<'b> {
     pub(super) fn note_at(&mut self, at: usize, slice: &str) {
         self.forget_notes(at);
         if let Some(notes) = &mut self.notes {
-            let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
+            let offset = place_in(self.record, slice.as_ptr() as usize);
             notes.push((at, offset));
         }
     }
@@ -521,8 +536,8 @@ impl<'b> Writer<'b> {
 
     /// Where in the record a slice of it begins.
     pub(super) fn offset_of(&self, slice: &str) -> Option<usize> {
-        let offset = (slice.as_ptr() as usize).wrapping_sub(self.record.0);
-        (offset < self.record.1).then_some(offset)
+        let offset = place_in(self.record, slice.as_ptr() as usize);
+        (offset < self.record.len()).then_some(offset)
     }
 
     /// An address of the namespace.
@@ -610,4 +625,10 @@ impl<'b> Writer<'b> {
     pub(super) fn len(&self) -> usize {
         self.buf.len()
     }
+}
+
+/// Where in the record something stands that stands there in memory; of anything else more than it is long.
+#[inline]
+fn place_in(record: &str, address: usize) -> usize {
+    address.wrapping_sub(record.as_ptr() as usize)
 }

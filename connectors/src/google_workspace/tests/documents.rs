@@ -12,8 +12,8 @@ pub(super) fn context(name: &str) -> Context<'static> {
         organisation: None,
         namespace: "acme",
         names: stream(name).names,
-        fetched: at("2026-01-15T10:00:30Z"),
-        ingested: at("2026-01-15T10:00:31Z"),
+        fetched: at("2026-01-15T10:00:30Z").into(),
+        ingested: at("2026-01-15T10:00:31Z").into(),
         id: None,
         original: false,
         as_sent: false,
@@ -28,11 +28,11 @@ fn documents(name: &str, record: &[u8]) -> Vec<Json> {
     let Ok(root) = tape.cut(record) else { return documents };
     let _identity = GoogleWorkspace.identity(stream(name), root);
     let context = context(name);
-    let _either = GoogleWorkspace.normalize(stream(name), root, &mut |event| {
+    let _either = GoogleWorkspace.normalize(stream(name), root, &mut |event, _| {
         let _summary = event.summary();
         for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
             let mut out = Vec::new();
-            schema.render(&event, &context, &mut out).unwrap();
+            schema.render(event, &context, &mut out).unwrap();
             documents.push(serde_json::from_slice::<Json>(&out).unwrap());
         }
     });

@@ -819,9 +819,9 @@ fn a_raw_document_has_one_event_and_all_that_is_common() {
     let raw = tidegate_core::schema::by_name("raw").unwrap();
     let mut seen = Vec::new();
     GoogleWorkspace
-        .normalize(stream("drive"), root, &mut |event| {
+        .normalize(stream("drive"), root, &mut |event, _| {
             let mut out = Vec::new();
-            raw.render(&event, &super::documents::context("drive"), &mut out).unwrap();
+            raw.render(event, &super::documents::context("drive"), &mut out).unwrap();
             seen.push(serde_json::from_slice::<Json>(&out).unwrap());
         })
         .unwrap();

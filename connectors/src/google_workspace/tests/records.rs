@@ -18,7 +18,7 @@ fn events<T>(name: &str, record: &Json, show: impl Fn(&Event<'_>) -> T) -> Vec<T
     let mut tape = Tape::new();
     let root = tape.cut(record.as_bytes()).unwrap();
     let mut shown = Vec::new();
-    GoogleWorkspace.normalize(stream(name), root, &mut |event| shown.push(show(&event))).unwrap();
+    GoogleWorkspace.normalize(stream(name), root, &mut |event, _| shown.push(show(event))).unwrap();
     shown
 }
 
@@ -534,7 +534,7 @@ fn what_is_no_object_is_no_event() {
         for record in ["7", "null", "[]", "\"x\""] {
             let mut tape = Tape::new();
             let root = tape.cut(record.as_bytes()).unwrap();
-            assert!(GoogleWorkspace.normalize(stream(name), root, &mut |_| panic!("an event")).is_err());
+            assert!(GoogleWorkspace.normalize(stream(name), root, &mut |_, _| panic!("an event")).is_err());
         }
     }
 }

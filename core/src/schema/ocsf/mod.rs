@@ -45,11 +45,11 @@ impl Schema for Ocsf {
         "tidegate:ocsf"
     }
 
-    fn write(
+    fn write<'e>(
         &self,
-        event: &Event<'_>,
+        event: &'e Event<'_>,
         context: &Context<'_>,
-        out: &mut Writer<'_>,
+        out: &mut Writer<'e>,
     ) -> Result<Rendered, NormalizeError> {
         let raw = event.record.map(|record| record.record()).unwrap_or_default();
         out.begin(raw);
@@ -141,7 +141,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
             table: _,
         } = self.event;
         self.out.put(",\"time\":");
-        self.out.number(time.unwrap_or(self.context.fetched).timestamp_millis());
+        self.out.number(time.unwrap_or(self.context.fetched.time()).timestamp_millis());
         if let Some(minutes) = written.as_ref().map_or(Some(0), |written| written.read(offset)) {
             self.out.put(",\"timezone_offset\":");
             self.out.number(minutes);
@@ -465,9 +465,9 @@ fn metadata(
     let Transaction { id: transaction, word: _, path: _ } = &event.transaction;
     out.text(",\"correlation_uid\":", transaction);
     out.put(",\"logged_time\":");
-    out.number(fetched.timestamp_millis());
+    out.number(fetched.time().timestamp_millis());
     out.put(",\"processed_time\":");
-    out.number(ingested.timestamp_millis());
+    out.number(ingested.time().timestamp_millis());
     let Span { began: _, ended: _, changed } = event.span;
     if let Some(changed) = changed {
         out.put(",\"modified_time\":");

@@ -73,7 +73,7 @@ impl Rest<'_, '_, '_> {
                     &[]
                 }
             };
-            if !matches!(member.kind(), Kind::Object | Kind::Array) && !self.is_word_left(member) {
+            if !matches!(member.kind(), Kind::Object | Kind::Array) && self.copied.has(member.span().start) {
                 continue;
             }
             if let Some((whole, at)) = member.member(&key)
