@@ -28,11 +28,12 @@ fn lines(connector: &str, stream: &str) -> Vec<String> {
     let (mut tape, mut out) = (Tape::new(), Vec::new());
     for record in records(connector.name(), stream.name, 200, true) {
         let root = tape.cut(&record).unwrap();
-        let write = &mut |event: &mut Event<'_>, _| {
-            schema::by_name("leef").unwrap().render(event, &context, &mut out).unwrap();
-            out.push(b'\n');
-        };
-        connector.normalize(stream, root, write).unwrap();
+        connector
+            .normalize(stream, root, &mut |event, _| {
+                schema::by_name("leef").unwrap().render(event, &context, &mut out).unwrap();
+                out.push(b'\n');
+            })
+            .unwrap();
     }
     String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
 }

@@ -23,9 +23,12 @@ struct Spare {
     cut: Option<bool>,
 }
 
+/// Each is taken out and put back for every text: a pointer instead of 140 bytes.
+type Spares = Vec<Box<Spare>>;
+
 thread_local! {
     /// Those that are not in use just now, the newest last: texts hold JSON with such texts in it.
-    static SPARE: Cell<Vec<Box<Spare>>> = const { Cell::new(Vec::new()) };
+    static SPARE: Cell<Spares> = const { Cell::new(Vec::new()) };
 }
 
 /// Shows the JSON that a text holds, if the text `fits` and holds any.
