@@ -168,10 +168,11 @@ pub trait Connector: Sync {
     fn volatile(&self, _stream: &Stream) -> &'static [&'static str] {
         &[]
     }
-    /// Turns a record into events, in order. Pure.
+    /// Turns a record into events, in order: one at least, the last and no other with
+    /// [`Next::Nothing`](crate::event::Next::Nothing). Pure.
     ///
     /// # Errors
-    /// The record becomes a dead letter with this reason.
+    /// The record becomes a dead letter with this reason, as do those of a connector that does not keep to that.
     fn normalize<'r>(
         &self,
         stream: &Stream,

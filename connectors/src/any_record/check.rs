@@ -5,7 +5,7 @@ use crate::ocsf_tests::check::faults;
 use crate::testing::strict;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
-use tidegate_core::event::{Event, RawShape, Shape, parse_time};
+use tidegate_core::event::{Event, Next, RawShape, Shape, parse_time};
 use tidegate_core::json::{Kind, Tape, Text, Value, meaning};
 use tidegate_core::schema::{self, Absent, Context, Marks, Rendered, Schema};
 use tidegate_core::source::{Connector, Stream};
@@ -25,9 +25,16 @@ pub(crate) fn check(connector: &'static dyn Connector, stream: &'static Stream, 
     let Ok(root) = tape.cut(record) else { return };
     let identity = connector.identity(stream, root);
     assert_eq!(identity, connector.identity(stream, root));
-    let mut events = Vec::new();
-    match connector.normalize(stream, root, &mut |event, _| events.push(std::mem::take(event))) {
-        Ok(()) => assert!(!events.is_empty(), "a record became nothing"),
+    let (mut events, mut ends) = (Vec::new(), Vec::new());
+    let read = connector.normalize(stream, root, &mut |event, next| {
+        events.push(std::mem::take(event));
+        ends.push(next == Next::Nothing);
+    });
+    match read {
+        Ok(()) => {
+            let said = ends.split_last().is_some_and(|(last, before)| *last && !before.contains(&true));
+            assert!(said, "a record became nothing, or not the last of its events was said to be the last");
+        }
         Err(reason) => {
             assert!(!reason.to_string().is_empty() && events.is_empty());
             return;

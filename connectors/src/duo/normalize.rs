@@ -130,7 +130,7 @@ fn authentication<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         (Class::Authentication, Activity::Logon, Categories::AUTHENTICATION, Types::START.with(Types::INFO))
     };
     event.kind = Kind { action: event.kind.action.take(), class, activity, categories, types, alert: false };
-    verdict(&mut event.outcome, &mut event.mfa, word.as_ref().and_then(Text::as_plain));
+    verdict(&mut event.outcome, &mut event.mfa, word.as_ref().map(Text::decode).as_deref());
     if enrollment {
         event.mfa.deed = Some(Deed::Enroll);
         event.mfa.performed = None;
@@ -260,7 +260,8 @@ fn factor(word: &str) -> Option<Factor> {
 fn verdict<'r>(outcome: &mut Outcome<'r>, mfa: &mut Mfa<'r>, word: Option<&str>) {
     mfa.factor = word.and_then(factor);
     mfa.phishing_resistant = matches!(mfa.factor, Some(Factor::WebAuthn | Factor::U2f)).then_some(true);
-    let reason = outcome.reason.as_ref().and_then(Text::as_plain).unwrap_or_default();
+    let reason = outcome.reason.as_ref().map(Text::decode).unwrap_or_default();
+    let reason = reason.as_ref();
     mfa.fatigue |= reason == "anomalous_push";
     let result = outcome.word.as_ref().and_then(Text::as_plain);
     outcome.result = match result {

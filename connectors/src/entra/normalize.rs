@@ -132,7 +132,7 @@ fn sign_in<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("tenantId") => event.organization = text(value),
+            Some("tenantId") => event.organization = known(value),
             Some("createdDateTime") => happened(value, event),
             Some("userId") => event.actor.account.id = id(value),
             Some("userPrincipalName") => principal(value, &mut event.actor.account),
@@ -248,7 +248,7 @@ fn audit<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("tenantId") => event.organization = text(value),
+            Some("tenantId") => event.organization = known(value),
             Some("activityDateTime") => happened(value, event),
             Some("activityDisplayName") => event.kind.action = text(value),
             Some("category") => category = known(value),
@@ -464,7 +464,7 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("tenantId") => event.organization = text(value),
+            Some("tenantId") => event.organization = known(value),
             Some("detectedDateTime") => happened(value, event),
             Some("lastUpdatedDateTime") => event.span.changed = time(value),
             Some("activityDateTime") => event.span.began = time(value),
@@ -540,7 +540,7 @@ fn provisioning<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("id") => event.id = known(value),
-            Some("tenantId") => event.organization = text(value),
+            Some("tenantId") => event.organization = known(value),
             Some("activityDateTime") => happened(value, event),
             Some("provisioningAction") => event.kind.action = text(value),
             // Its name before 2020.

@@ -1,6 +1,6 @@
 //! What becomes of the parameters of Google's events: tables of the applications that Elastic's integration has fields for.
 //!
-//! Each is in the order of the parameters' names. A parameter that is not in it becomes a keyword under its own name, and
+//! Each is in the order of the parameters' names, so that a reader finds them, and none comes twice. A parameter that is not in it becomes a keyword under its own name, and
 //! is counted: Google adds some every month.
 
 use tidegate_core::event::{Params, Shape};

@@ -280,6 +280,19 @@ fn what_we_have_to_say_stands_in_the_metadata() {
 }
 
 #[test]
+fn a_name_is_cut_or_given_only_to_what_is_written() {
+    let fixture = all().into_iter().find(|fixture| fixture.name == "okta_role_granted").unwrap();
+    let mut record = fixture.record.clone();
+    record["odd"] = json!({ "k".repeat(300): " ", "a\u{0}b": " ", "a_b": 1 });
+    let found = documents(&fixture, &record.to_string(), "ocsf", false, Marks::default()).remove(0);
+    assert_eq!(found["unmapped"]["odd"], json!({ "a_b": 1 }));
+    assert_eq!(found["metadata"]["labels"], Json::Null, "nothing was cut");
+    record["odd"]["k".repeat(300)] = json!("x");
+    let found = documents(&fixture, &record.to_string(), "ocsf", false, Marks::default()).remove(0);
+    assert_eq!(found["metadata"]["labels"], json!(["tidegate_cut"]));
+}
+
+#[test]
 fn an_event_that_lacks_what_its_class_requires_becomes_one_of_another() {
     let class = |name: &str, change: &dyn Fn(&mut Json)| {
         let fixture = all().into_iter().find(|fixture| fixture.name == name).unwrap();

@@ -471,11 +471,13 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
                 risk_object(risk, security.raw(), &mut debug.risk);
             }
             let behaviors = object.get("behaviors");
-            let from = behaviors.map_or(0, |behaviors| behaviors.span().start);
+            // A name stands behind the verdict before it.
+            let mut from = behaviors.map_or(0, |behaviors| behaviors.span().start);
             for (name, verdict) in behaviors.iter().flat_map(Value::members) {
                 if verdict.as_text().is_some_and(|word| word.is("POSITIVE")) {
                     debug.risk.behaviors.push(Text::found_in(security.raw(), from, &name.decode()));
                 }
+                from = verdict.span().end;
             }
         });
     }
@@ -518,13 +520,14 @@ fn risk_object<'r>(object: Value<'_, '_>, raw: &'r str, risk: &mut Risk<'r>) {
         risk.word = Some(Text::found_in(raw, level.span().start, &word.decode()));
     }
     if let Some(found) = object.get("reasons") {
-        let from = found.span().start;
-        let own = |word: Text<'_>| Text::found_in(raw, from, &word.decode());
+        let own = |from: usize, word: Text<'_>| Text::found_in(raw, from, &word.decode());
         risk.reasons = match found.kind() {
-            Json::Array => found.elements().filter_map(text).map(own).collect(),
+            Json::Array => {
+                found.elements().filter_map(|one| Some(own(one.span().start, text(one)?))).collect()
+            }
             _ => {
                 let listed = found.as_text().map(|text| listed(&text)).unwrap_or_default();
-                listed.into_iter().map(own).collect()
+                listed.into_iter().map(|word| own(found.span().start, word)).collect()
             }
         };
     }

@@ -458,7 +458,18 @@ impl<'a> Building<'a> {
                 ..origin.clone()
             });
         })?;
-        done
+        done?;
+        // Of an event that was to come, or of any, there is no document: better a letter than silence.
+        if last != Next::Nothing {
+            let connector = route.connector.name();
+            return Err(NormalizeError(format!(
+                "{connector} made {seen} events of it, and none is the last one"
+            )));
+        }
+        match origin.event.filter(|only| *only as usize >= seen) {
+            Some(only) => Err(NormalizeError(format!("it has {seen} events now, and none at place {only}"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -634,17 +645,38 @@ mod tests {
     }
 
     #[test]
-    fn an_event_after_the_last_one_makes_its_record_a_dead_letter_for_their_ids_would_be_the_same() {
-        let pages = ["mail", "endless"];
-        let pages = [1, 2]
-            .map(|id| StoredPage { stream: pages[id as usize - 1].into(), ..page(id, Lane::Live, false) });
+    fn a_record_whose_events_are_not_as_many_as_was_said_is_a_dead_letter_for_their_ids_would_be_others() {
+        let pages = [(1, "mail"), (2, "endless"), (3, "unended")];
+        let pages =
+            pages.map(|(id, stream)| StoredPage { stream: stream.into(), ..page(id, Lane::Live, false) });
         let (begin, now) = (Built::begin(Cursor::default()), DateTime::UNIX_EPOCH);
         let built = renderer(|_| true).batches(&pages, begin, &Lines, "lines", None, now);
         let documents = built.iter().flat_map(|built| &built.batch.documents);
         assert_eq!(documents.map(|(_, meta)| &*meta.id).collect::<Vec<_>>(), ["r1-0", "r1-1"]);
         let dead: Vec<_> = built.iter().flat_map(|built| &built.dead).collect();
-        let [letter] = dead[..] else { panic!("{dead:?}") };
-        assert_eq!((&*letter.kind, &*letter.stream), ("normalize", "endless"));
-        assert!(letter.reason.contains("after the last one"), "{}", letter.reason);
+        let [endless, unended] = dead[..] else { panic!("{dead:?}") };
+        for (letter, stream, why) in
+            [(endless, "endless", "after the last one"), (unended, "unended", "none is the last one")]
+        {
+            assert_eq!((&*letter.kind, &*letter.stream), ("normalize", stream));
+            assert!(letter.reason.contains(why), "{}", letter.reason);
+        }
+    }
+
+    #[test]
+    fn the_letter_of_an_event_that_its_record_no_longer_has_stays_a_letter() {
+        let renderer = renderer(|_| true);
+        let pages = [page(1, Lane::Live, false)];
+        let (begin, now) = (Built::begin(Cursor::default()), DateTime::UNIX_EPOCH);
+        let built = renderer.batches(&pages, begin, &Lines, "lines", None, now);
+        let fault = Fault::new(crate::fault::FaultKind::Answer, "refused");
+        let sent = |event| {
+            let origin = Origin { event, ..built[0].origins[0].clone() };
+            renderer.dead(&[origin.dead("lines", "rejected", &fault, now, b"\"r1\"")], &Lines, now).0
+        };
+        assert_eq!([None, Some(0)].map(|event| sent(event).batch.documents.len()), [1, 1]);
+        let gone = sent(Some(1));
+        let [again] = &gone.dead[..] else { panic!("{gone:?}") };
+        assert!(gone.batch.documents.is_empty() && again.reason.contains("none at place 1"), "{again:?}");
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 static STREAMS: [Stream; 2] = [stream("log"), stream("mail")];
 /// Taken where somebody names them, but not listed.
-static NAMED: [Stream; 2] = [stream("chat"), stream("endless")];
+static NAMED: [Stream; 3] = [stream("chat"), stream("endless"), stream("unended")];
 
 const fn stream(name: &'static str) -> Stream {
     Stream {
@@ -27,7 +27,8 @@ const fn stream(name: &'static str) -> Stream {
     }
 }
 
-/// A mail is two events; each event is from the same address. Of what is endless there is one more than it said.
+/// A mail is two events; each event is from the same address. Of what is endless there is one more than was said, of what is
+/// unended one less.
 struct Vendor;
 
 /// The way of a source of this vendor to a sink that takes these streams.
@@ -81,6 +82,10 @@ impl Connector for Vendor {
         match stream.name {
             "mail" => emit(Next::Another),
             "endless" => emit(Next::Nothing),
+            "unended" => {
+                emit(Next::Another);
+                return Ok(());
+            }
             _ => {}
         }
         emit(Next::Nothing);

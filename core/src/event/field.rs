@@ -407,7 +407,7 @@ impl Rows {
 /// its own.
 #[derive(Debug)]
 pub struct Params {
-    /// Those that are known, by name. Names that are not in it become keywords under their own name, or, where none is
+    /// Those that are known, each name once. Names that are not in it become keywords under their own name, or, where none is
     /// known, whatever they are.
     pub known: &'static [Param],
     /// Cut off from names that are not known, in snake case: `login_`.
@@ -417,7 +417,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// More than twice as many as the longest table has rows, so that most names have a slot of their own.
+    /// Thrice as many as the longest table has rows, so that most names have a slot of their own.
     const SLOTS: usize = 256;
 
     /// A list of these.

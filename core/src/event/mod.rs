@@ -477,7 +477,7 @@ pub enum TargetKind {
 /// Where it came from.
 #[derive(Clone, Debug, Default)]
 pub struct Network<'r> {
-    /// A readable address.
+    /// A readable address: [`Network::at`] or [`address_and_port`] has read it, and no schema does again.
     pub ip: Option<Text<'r>>,
     /// What stood where the address should be, if it is not one.
     pub address: Option<Text<'r>>,

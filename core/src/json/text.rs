@@ -99,15 +99,16 @@ impl<'r> Text<'r> {
         Self(Form::Spelled(spelling))
     }
 
-    /// What was read out of JSON in a text, for as long as the record lives: `raw` is that text as it stands in the record, and
-    /// `from` a place in the JSON before which it does not stand. Only what does not stand there as it is, because it was
-    /// escaped, is copied.
+    /// What was read out of JSON in a text, for as long as the record lives: `raw` is that text as it stands in the record.
+    /// It is looked for first from `from` on, its place in the JSON: what is escaped is longer, so in the text it stands no
+    /// sooner. Only what does not stand there as it is, because it was escaped, is copied.
     #[must_use]
     pub fn found_in(raw: &'r str, from: usize, inner: &str) -> Self {
-        // What is escaped is longer, so in the text nothing stands sooner than in the JSON.
-        position(raw.as_bytes().get(from..).unwrap_or_default(), inner.as_bytes())
-            .and_then(|at| raw.get(from + at..from + at + inner.len()))
-            .map_or_else(|| Self::owned(inner), Self::spelled)
+        let find = |from: usize| {
+            let at = from.saturating_add(position(raw.as_bytes().get(from..)?, inner.as_bytes())?);
+            raw.get(at..at.saturating_add(inner.len()))
+        };
+        find(from).or_else(|| find(0)).map_or_else(|| Self::owned(inner), Self::spelled)
     }
 
     /// The string itself for as long as the record lives, where it can be had without unescaping.

@@ -70,9 +70,9 @@ impl Schema for Leef {
             changes,
             record,
             part: _,
-            // Of the vendor's own words, these have no key.
+            // Of the vendor's own words, this has no key.
             log: _,
-            organization: _,
+            organization,
             table,
         } = event;
         let Context {
@@ -181,8 +181,10 @@ impl Schema for Leef {
         line.text("authProtocol", protocol.as_ref());
         line.text("idp", issuer.as_ref());
         line.text("correlationId", correlation.as_ref());
-        if let Some(organisation) = organisation {
-            line.plain("organisation", organisation);
+        match (organization, organisation) {
+            (Some(_), _) => line.text("organisation", organization.as_ref()),
+            (None, Some(organisation)) => line.plain("organisation", organisation),
+            (None, None) => {}
         }
         let Risk { level, word: risk_word, reasons, behaviors, threat } = risk;
         line.text("riskLevel", risk_word.as_ref());

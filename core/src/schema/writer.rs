@@ -627,7 +627,7 @@ impl<'b> Writer<'b> {
     }
 }
 
-/// Where in the record something stands that stands there in memory; of anything else more than it is long.
+/// Where in the record something stands that stands there in memory; of anything else at least as much as it is long.
 #[inline]
 fn place_in(record: &str, address: usize) -> usize {
     address.wrapping_sub(record.as_ptr() as usize)

@@ -73,7 +73,8 @@ impl Rest<'_, '_, '_> {
                     &[]
                 }
             };
-            if !matches!(member.kind(), Kind::Object | Kind::Array) && self.copied.has(member.span().start) {
+            let is_word = !matches!(member.kind(), Kind::Object | Kind::Array);
+            if is_word && self.copied.has(member.span().start) {
                 continue;
             }
             if let Some((whole, at)) = member.member(&key)
@@ -81,6 +82,10 @@ impl Rest<'_, '_, '_> {
                 && !key.is_blank()
                 && self.out.member(whole, at)
             {
+                continue;
+            }
+            // A name is given, or cut, only to what is written.
+            if is_word && !self.is_word_left(member) {
                 continue;
             }
             let at = self.out.len();
