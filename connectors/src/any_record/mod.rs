@@ -76,6 +76,12 @@ fn nothing_of_these_records_is_lost_or_written_twice_or_told_wrongly() {
         ("okta", "system_log", r#"{"published":"yesterday"}"#),
         // Words that nobody has heard of, of which some encoders escape a letter.
         ("duo", "authentication", r#"{"factor":"new+one","reason":"another+one","result":"denied"}"#),
+        (
+            "entra",
+            "directory_audits",
+            r#"{"targetResources":[{"type":"new+one","userPrincipalName":"pat@example.com"}]}"#,
+        ),
+        ("okta", "system_log", r#"{"actor":{"id":"00u1","type":"New+One App"}}"#),
         // Its zone makes it a year's that nobody writes.
         (
             "duo",

@@ -384,8 +384,8 @@ fn targets<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
                 _ => {}
             }
         }
-        let kind = match word.as_ref().and_then(Text::as_plain) {
-            Some(word) => target_kind(word),
+        let kind = match word.as_ref().map(Text::decode) {
+            Some(word) => target_kind(&word),
             // Only users have such a name.
             None if account.name.is_some() => TargetKind::User,
             None => TargetKind::Other,

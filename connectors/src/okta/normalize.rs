@@ -149,7 +149,7 @@ fn actor<'r>(value: Value<'_, 'r>) -> Actor<'r> {
     }
     let Named { word, mut account } = found;
     account.email = account.name.clone().filter(is_email);
-    let kind = match word.as_ref().and_then(Text::as_plain) {
+    let kind = match word.as_ref().map(Text::decode).as_deref() {
         Some("User") => ActorKind::User,
         Some("SystemPrincipal") => ActorKind::System,
         Some("IP address") => ActorKind::Address,
