@@ -82,6 +82,11 @@ fn nothing_of_these_records_is_lost_or_written_twice_or_told_wrongly() {
             r#"{"targetResources":[{"type":"new+one","userPrincipalName":"pat@example.com"}]}"#,
         ),
         ("okta", "system_log", r#"{"actor":{"id":"00u1","type":"New+One App"}}"#),
+        (
+            "entra",
+            "sign_ins",
+            r#"{"authenticationProcessingDetails":[{"key":"It's <new>","value":"True"},{"key":"b","value":"1"}]}"#,
+        ),
         // Its zone makes it a year's that nobody writes.
         (
             "duo",

@@ -662,22 +662,22 @@ impl Writer<'_> {
 
     /// A list that [`is_keyed`], as an object; values of the same key are a list.
     fn keyed(&mut self, value: Value<'_, '_>, depth: usize) {
-        let pairs: SmallVec<[(&str, Option<Value<'_, '_>>); 16]> = value
+        let pairs: SmallVec<[(Text<'_>, Option<Value<'_, '_>>); 16]> = value
             .elements()
             .filter_map(|element| {
                 let [key, value] = element.pick(["key", "value"]);
-                Some((key?.raw(), value))
+                Some((key?.as_text()?, value))
             })
             .collect();
         for (at, (name, value)) in pairs.iter().enumerate() {
-            let same = |other: &&(&str, Option<Value<'_, '_>>)| other.0 == *name;
+            let same = |other: &&(Text<'_>, Option<Value<'_, '_>>)| other.0 == *name;
             if pairs.iter().take(at).any(|other| same(&other)) {
                 continue;
             }
             let later = pairs.get(at + 1..).unwrap_or_default();
             let label = self.len();
             self.put(",");
-            self.put(name);
+            name.write(self.buf);
             self.put(":");
             let open = self.opened(label);
             if !later.iter().any(|other| same(&other)) {
@@ -1214,7 +1214,8 @@ fn is_keyed(list: Value<'_, '_>) -> bool {
         count <= 64
             && element.members().all(|(key, _)| key.is("key") || key.is("value"))
             && matches!(element.pick(["key", "value"]), [Some(key), Some(_)] if text(key).is_some_and(|key| {
-                key.as_plain().is_some_and(|plain| plain.len() <= 256 && !plain.contains('\\'))
+                // As stores take it: what would have to be cut or replaced stays in the list.
+                key.read(|key| key.len() <= NAME && memchr::memchr(0, key.as_bytes()).is_none())
             }))
     })
 }

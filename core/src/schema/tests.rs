@@ -285,8 +285,14 @@ fn pairs_become_an_object_and_none_is_lost() {
         .0,
         json!({ "a": ["x", "y"], "b": 1 })
     );
+    // However a key is spelled, it is the same one.
+    let spelled =
+        r#"{"pairs":[{"key":"a\\b","value":"x"},{"key":"it's","value":1},{"key":"it\u0027s","value":2}]}"#;
+    let (document, _) = write(&PLAIN, spelled, Ending::Unknown, None);
+    assert_eq!(document["vendor"]["pairs"], json!({ "a\\b": "x", "it's": [1, 2] }));
     for odd in [
-        json!([{ "key": "a\\b", "value": "x" }]),
+        json!([{ "key": "a\u{0}b", "value": "x" }]),
+        json!([{ "key": "k".repeat(300), "value": "x" }]),
         json!([{ "key": "a", "value": "x", "more": true }]),
         json!([pair("a", json!("x")), { "key": 7, "value": "y" }]),
     ] {
