@@ -909,6 +909,34 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_on_earth_however_its_numbers_are_written() {
+        let is = |lat: &str, lon: &str| {
+            let record = format!("[{lat},{lon}]");
+            let mut tape = Tape::new();
+            let list: Vec<_> = tape.cut(record.as_bytes()).unwrap().elements().collect();
+            let [lat, lon] = list.as_slice() else { unreachable!() };
+            location(*lat, *lon).is_some()
+        };
+        for (lat, lon) in
+            [("0", "-0.0"), ("89.999", "-179.5"), ("90", "180.000"), ("-90.0", "-1.8e2"), ("9E1", "1")]
+        {
+            assert!(is(lat, lon), "{lat}, {lon}");
+        }
+        for (lat, lon) in [
+            ("90.0001", "0"),
+            ("-91", "0"),
+            ("0", "180.1"),
+            ("1e3", "0"),
+            ("0.1e4", "0"),
+            ("1000000000000000000000", "0"),
+            ("\"52.5\"", "0"),
+            ("0", "null"),
+        ] {
+            assert!(!is(lat, lon), "{lat}, {lon}");
+        }
+    }
+
+    #[test]
     fn what_is_no_address_stands_where_an_address_should_be() {
         let of = |address: &str| {
             let mut source = Network::default();

@@ -604,13 +604,18 @@ mod tests {
     use proptest::prelude::*;
 
     fn line(event: &Event<'_>) -> (String, Rendered) {
+        line_of(event, None)
+    }
+
+    /// Of a source whose table names this organisation.
+    fn line_of(event: &Event<'_>, organisation: Option<&str>) -> (String, Rendered) {
         let context = Context {
             tenant: "acme",
             namespace: "default",
             names: &NAMES,
             fetched: DateTime::UNIX_EPOCH.into(),
             ingested: DateTime::UNIX_EPOCH.into(),
-            organisation: None,
+            organisation,
             id: None,
             original: false,
             as_sent: false,
@@ -630,6 +635,22 @@ mod tests {
 
     fn text(word: &str) -> Option<Text<'static>> {
         Some(Text::owned(word))
+    }
+
+    #[test]
+    fn the_organisation_is_the_events_or_else_the_sources() {
+        let own = Event { organization: text("of the record"), ..Event::default() };
+        let said = |event: &Event<'_>, source| {
+            let (line, _) = line_of(event, source);
+            let (_, attributes) = parsed(&line);
+            let all: Vec<_> = attributes.iter().filter(|(key, _)| *key == "organisation").collect();
+            assert!(all.len() <= 1, "{line}");
+            all.first().map(|(_, value)| (*value).to_owned())
+        };
+        assert_eq!(said(&own, Some("of the source")).as_deref(), Some("of the record"));
+        assert_eq!(said(&own, None).as_deref(), Some("of the record"));
+        assert_eq!(said(&Event::default(), Some("of the source")).as_deref(), Some("of the source"));
+        assert_eq!(said(&Event::default(), None), None);
     }
 
     #[test]
