@@ -412,7 +412,7 @@ impl<'a> Building<'a> {
             seen += 1;
             if std::mem::replace(&mut last, next) == Next::Nothing {
                 // Their ids would not be told apart.
-                done = Err(NormalizeError("an event came after the last one of its record".to_owned()));
+                done = Err(miscounted(route, "an event came after the last one of its record"));
             }
             if done.is_err() || origin.event.is_some_and(|only| only as usize != nth) {
                 return;
@@ -461,16 +461,24 @@ impl<'a> Building<'a> {
         done?;
         // Of an event that was to come, or of any, there is no document: better a letter than silence.
         if last != Next::Nothing {
-            let connector = route.connector.name();
-            return Err(NormalizeError(format!(
-                "{connector} made {seen} events of it, and none is the last one"
-            )));
+            return Err(miscounted(route, &format!("of {seen} events of its record none is the last one")));
         }
         match origin.event.filter(|only| *only as usize >= seen) {
-            Some(only) => Err(NormalizeError(format!("it has {seen} events now, and none at place {only}"))),
+            Some(only) => Err(NormalizeError(format!(
+                "the record has {seen} events now, and none at place {only}: the letter is kept; drop it, or retry it with a \
+                 version that makes that event"
+            ))),
             None => Ok(()),
         }
     }
+}
+
+/// A connector that does not keep to what it says of its events.
+fn miscounted(route: &Route, what: &str) -> NormalizeError {
+    let connector = route.connector.name();
+    NormalizeError(format!(
+        "{what}: a defect of connector {connector}; the record is kept, retry it once that is mended"
+    ))
 }
 
 /// The id of a record's document as far as the record makes it; `occurrence` counts equal records without an id. Of a
