@@ -59,9 +59,23 @@ const LOCK: Meaning = user(Activity::Lock, Types::CHANGE);
 const BYPASS: Meaning = factor(Activity::FactorDisable, Deed::Bypass, Some(Factor::RecoveryCode));
 const UNKNOWN: Meaning = meaning(Class::Other, Activity::Other, Categories::empty(), Types::empty());
 
+/// The first word: what it happened to.
+#[must_use]
+pub fn family(action: &str) -> &str {
+    // A searcher costs more than so few letters.
+    let end = action.bytes().position(|byte| byte == b'_').unwrap_or(action.len());
+    action.get(..end).unwrap_or_default()
+}
+
+/// The last word.
+fn last_word(action: &str) -> &str {
+    let begin = action.bytes().rposition(|byte| byte == b'_').map_or(0, |sign| sign + 1);
+    action.get(begin..).unwrap_or_default()
+}
+
 /// What happened, by the last word.
 fn verb(action: &str) -> Option<(Activity, Types)> {
-    Some(match action.rsplit('_').next()? {
+    Some(match last_word(action) {
         "create" | "created" | "add" => (Activity::Create, Types::CREATION),
         "delete" | "deleted" | "remove" => (Activity::Delete, Types::DELETION),
         "view" => (Activity::Read, Types::ACCESS),
@@ -74,7 +88,7 @@ fn verb(action: &str) -> Option<(Activity, Types)> {
 
 /// Which factor a device is.
 fn device(action: &str) -> Option<Option<Factor>> {
-    Some(match action.split('_').next()? {
+    Some(match family(action) {
         "webauthncredential" => Some(Factor::WebAuthn),
         "u2ftoken" => Some(Factor::U2f),
         "hardtoken" => Some(Factor::HardwareToken),
@@ -137,13 +151,12 @@ pub fn find(action: &str) -> Meaning {
 }
 
 fn by_family(action: &str) -> Meaning {
-    let family = action.split('_').next().unwrap_or_default();
     if action.contains("_sync_") {
         let sync = entity(Activity::Other, Types::INFO);
-        return match action.rsplit('_').next() {
-            Some("fail" | "failed" | "failure") => ended(Ending::Failure, sync),
-            Some("finish" | "success") => ended(Ending::Success, sync),
-            Some("begin") => ended(Ending::Pending, sync),
+        return match last_word(action) {
+            "fail" | "failed" | "failure" => ended(Ending::Failure, sync),
+            "finish" | "success" => ended(Ending::Success, sync),
+            "begin" => ended(Ending::Pending, sync),
             _ => entity(Activity::Update, Types::CHANGE),
         };
     }
@@ -152,13 +165,13 @@ fn by_family(action: &str) -> Meaning {
         return if action.ends_with("failure") { ended(Ending::Failure, export) } else { export };
     }
     if let Some(kind) = device(action) {
-        return match action.rsplit('_').next() {
-            Some("create" | "associate") => factor(Activity::FactorEnable, Deed::Enroll, kind),
-            Some("delete" | "disassociate") => factor(Activity::FactorDisable, Deed::Remove, kind),
+        return match last_word(action) {
+            "create" | "associate" => factor(Activity::FactorEnable, Deed::Enroll, kind),
+            "delete" | "disassociate" => factor(Activity::FactorDisable, Deed::Remove, kind),
             _ => factor(Activity::Update, Deed::Update, kind),
         };
     }
-    match (family, verb(action)) {
+    match (family(action), verb(action)) {
         ("admin", Some((activity, what))) => admin(activity, what),
         ("admin", None) => admin(Activity::Other, Types::INFO),
         ("user", Some((activity, what))) => user(activity, what),

@@ -2,7 +2,7 @@
 //!
 //! No member is taken for granted, whatever its type: what does not fit reads as absent.
 
-use super::event_types::{self, Meaning};
+use super::event_types::{self, Meaning, family};
 use super::fields;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
@@ -43,7 +43,7 @@ pub fn identity<'r>(stream: &str, record: Value<'_, 'r>) -> Identity<'r> {
 fn time(stream: &str, record: Value<'_, '_>) -> Option<DateTime<Utc>> {
     let written = |name: &str| record.get(name)?.as_text()?.read(parse_time);
     match stream {
-        "authentication" => written("isotimestamp").or_else(|| seconds(record)),
+        "authentication" => written("isotimestamp").or_else(|| seconds(record.get("timestamp")?)),
         "activity" | "telephony" => written("ts"),
         "trust_monitor" => {
             record.get("surfaced_timestamp").and_then(integer).and_then(DateTime::from_timestamp_millis)
@@ -52,13 +52,20 @@ fn time(stream: &str, record: Value<'_, '_>) -> Option<DateTime<Utc>> {
     }
 }
 
-fn seconds(record: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(integer(record.get("timestamp")?)?, 0)
+fn seconds(timestamp: Value<'_, '_>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(integer(timestamp)?, 0)
 }
 
 /// The time of a v1 record: what `mintime` is compared with, else the same as text (which has been seen with blanks in it).
 pub(super) fn v1_time(record: Value<'_, '_>) -> Option<DateTime<Utc>> {
-    seconds(record).or_else(|| record.get("isotimestamp")?.as_text()?.read(parse_time))
+    v1_time_of(record.get("timestamp"), || record.get("isotimestamp"))
+}
+
+fn v1_time_of<'t, 'r: 't>(
+    timestamp: Option<Value<'t, 'r>>,
+    isotimestamp: impl FnOnce() -> Option<Value<'t, 'r>>,
+) -> Option<DateTime<Utc>> {
+    timestamp.and_then(seconds).or_else(|| isotimestamp()?.as_text()?.read(parse_time))
 }
 
 /// Turns a record of this stream into its event.
@@ -71,14 +78,18 @@ pub fn normalize<'r>(
     emit: &mut Emit<'_, 'r>,
 ) -> Result<(), NormalizeError> {
     NormalizeError::unless_object(record)?;
-    let written = match stream {
-        "activity" | "telephony" => "ts",
-        "trust_monitor" => "surfaced_timestamp",
-        _ => "isotimestamp",
-    };
     let mut event = Event::new(record, fields::of(stream));
-    event.time = time(stream, record);
-    event.written = record.get(written).or_else(|| record.get("timestamp")).and_then(word);
+    let written = match stream {
+        "authentication" => Some("isotimestamp"),
+        "activity" | "telephony" => Some("ts"),
+        "trust_monitor" => Some("surfaced_timestamp"),
+        // Seen with its other members.
+        _ => None,
+    };
+    if let Some(written) = written {
+        event.time = time(stream, record);
+        event.written = record.get(written).or_else(|| record.get("timestamp")).and_then(word);
+    }
     match stream {
         "authentication" => {
             event.id = record.get("txid").and_then(known);
@@ -459,15 +470,20 @@ fn trust_monitor<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
 /// the time.
 fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     let (mut name, mut object, mut description) = (None, None, None);
+    let (mut timestamp, mut isotimestamp) = (None, None);
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("action") => event.kind.action = known(value),
             Some("username") => name = known(value),
             Some("object") => object = known(value),
             Some("description") => description = Some(value),
+            Some("timestamp") => timestamp = Some(value),
+            Some("isotimestamp") => isotimestamp = Some(value),
             _ => {}
         }
     }
+    event.time = v1_time_of(timestamp, || isotimestamp);
+    event.written = isotimestamp.or(timestamp).and_then(word);
     classify(event);
     // The log tells what was done.
     if event.outcome.result == Ending::Unknown && event.kind.action.is_some() {
@@ -482,12 +498,13 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
         })
     });
     let kind = kind.unwrap_or_default();
-    let email = name.clone().filter(is_email);
-    event.actor = Actor { kind, account: Account { name, email, ..Account::default() }, ..Actor::default() };
+    event.actor.account.email = name.clone().filter(is_email);
+    event.actor.account.name = name;
+    event.actor.kind = kind;
     let action = event.kind.action.clone();
     let action = action.as_ref().map(Text::decode).unwrap_or_default();
     if let Some(object) = object {
-        let kind = match action.split('_').next().unwrap_or_default() {
+        let kind = match family(&action) {
             "user" | "bypass" | "admin" => TargetKind::User,
             "group" => TargetKind::Group,
             // Offline access belongs to an application.
@@ -547,8 +564,7 @@ impl<'r> Description<'r> {
                 Some("status") => &mut said.status,
                 _ => continue,
             };
-            let from = value.span().start;
-            *place = known(value).map(|text| text.read(|inner| Text::found_in(raw, from, inner)));
+            *place = known(value).map(|text| text.read(|inner| Text::found_in(raw, value.span().start, inner)));
         }
         said
     }
@@ -560,10 +576,9 @@ fn description_of<'r>(said: Description<'r>, action: &str, event: &mut Event<'r>
     event.agent.original = user_agent;
     if let Some(email) = email.filter(is_email) {
         // Administrators who sign in or set themselves up tell their own address, others that of whom they work on.
-        let family = action.split('_').next().unwrap_or_default();
         if matches!(action, "admin_login" | "admin_login_error" | "admin_2fa_error" | "admin_self_activate") {
             event.actor.account.email = Some(email);
-        } else if matches!(family, "user" | "admin")
+        } else if matches!(family(action), "user" | "admin")
             && let Some(target) = event.targets.iter_mut().find(|target| target.kind == TargetKind::User)
         {
             target.account.email = Some(email);
