@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value as Reference;
-use tidegate_core::json::{Kind, Tape, Text, Value, id_hash, meaning, write_string};
+use tidegate_core::json::{Holder, Kind, Tape, Text, Value, id_hash, meaning, write_string};
 
 /// A value read by us, as serde_json would have it.
 fn read(value: Value<'_, '_>) -> Reference {
@@ -277,6 +277,13 @@ fn hashes_that_stand_on_disk_stay_what_they_were() {
     );
 }
 
+/// The strings of a value that are not empty, and where they begin.
+fn strings(value: Value<'_, '_>) -> Vec<(usize, String)> {
+    let own = value.as_text().map(|text| (value.span().start, text.decode().into_owned()));
+    let inner = value.members().map(|(_, member)| member).chain(value.elements()).flat_map(strings);
+    own.into_iter().filter(|(_, text)| !text.is_empty()).chain(inner).collect()
+}
+
 fn any_json() -> impl Strategy<Value = Reference> {
     let key = prop_oneof!["[a-c]{0,3}", "\\PC{0,12}", "[\\x00-\\x7f]{0,10}"];
     let leaf = prop_oneof![
@@ -323,6 +330,11 @@ proptest! {
         let mut written = Vec::new();
         write_string(&text, &mut written);
         prop_assert_eq!(serde_json::from_slice::<String>(&written).unwrap(), &*text);
+        // Behind other bytes, of which none counts.
+        let before = br#"{"quotes":"\"\"","controls":"#;
+        let mut behind = before.to_vec();
+        write_string(&text, &mut behind);
+        prop_assert_eq!(behind.strip_prefix(before), Some(written.as_slice()));
         let mut tape = Tape::new();
         let record = tape.cut(&written).unwrap().as_text().unwrap();
         prop_assert_eq!(&*record.decode(), &*text);
@@ -337,6 +349,31 @@ proptest! {
         prop_assert_eq!(&again, &written);
         prop_assert_eq!(record.is_blank(), text.trim().is_empty());
         prop_assert_eq!(between.is_blank(), text.trim().is_empty());
+    }
+
+    /// As connectors do with the JSON that vendors put into a text, in any order.
+    #[test]
+    fn what_was_read_out_of_a_text_is_found_again_in_it(
+        inner in any_json(),
+        picks in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 1..6),
+    ) {
+        let held = serde_json::to_string(&inner).unwrap();
+        let record = serde_json::to_string(&held).unwrap();
+        let mut tape = Tape::new();
+        let raw = tape.cut(record.as_bytes()).unwrap().raw();
+        let mut of_held = Tape::new();
+        let texts = strings(of_held.cut(held.as_bytes()).unwrap());
+        let mut holder = Holder::new(raw);
+        for (pick, guess) in picks {
+            let Some((from, text)) = (!texts.is_empty()).then(|| pick.get(&texts)) else { return Ok(()) };
+            // Also where it is looked for in the wrong place.
+            let found = holder.find(if guess { from * 2 } else { *from }, text);
+            prop_assert_eq!(found.decode(), text.as_str());
+            if raw.contains(text.as_str()) {
+                let (found, all) = (found.as_plain().unwrap().as_ptr() as usize, raw.as_ptr() as usize);
+                prop_assert!((all..=all + raw.len()).contains(&found), "{text:?} of {raw} was copied");
+            }
+        }
     }
 
     #[test]

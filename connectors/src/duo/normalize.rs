@@ -12,7 +12,7 @@ use tidegate_core::event::{
     Kind, Mfa, Network, Next, Outcome, RiskLevel, Target, TargetKind, Types, address_and_port, integer,
     is_email, known, lower_case, opened, parse_time, text, truth, word,
 };
-use tidegate_core::json::{Kind as Json, Text, Value};
+use tidegate_core::json::{Holder, Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
 
 /// Id and time of a record, neither of which ever changes. v1 gives its records no id.
@@ -528,7 +528,7 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     }
     if let Some(description) = description {
         let was = opened(description, Json::Object, |object| {
-            description_of(Description::read(object, description.raw()), &action, event);
+            description_of(Description::read(object, Holder::new(description.raw())), &action, event);
         });
         if !was && let Some(words) = known(description) {
             event.outcome.reason = Some(words.clone());
@@ -550,8 +550,7 @@ struct Description<'r> {
 }
 
 impl<'r> Description<'r> {
-    /// `raw` is the description as it stands in the record.
-    fn read(object: Value<'_, '_>, raw: &'r str) -> Self {
+    fn read(object: Value<'_, '_>, mut holder: Holder<'r>) -> Self {
         let mut said = Self::default();
         for (key, value) in object.members() {
             let place = match key.as_plain() {
@@ -564,7 +563,7 @@ impl<'r> Description<'r> {
                 Some("status") => &mut said.status,
                 _ => continue,
             };
-            *place = known(value).map(|text| text.read(|inner| Text::found_in(raw, value.span().start, inner)));
+            *place = known(value).map(|text| text.read(|inner| holder.find(value.span().start, inner)));
         }
         said
     }

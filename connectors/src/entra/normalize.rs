@@ -13,7 +13,7 @@ use tidegate_core::event::{
     Kind, Next, Outcome, RiskLevel, Target, TargetKind, Texts, Types, integer, known, location, lower_case,
     opened, parse_time, text, truth, word,
 };
-use tidegate_core::json::{Kind as Json, Text, Value};
+use tidegate_core::json::{Holder, Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError, Stream};
 
 /// Id and time of a record. A detection's is when it was found: its other times change.
@@ -510,9 +510,9 @@ fn risk_detection<'r>(record: Value<'r, 'r>, event: &mut Event<'r>) {
 
 /// `additionalInfo` is JSON in text: `[{"Key":…,"Value":…}]`.
 fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
-    let own = |inner: Value<'_, '_>| {
-        known(inner)?.read(|text| Some(Text::found_in(value.raw(), inner.span().start, text)))
-    };
+    let mut holder = Holder::new(value.raw());
+    let mut own =
+        |inner: Value<'_, '_>| known(inner)?.read(|text| Some(holder.find(inner.span().start, text)));
     opened(value, Json::Array, |pairs| {
         for pair in pairs.elements() {
             let (mut key, mut said) = (None, None);
@@ -527,7 +527,7 @@ fn additional<'r>(value: Value<'_, 'r>, event: &mut Event<'r>) {
             match key.as_plain() {
                 Some("userAgent") => event.agent.original = own(value),
                 Some("riskReasons") => {
-                    event.risk.reasons = value.elements().filter_map(own).collect();
+                    event.risk.reasons = value.elements().filter_map(&mut own).collect();
                 }
                 _ => {}
             }

@@ -12,7 +12,7 @@ use tidegate_core::event::{
     Mfa, Network, Next, Outcome, Risk, RiskLevel, Said, Severity, Target, TargetKind, Texts, integer,
     is_email, is_ip, known, location, lower_case, opened, pairs, parse_time, text, truth, word,
 };
-use tidegate_core::json::{Kind as Json, Text, Value};
+use tidegate_core::json::{Holder, Kind as Json, Text, Value};
 use tidegate_core::source::{Identity, NormalizeError};
 
 /// Id and time of a record: `uuid` and `published`, neither of which ever changes.
@@ -467,15 +467,16 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     // Okta calls both texts unstable; the JSON beside them says the same and is easier to read right.
     if let Some(security) = security {
         opened(security, Json::Object, |object| {
+            let mut holder = Holder::new(security.raw());
             if let Some(risk) = object.get("risk") {
-                risk_object(risk, security.raw(), &mut debug.risk);
+                risk_object(risk, &mut holder, &mut debug.risk);
             }
             let behaviors = object.get("behaviors");
             // A name stands behind the verdict before it.
             let mut from = behaviors.map_or(0, |behaviors| behaviors.span().start);
             for (name, verdict) in behaviors.iter().flat_map(Value::members) {
                 if verdict.as_text().is_some_and(|word| word.is("POSITIVE")) {
-                    debug.risk.behaviors.push(Text::found_in(security.raw(), from, &name.decode()));
+                    debug.risk.behaviors.push(holder.find(from, &name.decode()));
                 }
                 from = verdict.span().end;
             }
@@ -484,7 +485,9 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     if let Some(risk) = risk
         && debug.risk.word.is_none()
     {
-        opened(risk, Json::Object, |object| risk_object(object, risk.raw(), &mut debug.risk));
+        opened(risk, Json::Object, |object| {
+            risk_object(object, &mut Holder::new(risk.raw()), &mut debug.risk);
+        });
         if let Some(text) = risk.as_text() {
             for (name, value) in pairs(&text.decode()) {
                 match name {
@@ -512,15 +515,15 @@ fn debug_data<'r>(value: Value<'_, 'r>) -> Debug<'r> {
     debug
 }
 
-/// `raw` is what holds the object, as it stands in the record.
-fn risk_object<'r>(object: Value<'_, '_>, raw: &'r str, risk: &mut Risk<'r>) {
+/// `holder` is what holds the object.
+fn risk_object<'r>(object: Value<'_, '_>, holder: &mut Holder<'r>, risk: &mut Risk<'r>) {
     if let Some(level) = object.get("level")
         && let Some(word) = text(level)
     {
-        risk.word = Some(Text::found_in(raw, level.span().start, &word.decode()));
+        risk.word = Some(holder.find(level.span().start, &word.decode()));
     }
     if let Some(found) = object.get("reasons") {
-        let own = |from: usize, word: Text<'_>| Text::found_in(raw, from, &word.decode());
+        let mut own = |from: usize, word: Text<'_>| holder.find(from, &word.decode());
         risk.reasons = match found.kind() {
             Json::Array => {
                 found.elements().filter_map(|one| Some(own(one.span().start, text(one)?))).collect()

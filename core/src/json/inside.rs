@@ -54,13 +54,14 @@ pub(crate) fn decoded<T>(text: &Text<'_>, show: impl FnOnce(&str) -> T) -> T {
 
 fn with_spare<T>(text: &Text<'_>, read: impl FnOnce(&mut Spare) -> T) -> T {
     let source = text.escaped().unwrap_or_default();
-    let mut all = SPARE.take();
+    // `with` is cheaper than `set`, which may have to begin the value.
+    let mut all = SPARE.with(Cell::take);
     let same = all.iter().rposition(|spare| spare.source == source);
     let mut spare = match same.or((all.len() >= TEXTS).then_some(0)) {
         Some(at) => all.remove(at),
         None => Box::default(),
     };
-    SPARE.set(all);
+    SPARE.with(|spares| spares.set(all));
     if same.is_none() {
         spare.source.clear();
         spare.source.push_str(source);
@@ -72,9 +73,11 @@ fn with_spare<T>(text: &Text<'_>, read: impl FnOnce(&mut Spare) -> T) -> T {
     }
     let seen = read(&mut spare);
     if spare.source.len() <= KEPT && spare.tape.entries.capacity() <= KEPT / 16 {
-        let mut all = SPARE.take();
-        all.push(spare);
-        SPARE.set(all);
+        SPARE.with(|spares| {
+            let mut all = spares.take();
+            all.push(spare);
+            spares.set(all);
+        });
     }
     seen
 }

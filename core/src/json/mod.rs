@@ -18,7 +18,7 @@ mod value;
 pub(crate) use inside::{decoded, inside};
 pub use meaning::{id_hash, meaning};
 pub use tape::{JsonError, Tape};
-pub use text::{Text, write_string};
+pub use text::{Holder, Text, write_string};
 pub(crate) use text::{any, write_within};
 pub(crate) use value::Piece;
 #[cfg(test)]

@@ -125,7 +125,6 @@ impl Tape {
         }
         self.entries.clear();
         self.frames.clear();
-        self.marks.clear();
         mark(text.as_bytes(), &mut self.marks);
         Cutter { bytes: text.as_bytes(), text, marks: &self.marks }.run(&mut self.entries, &mut self.frames)
     }
@@ -496,6 +495,9 @@ fn mark(bytes: &[u8], marks: &mut Vec<u8>) {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     // Behind the last block another word, so that from each byte's mark on there is one.
     marks.resize((blocks.len() + 2) * WORD, u8::MAX);
+    if let Some(behind) = marks.last_chunk_mut::<WORD>() {
+        *behind = [u8::MAX; WORD];
+    }
     let (words, _) = marks.as_chunks_mut::<WORD>();
     let mut last = [0; BLOCK];
     for (to, from) in last.iter_mut().zip(rest) {

@@ -99,18 +99,6 @@ impl<'r> Text<'r> {
         Self(Form::Spelled(spelling))
     }
 
-    /// What was read out of JSON in a text, for as long as the record lives: `raw` is that text as it stands in the record.
-    /// It is looked for first from `from` on, its place in the JSON: what is escaped is longer, so in the text it stands no
-    /// sooner. Only what does not stand there as it is, because it was escaped, is copied.
-    #[must_use]
-    pub fn found_in(raw: &'r str, from: usize, inner: &str) -> Self {
-        let find = |from: usize| {
-            let at = from.saturating_add(position(raw.as_bytes().get(from..)?, inner.as_bytes())?);
-            raw.get(at..at.saturating_add(inner.len()))
-        };
-        find(from).or_else(|| find(0)).map_or_else(|| Self::owned(inner), Self::spelled)
-    }
-
     /// The string itself for as long as the record lives, where it can be had without unescaping.
     #[must_use]
     pub fn as_slice(&self) -> Option<&'r str> {
@@ -230,6 +218,19 @@ impl<'r> Text<'r> {
         }
     }
 
+    /// Its first letter, if that is a visible one of ASCII that stands there as it is.
+    #[inline]
+    pub(crate) fn first_visible(&self) -> Option<u8> {
+        let first = match self.0 {
+            Form::Clean(quoted) | Form::Escaped(quoted) => {
+                quoted.as_bytes().get(1).filter(|letter| !matches!(letter, b'"' | b'\\'))
+            }
+            Form::Lone(_) => None,
+            _ => self.as_plain()?.as_bytes().first(),
+        };
+        first.copied().filter(u8::is_ascii_graphic)
+    }
+
     /// Whether it is empty or only white space.
     #[inline]
     #[must_use]
@@ -246,6 +247,15 @@ impl<'r> Text<'r> {
         decoded(self, |text| text.trim().is_empty())
     }
 
+    /// As [`Text::write`], without the quotes.
+    #[inline]
+    pub(crate) fn write_within(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Form::Clean(quoted) | Form::Escaped(quoted) => out.extend_from_slice(inner(quoted).as_bytes()),
+            _ => write_within(&self.decode(), out),
+        }
+    }
+
     /// Appends it as a JSON string, valid whatever the record said.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -256,6 +266,41 @@ impl<'r> Text<'r> {
             Form::Short(word) => write_string(word.as_str(), out),
             Form::Owned(word) => write_string(word, out),
         }
+    }
+}
+
+/// A text of the record with JSON in it, where texts that were read out of that are found again.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'r> {
+    /// As it stands in the record.
+    raw: &'r str,
+    /// By how much further behind the last one stood there than in the JSON, since what is escaped is longer.
+    behind: usize,
+}
+
+impl<'r> Holder<'r> {
+    /// Of a value, as [`Value::raw`](super::Value::raw) has it.
+    #[must_use]
+    pub const fn new(raw: &'r str) -> Self {
+        Self { raw, behind: 0 }
+    }
+
+    /// What was read out of the JSON, where it began at `from`, for as long as the record lives. Only what does not stand in
+    /// the record as it is, because it was escaped, is copied. Soonest found where texts are asked for in their order.
+    pub fn find(&mut self, from: usize, inner: &str) -> Text<'r> {
+        let (all, part) = (self.raw.as_bytes(), inner.as_bytes());
+        let expected = from.saturating_add(self.behind);
+        let near = all.get(expected..).and_then(|rest| {
+            let begins = u8x16::new(*rest.first_chunk()?).simd_eq(*part.first()?).to_bitmask();
+            let at = begins.trailing_zeros() as usize;
+            rest.get(at..)?.starts_with(part).then(|| expected.saturating_add(at))
+        });
+        // In the text it stands no sooner than in the JSON.
+        let search = |from: usize| Some(from.saturating_add(position(all.get(from..)?, part)?));
+        let found = near.or_else(|| search(from)).or_else(|| search(0));
+        self.behind = found.unwrap_or(expected).saturating_sub(from);
+        let place = found.and_then(|at| self.raw.get(at..at.saturating_add(inner.len())));
+        place.map_or_else(|| Text::owned(inner), Text::spelled)
     }
 }
 
@@ -271,27 +316,6 @@ fn position(all: &[u8], part: &[u8]) -> Option<usize> {
 
 /// Appends any string as a JSON string.
 pub fn write_string(word: &str, out: &mut Vec<u8>) {
-    let bytes = word.as_bytes();
-    // Most are short: a number of bytes that is known is copied without a call, and what is too much is taken back.
-    let mut quoted = [b'"'; 3 * WIDE];
-    if let Some(place) = quoted.get_mut(1..=bytes.len())
-        && bytes.len() < 3 * WIDE - 1
-    {
-        place.copy_from_slice(bytes);
-        let (chunks, _) = quoted.as_chunks::<WIDE>();
-        let marks = chunks
-            .iter()
-            .rev()
-            .fold(0, |marks, chunk| marks << WIDE | u64::from(odd(u8x16::new(*chunk)).to_bitmask()));
-        // Its own quotes and what is behind them do not count.
-        let own = (1_u64 << bytes.len()).wrapping_sub(1) << 1;
-        if marks & own == 0 {
-            let end = out.len().wrapping_add(bytes.len()).wrapping_add(2);
-            out.extend_from_slice(&quoted);
-            out.truncate(end);
-            return;
-        }
-    }
     out.push(b'"');
     write_within(word, out);
     out.push(b'"');
@@ -300,10 +324,18 @@ pub fn write_string(word: &str, out: &mut Vec<u8>) {
 /// Appends any string as it stands between the quotes of a JSON string.
 pub(crate) fn write_within(word: &str, out: &mut Vec<u8>) {
     let bytes = word.as_bytes();
-    if any(bytes, odd) {
+    let begin = out.len();
+    out.extend_from_slice(bytes);
+    let is_odd = match out.last_chunk() {
+        // Of a short one, what stands before it does not count.
+        Some(last) if bytes.len() < WIDE => {
+            odd(u8x16::new(*last)).to_bitmask() >> WIDE.wrapping_sub(bytes.len()) != 0
+        }
+        _ => any(bytes, odd),
+    };
+    if is_odd {
+        out.truncate(begin);
         escape(bytes, out);
-    } else {
-        out.extend_from_slice(bytes);
     }
 }
 

@@ -131,26 +131,22 @@ impl<'t, 'r> Value<'t, 'r> {
     #[inline(always)]
     pub(crate) fn may_say_nothing(&self) -> bool {
         // The longest of them has seven letters, each of at most six bytes, and its quotes.
-        match (self.entry().tag, self.span().len()) {
-            (Tag::Clean, 3) => true,
-            (Tag::Clean, 4..=9) => matches!(self.after_quote(), Some(b'n' | b'N' | b'u' | b'U' | b'<')),
-            (Tag::Escaped, length) => length <= 44,
-            _ => false,
-        }
+        let most = match self.entry().tag {
+            Tag::Clean => 9,
+            Tag::Escaped => 44,
+            _ => 0,
+        };
+        self.span().len() <= most
+            && matches!(self.after_quote(), Some(b'n' | b'N' | b'u' | b'U' | b'<' | b'-' | b'\\'))
     }
 
-    /// The member of this value as it stands, `"key":"value"`, and where in it the value begins: if both are strings
-    /// without escapes, the value begins with a visible character, and nothing but the colon is between them.
+    /// The member of this value as it stands, `"key":"value"`, and where in it the value begins: if the value is as
+    /// [`Value::filled`] has it, the key has no escapes, and nothing but the colon is between them.
     #[inline]
     pub(crate) fn member(&self, key: &Key<'r>) -> Option<(Piece<'r>, usize)> {
-        let entry = self.entry();
-        if (key.tag, entry.tag) != (Tag::Clean, Tag::Clean) || entry.start != key.end.wrapping_add(1) {
-            return None;
-        }
-        let value = entry.start.wrapping_sub(key.start) as usize;
-        self.after_quote()
-            .is_some_and(is_visible)
-            .then_some((Piece { record: self.record, start: key.start, end: entry.end }, value))
+        let Piece { record, start, end } = self.filled()?;
+        (key.tag == Tag::Clean && start == key.end.wrapping_add(1))
+            .then_some((Piece { record, start: key.start, end }, start.wrapping_sub(key.start) as usize))
     }
 
     /// A string that is fit for any JSON document as it stands, and not blank.
