@@ -21,7 +21,7 @@ pub use mfa::{Answer, Deed, Factor, Mfa};
 pub use pairs::pairs;
 pub use said::Said;
 pub use time::{Moment, parse_time};
-pub(crate) use time::{is_our_time, is_plain_time, write_time};
+pub(crate) use time::{are_digits, is_our_time, is_plain_time, write_time};
 
 use crate::json::{Kind as Json, Text, Value, any, inside};
 use chrono::{DateTime, Utc};
@@ -230,7 +230,7 @@ macro_rules! bits {
         impl $name {
             bits!(@ 0; $($bit = $word),+);
 
-            const WORDS: &'static [&'static str] = &[$($word),+];
+            const ELEMENTS: &'static [&'static str] = &[$(concat!(",\"", $word, "\"")),+];
 
             /// Nothing.
             #[must_use]
@@ -258,11 +258,16 @@ macro_rules! bits {
 
             /// ECS's words for what is in it.
             pub fn words(self) -> impl Iterator<Item = &'static str> {
+                self.elements().map(|element| element.trim_matches([',', '"']))
+            }
+
+            /// The same, each as an element of a list behind others: `,"iam"`.
+            pub(crate) fn elements(self) -> impl Iterator<Item = &'static str> {
                 let mut rest = self.0;
                 std::iter::from_fn(move || {
                     let at = rest.trailing_zeros() as usize;
                     rest &= rest.wrapping_sub(1);
-                    Self::WORDS.get(at).copied()
+                    Self::ELEMENTS.get(at).copied()
                 })
             }
         }

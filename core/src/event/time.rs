@@ -312,37 +312,77 @@ pub(crate) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     time: DateTime<Utc>,
-    /// As [`write_time`] writes it, and blanks.
-    written: [u8; Self::LONGEST],
+    /// As [`write_time`] writes it.
+    written: Written32,
+    /// As milliseconds since 1970.
+    millis: Written32,
+}
+
+/// Up to 32 bytes, copied as so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Written32 {
+    /// And blanks.
+    bytes: [u8; 32],
     length: usize,
 }
 
-impl Moment {
-    /// Bytes of a time with nanoseconds and its quotes.
-    const LONGEST: usize = 32;
+impl Written32 {
+    fn of(text: &[u8]) -> Self {
+        let mut bytes = [b' '; 32];
+        bytes.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
+        Self { bytes, length: text.len().min(32) }
+    }
 
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len().wrapping_add(self.length);
+        out.extend_from_slice(&self.bytes);
+        out.truncate(end);
+    }
+}
+
+impl Moment {
     /// The time itself.
     #[must_use]
     pub const fn time(&self) -> DateTime<Utc> {
         self.time
     }
 
-    /// Appends it.
+    /// Appends it as [`write_time`] would.
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        let end = out.len().wrapping_add(self.length);
-        out.extend_from_slice(&self.written);
-        out.truncate(end);
+        self.written.write(out);
+    }
+
+    /// Appends its milliseconds since 1970.
+    #[inline]
+    pub(crate) fn write_millis(&self, out: &mut Vec<u8>) {
+        self.millis.write(out);
     }
 }
 
 impl From<DateTime<Utc>> for Moment {
     fn from(time: DateTime<Utc>) -> Self {
-        let mut text = Vec::with_capacity(Self::LONGEST);
+        // 32 bytes with nanoseconds and its quotes.
+        let mut text = Vec::with_capacity(32);
         write_time(time, &mut text);
-        let mut written = [b' '; Self::LONGEST];
-        written.iter_mut().zip(&text).for_each(|(place, byte)| *place = *byte);
-        Self { time, written, length: text.len() }
+        let millis = time.timestamp_millis().to_string();
+        Self { time, written: Written32::of(&text), millis: Written32::of(millis.as_bytes()) }
+    }
+}
+
+/// Whether a text is nothing but digits.
+pub(crate) fn are_digits(text: &str) -> bool {
+    let eight = |bytes: &[u8; 8]| {
+        const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
+        let less = u64::from_le_bytes(*bytes) ^ u64::from_le_bytes([b'0'; 8]);
+        // What is ten or more carries into the highest bit.
+        (less | (less & !HIGHEST).wrapping_add(u64::from_le_bytes([0x80 - 10; 8]))) & HIGHEST == 0
+    };
+    let bytes = text.as_bytes();
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => eight(first) && eight(last),
+        _ => bytes.iter().all(u8::is_ascii_digit),
     }
 }
 
@@ -508,10 +548,19 @@ mod tests {
             proptest::prop_assert_eq!(is_plain_time(&text), is_plain(&text));
             proptest::prop_assert_eq!(is_our_time(&text), written(&text) == Some(format!("\"{text}\"")));
             if let Some(time) = parse_time(&text) {
-                let mut out = Vec::new();
+                let (mut out, mut millis) = (Vec::new(), Vec::new());
                 Moment::from(time).write(&mut out);
+                Moment::from(time).write_millis(&mut millis);
                 proptest::prop_assert_eq!(String::from_utf8(out).ok(), written(&text));
+                proptest::prop_assert_eq!(String::from_utf8(millis).ok(), Some(time.timestamp_millis().to_string()));
             }
+        }
+
+        #[test]
+        fn digits_are_told_from_all_else(
+            text in "[0-9]{0,20}|[0-9]{0,9}[/:+.eE\u{80}-\u{2ff}-][0-9]{0,9}",
+        ) {
+            proptest::prop_assert_eq!(are_digits(&text), text.bytes().all(|byte| byte.is_ascii_digit()));
         }
     }
 }

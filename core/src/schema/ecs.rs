@@ -89,8 +89,11 @@ impl Schema for Ecs {
         data_stream(out, context);
 
         let Kind { action, class: _, activity: _, categories, types, alert } = kind;
-        out.put(if *alert { ",\"event\":{\"kind\":\"alert\"" } else { ",\"event\":{\"kind\":\"event\"" });
-        out.put(",\"module\":\"");
+        out.put(if *alert {
+            ",\"event\":{\"kind\":\"alert\",\"module\":\""
+        } else {
+            ",\"event\":{\"kind\":\"event\",\"module\":\""
+        });
         out.put(names.namespace);
         out.put("\",\"dataset\":\"");
         out.put(names.dataset);
@@ -104,17 +107,16 @@ impl Schema for Ecs {
             None => out.text(",\"action\":", action),
         }
         out.text(",\"provider\":", log);
-        words(out, ",\"category\":", categories.words());
-        words(out, ",\"type\":", types.words());
+        elements(out, ",\"category\":", categories.elements());
+        elements(out, ",\"type\":", types.elements());
         // The second sentence is the message too.
         let Outcome { result, word, reason, detail: _, code } = outcome;
         out.put(",\"outcome\":");
         out.note_text(word.as_ref().or(code.as_ref()));
-        out.put("\"");
         out.put(match Told::of(*result, table) {
-            Told::Success => "success\"",
-            Told::Failure => "failure\"",
-            Told::Unknown => "unknown\"",
+            Told::Success => "\"success\"",
+            Told::Failure => "\"failure\"",
+            Told::Unknown => "\"unknown\"",
         });
         out.text(",\"reason\":", reason);
         out.text(",\"id\":", id);
@@ -145,26 +147,16 @@ impl Schema for Ecs {
         }
         let target_user = targets.iter().find(|target| target.kind == TargetKind::User);
         let target_group = targets.iter().find(|target| target.kind == TargetKind::Group);
-        let target = out.open(",\"target\":");
-        if let Some(target) = target_user {
-            account(out, &target.account);
-        }
-        if let Some(group) = target_group {
-            let open = out.open(",\"group\":");
-            out.text(",\"id\":", &group.account.id);
-            match (&group.account.full_name, &group.account.domain) {
-                // As of people: the part of an address before the sign.
-                (Some(address), Some(_)) => {
-                    out.put(",\"name\":");
-                    address.source().into_iter().for_each(|source| out.note(source));
-                    decoded(address, |address| out.plain(address.split('@').next().unwrap_or_default()));
-                }
-                (name, _) => out.text(",\"name\":", name),
+        if target_user.is_some() || target_group.is_some() {
+            let target = out.open(",\"target\":");
+            if let Some(target) = target_user {
+                account(out, &target.account);
             }
-            out.text(",\"domain\":", &group.account.domain);
-            out.close(open);
+            if let Some(group) = target_group {
+                group_target(out, &group.account);
+            }
+            out.close(target);
         }
-        out.close(target);
         let effective = out.open(",\"effective\":");
         account(out, &actor.on_behalf_of);
         out.close(effective);
@@ -187,14 +179,16 @@ impl Schema for Ecs {
                 out.put(",\"email\":\"\"");
             }
             out.text(",\"domain\":", &actor.account.domain);
-            let group = out.open(",\"group\":");
-            let names = out.open(",\"name\":");
-            for name in &actor.groups {
-                out.put(",");
-                out.string(name);
+            if !actor.groups.is_empty() {
+                out.put(",\"group\":{");
+                let names = out.open("\"name\":");
+                for name in &actor.groups {
+                    out.put(",");
+                    out.string(name);
+                }
+                out.close_array(names);
+                out.put("}");
             }
-            out.close_array(names);
-            out.close(group);
         }
         out.close(of_user);
         if out.close(from) && table.client {
@@ -282,11 +276,14 @@ impl Schema for Ecs {
             }
         }
         for (nth, (at, end)) in out.addresses.into_iter().enumerate() {
+            if end == 0 {
+                break;
+            }
             let same =
                 |from: usize, to: usize, out: &Writer<'_>| out.buf.get(from..to) == out.buf.get(at..end);
             let is = |ip: &Text<'_>| out.buf.get(at + 1..end - 1) == ip.as_plain().map(str::as_bytes);
             let earlier = out.addresses.iter().take(nth).any(|(from, to)| same(*from, *to, out));
-            if end == 0 || earlier || source.ip.iter().chain(&source.via).any(is) {
+            if earlier || source.ip.iter().chain(&source.via).any(is) {
                 continue;
             }
             out.put(",");
@@ -393,6 +390,14 @@ pub(super) fn marks(out: &mut Writer<'_>, marks: &Marks<'_>, time_missing: bool,
     words(out, ",\"tags\":", tags.into_iter().filter(|(said, _)| *said).map(|(_, word)| word));
 }
 
+/// A list; each element comes with its comma.
+#[inline]
+fn elements(out: &mut Writer<'_>, label: &str, elements: impl Iterator<Item = &'static str>) {
+    let open = out.open(label);
+    elements.for_each(|element| out.put(element));
+    out.close_array(open);
+}
+
 pub(super) fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item = &'static str>) {
     let open = out.open(label);
     for word in words {
@@ -401,6 +406,24 @@ pub(super) fn words(out: &mut Writer<'_>, label: &str, words: impl Iterator<Item
         out.put("\"");
     }
     out.close_array(open);
+}
+
+/// The group that something was done to.
+fn group_target(out: &mut Writer<'_>, account: &Account<'_>) {
+    let Account { id, name: _, email: _, full_name, domain } = account;
+    let open = out.open(",\"group\":");
+    out.text(",\"id\":", id);
+    match (full_name, domain) {
+        // As of people: the part of an address before the sign.
+        (Some(address), Some(_)) => {
+            out.put(",\"name\":");
+            address.source().into_iter().for_each(|source| out.note(source));
+            decoded(address, |address| out.plain(address.split('@').next().unwrap_or_default()));
+        }
+        (name, _) => out.text(",\"name\":", name),
+    }
+    out.text(",\"domain\":", domain);
+    out.close(open);
 }
 
 fn account(out: &mut Writer<'_>, account: &Account<'_>) {
@@ -423,17 +446,19 @@ fn network(out: &mut Writer<'_>, network: &Network<'_>, address_always: bool) ->
         out.number(i64::from(*port));
     }
     out.text(",\"domain\":", domain);
-    let open = out.open(",\"as\":");
-    if let Some(number) = as_number {
-        out.put(",\"number\":");
-        out.number(*number);
+    if as_number.is_some() || as_organization.is_some() {
+        let open = out.open(",\"as\":");
+        if let Some(number) = as_number {
+            out.put(",\"number\":");
+            out.number(*number);
+        }
+        if let Some(organization) = as_organization {
+            out.put(",\"organization\":{\"name\":");
+            out.string(organization);
+            out.put("}");
+        }
+        out.close(open);
     }
-    if let Some(organization) = as_organization {
-        out.put(",\"organization\":{\"name\":");
-        out.string(organization);
-        out.put("}");
-    }
-    out.close(open);
     let Geo { city, region, country, country_code, postal, location, partial: _ } = geo;
     let open = out.open(",\"geo\":");
     let from = out.len();

@@ -4,7 +4,7 @@
 
 use super::{Context, Marks, Rendered, Schema, Writer, ecs};
 use crate::event::{Event, RawShape, write_time};
-use crate::json::{Kind, Value, write_string};
+use crate::json::{Kind, Value, write_string, write_within};
 use crate::source::{Names, NormalizeError};
 
 pub(super) struct RawForIntegration;
@@ -77,10 +77,7 @@ fn message(event: &Event<'_>, record: Value<'_, '_>, out: &mut Writer<'_>) {
     let Some(pieces) = split() else { return write_string(text, out.buf) };
     out.put("\"");
     for piece in pieces {
-        let quote = out.len();
-        write_string(piece, out.buf);
-        out.buf.remove(quote);
-        out.buf.pop();
+        write_within(piece, out.buf);
     }
     out.put("\"");
 }

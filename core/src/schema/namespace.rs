@@ -4,8 +4,8 @@ use super::ecs::Told;
 use super::writer::{Found, LEVELS, LONGEST};
 use super::{Context, Writer};
 use crate::event::{
-    Event, Field, Part, Risk, RiskLevel, Rows, Shape, Share, Table, address_and_port, integer, is_ip,
-    is_our_time, is_plain_time, known, pairs, parse_time, text, truth, write_time,
+    Event, Field, Part, Risk, RiskLevel, Rows, Shape, Share, Table, address_and_port, are_digits, integer,
+    is_ip, is_our_time, is_plain_time, known, pairs, parse_time, text, truth, write_time,
 };
 use crate::json::{Key, Kind, Text, Value, inside, write_string, write_within};
 use chrono::{DateTime, Datelike, Utc};
@@ -1146,7 +1146,7 @@ fn date(value: Value<'_, '_>) -> Option<DateTime<Utc>> {
 fn is_date(value: Value<'_, '_>) -> bool {
     // Numbers of so many digits, and times as almost all are written, need not be made into one.
     let plain = match value.as_number() {
-        Some(number) => matches!(number.len(), 9..=17) && number.bytes().all(|byte| byte.is_ascii_digit()),
+        Some(number) => matches!(number.len(), 9..=17) && are_digits(number),
         None => value.as_text().is_some_and(|text| text.read(is_plain_time)),
     };
     plain || date(value).is_some()

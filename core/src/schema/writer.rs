@@ -440,7 +440,9 @@ impl<'b> Writer<'b> {
         self.forget_notes(at);
         if let Some(notes) = &mut self.notes {
             let offset = place_in(self.record, slice.as_ptr() as usize);
-            notes.push((at, offset));
+            if offset < self.record.len() {
+                notes.push((at, offset));
+            }
         }
     }
 
