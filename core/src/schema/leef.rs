@@ -14,9 +14,10 @@ use crate::event::{
     Account, Actor, ActorKind, Agent, App, Change, Class, Device, Ending, Event, Geo, Kind, Mfa, Network,
     Outcome, Risk, RiskLevel, Session, Target, TargetKind, Transaction,
 };
-use crate::json::{Text, decoded};
+use crate::json::{Text, any, decoded};
 use crate::source::{Names, NormalizeError};
 use std::ops::Range;
+use wide::u8x16;
 
 /// Of our mapping: what a release changes in the keys below counts it up.
 const VERSION: &str = "1.0";
@@ -105,43 +106,46 @@ impl Schema for Leef {
             let left = NAME.saturating_sub(out.len() - id_at);
             clean(out, end, left, true);
         }
-        out.put("|x09|");
-
-        let mut line = Line { first: true, out };
-        line.number("devTime", time.unwrap_or(fetched.time()).timestamp_millis());
-        line.word("cat", category(event));
-        line.number("sev", i64::from(severity(event)));
+        // The time is always there; before what follows stands a tab.
+        out.put("|x09|devTime=");
+        match time {
+            Some(time) => out.number(time.timestamp_millis()),
+            None => fetched.write_millis(out.buf),
+        }
+        let mut line = Line { out };
+        line.word(key!("cat"), category(event));
+        line.number(key!("sev"), i64::from(severity(event)));
         let Network { ip, address: _, via, port, geo, as_number, as_organization, isp: _, domain: _, proxy } =
             source;
-        line.text("src", ip.as_ref());
+        line.text(key!("src"), ip.as_ref());
         if let Some(port) = port {
-            line.number("srcPort", i64::from(*port));
+            line.number(key!("srcPort"), i64::from(*port));
         }
         let Actor { kind: actor_kind, word: actor_word, account, on_behalf_of, groups: _ } = actor;
         // An address is `src`, and nobody's name.
         if *actor_kind != ActorKind::Address {
-            line.user("usrName", account);
+            line.user(key!("usrName"), account);
         }
         let Account { id: actor_id, name: _, email: _, full_name, domain } = account;
         let target = targets.iter().find(|target| target.kind == TargetKind::User);
         if let Some(target) = target {
-            line.user("accountName", &target.account);
+            line.user(key!("accountName"), &target.account);
         }
-        line.text("domain", domain.as_ref());
-        line.plain("realm", tenant);
-        line.target("policy", targets, TargetKind::Policy);
+        line.text(key!("domain"), domain.as_ref());
+        line.plain(key!("realm"), tenant);
+        line.target(key!("policy"), targets, TargetKind::Policy);
         let App { id: app_id, name: app_name } = app;
-        line.text("resource", app_name.as_ref().or(app_id.as_ref()));
-        line.target("role", targets, TargetKind::Role);
-        line.target("groupID", targets, TargetKind::Group);
+        line.text(key!("resource"), app_name.as_ref().or(app_id.as_ref()));
+        line.target(key!("role"), targets, TargetKind::Role);
+        line.target(key!("groupID"), targets, TargetKind::Group);
         let Transaction { id: correlation, word: _, path } = transaction;
-        line.text("url", path.as_ref());
+        line.text(key!("url"), path.as_ref());
 
-        line.text("eventUid", id.as_ref());
-        line.word("outcome", ending(*result));
-        line.text("outcomeWord", word.as_ref());
-        line.text("reason", reason.as_ref());
-        line.text("reasonCode", code.as_ref());
+        line.text(key!("eventUid"), id.as_ref());
+        line.word(key!("outcome"), ending(*result));
+        line.text(key!("outcomeWord"), word.as_ref());
+        line.text(key!("reason"), reason.as_ref());
+        line.text(key!("reasonCode"), code.as_ref());
         let Mfa {
             factor,
             word: factor_word,
@@ -155,82 +159,82 @@ impl Schema for Leef {
             device: _,
             others: _,
         } = mfa;
-        line.word("factor", factor.map(|factor| factor.name()));
-        line.text("factorWord", factor_word.as_ref());
-        line.text("mfaMethod", method.as_ref());
-        line.word("mfaAnswer", answer.map(|answer| answer.name()));
-        line.word("mfaDeed", deed.map(|deed| deed.name()));
-        line.truth("isMfa", *performed);
-        line.text("mfaIntent", intent.as_ref());
-        line.truth("mfaFatigue", fatigue.then_some(true));
-        line.truth("phishingResistant", *phishing_resistant);
-        line.word("actorType", actor_kind_name(*actor_kind));
-        line.text("actorWord", actor_word.as_ref());
-        line.text("actorId", actor_id.as_ref());
-        line.text("actorName", full_name.as_ref());
-        line.user("onBehalfOf", on_behalf_of);
+        line.word(key!("factor"), factor.map(|factor| factor.name()));
+        line.text(key!("factorWord"), factor_word.as_ref());
+        line.text(key!("mfaMethod"), method.as_ref());
+        line.word(key!("mfaAnswer"), answer.map(|answer| answer.name()));
+        line.word(key!("mfaDeed"), deed.map(|deed| deed.name()));
+        line.truth(key!("isMfa"), *performed);
+        line.text(key!("mfaIntent"), intent.as_ref());
+        line.truth(key!("mfaFatigue"), fatigue.then_some(true));
+        line.truth(key!("phishingResistant"), *phishing_resistant);
+        line.word(key!("actorType"), actor_kind_name(*actor_kind));
+        line.text(key!("actorWord"), actor_word.as_ref());
+        line.text(key!("actorId"), actor_id.as_ref());
+        line.text(key!("actorName"), full_name.as_ref());
+        line.user(key!("onBehalfOf"), on_behalf_of);
         if let Some(Target { kind: _, word, account }) = target.or(targets.first()) {
-            line.text("targetType", word.as_ref());
-            line.text("targetId", account.id.as_ref());
-            line.text("targetName", account.full_name.as_ref().or(account.name.as_ref()));
+            line.text(key!("targetType"), word.as_ref());
+            line.text(key!("targetId"), account.id.as_ref());
+            line.text(key!("targetName"), account.full_name.as_ref().or(account.name.as_ref()));
         }
-        line.text("appId", app_id.as_ref());
+        line.text(key!("appId"), app_id.as_ref());
         let Session { id: session_id, root, issuer, protocol, background: _ } = session;
-        line.text("sessionId", session_id.as_ref());
-        line.text("rootSessionId", root.as_ref());
-        line.text("authProtocol", protocol.as_ref());
-        line.text("idp", issuer.as_ref());
-        line.text("correlationId", correlation.as_ref());
+        line.text(key!("sessionId"), session_id.as_ref());
+        line.text(key!("rootSessionId"), root.as_ref());
+        line.text(key!("authProtocol"), protocol.as_ref());
+        line.text(key!("idp"), issuer.as_ref());
+        line.text(key!("correlationId"), correlation.as_ref());
         match (organization, organisation) {
-            (Some(_), _) => line.text("organisation", organization.as_ref()),
-            (None, Some(organisation)) => line.plain("organisation", organisation),
+            (Some(_), _) => line.text(key!("organisation"), organization.as_ref()),
+            (None, Some(organisation)) => line.plain(key!("organisation"), organisation),
             (None, None) => {}
         }
         let Risk { level, word: risk_word, reasons, behaviors, threat } = risk;
-        line.text("riskLevel", risk_word.as_ref());
+        line.text(key!("riskLevel"), risk_word.as_ref());
         if risk_word.is_none() {
-            line.word("riskLevel", level.map(risk_level));
+            line.word(key!("riskLevel"), level.map(risk_level));
         }
-        line.truth("threatSuspected", *threat);
+        line.truth(key!("threatSuspected"), *threat);
         let Device { id: device_id, name, os, os_version, managed, word: device_word } = device;
-        line.text("deviceName", name.as_ref());
-        line.text("deviceId", device_id.as_ref());
-        line.text("deviceOs", os.as_ref());
-        line.text("deviceOsVersion", os_version.as_ref());
-        line.truth("deviceManaged", *managed);
-        line.text("deviceType", device_word.as_ref());
+        line.text(key!("deviceName"), name.as_ref());
+        line.text(key!("deviceId"), device_id.as_ref());
+        line.text(key!("deviceOs"), os.as_ref());
+        line.text(key!("deviceOsVersion"), os_version.as_ref());
+        line.truth(key!("deviceManaged"), *managed);
+        line.text(key!("deviceType"), device_word.as_ref());
         let Geo { city, region, country, country_code, postal: _, location: _, partial: _ } = geo;
-        line.text("country", country_code.as_ref().or(country.as_ref()));
-        line.text("city", city.as_ref());
-        line.text("region", region.as_ref());
+        line.text(key!("country"), country_code.as_ref().or(country.as_ref()));
+        line.text(key!("city"), city.as_ref());
+        line.text(key!("region"), region.as_ref());
         if let Some(number) = as_number {
-            line.number("asn", *number);
+            line.number(key!("asn"), *number);
         }
-        line.text("asOrg", as_organization.as_ref());
-        line.truth("isProxy", *proxy);
+        line.text(key!("asOrg"), as_organization.as_ref());
+        line.truth(key!("isProxy"), *proxy);
         let Marks { late_seconds, revises, replay, reread } = marks;
         if let Some(seconds) = late_seconds {
-            line.number("lateSeconds", i64::try_from(*seconds).unwrap_or(i64::MAX));
+            line.number(key!("lateSeconds"), i64::try_from(*seconds).unwrap_or(i64::MAX));
         }
         if let Some(revises) = revises {
-            line.plain("revises", revises);
+            line.plain(key!("revises"), revises);
             if let Some(document) = document {
-                line.plain("documentId", document);
+                line.plain(key!("documentId"), document);
             }
         }
         if let Some(replay) = replay {
-            line.plain("replay", replay);
+            line.plain(key!("replay"), replay);
         }
-        line.truth("reread", reread.then_some(true));
-        line.list("riskReasons", reasons);
-        line.list("riskBehaviors", behaviors);
-        line.list("xff", via);
+        line.truth(key!("reread"), reread.then_some(true));
+        line.list(key!("riskReasons"), reasons);
+        line.list(key!("riskBehaviors"), behaviors);
+        line.list(key!("xff"), via);
         line.changes(changes);
         let Agent { original, browser, version: _, os } = agent;
-        line.text("userAgent", original.as_ref());
-        line.text("browser", browser.as_ref());
-        line.text("clientOs", os.as_ref());
-        line.text("message", message.as_ref());
+        line.text(key!("userAgent"), original.as_ref());
+        line.text(key!("browser"), browser.as_ref());
+        line.text(key!("clientOs"), os.as_ref());
+        line.text(key!("message"), message.as_ref());
         Ok(Rendered { drift: 0, cut: out.cut })
     }
 }
@@ -442,6 +446,9 @@ fn clean(out: &mut Writer<'_>, text: &Text<'_>, most: usize, header: bool) {
 }
 
 fn cleaned(out: &mut Writer<'_>, text: &str, most: usize, header: bool) {
+    if text.len() <= most && is_clean(text, header) {
+        return out.put(text);
+    }
     // What would be nothing but blanks at either end says nothing.
     let text = text.trim_matches(|letter: char| blank(letter) || (header && letter == '|'));
     let mut end = most.min(text.len());
@@ -450,7 +457,6 @@ fn cleaned(out: &mut Writer<'_>, text: &str, most: usize, header: bool) {
     }
     out.cut += u32::from(end < text.len());
     let mut rest = text.get(..end).unwrap_or_default();
-    // Most values have nothing to clean.
     while let Some(at) = rest.find(|letter: char| breaks(letter) || (header && letter == '|')) {
         let (before, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.put(before);
@@ -458,6 +464,18 @@ fn cleaned(out: &mut Writer<'_>, text: &str, most: usize, header: bool) {
         rest = after.get(after.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default();
     }
     out.put(rest);
+}
+
+/// Whether it stands in a line as it is, as most do: with a visible letter at either end, and none that is cleaned away.
+fn is_clean(text: &str, header: bool) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(u8::is_ascii_graphic)
+        && bytes.last().is_some_and(u8::is_ascii_graphic)
+        && !any(bytes, |bytes| {
+            // The controls beyond ASCII begin with C2, the line ends with E2.
+            let pipe = if header { bytes.simd_eq(b'|') } else { u8x16::ZERO };
+            bytes.simd_lt(b' ') | bytes.simd_eq(0x7F) | bytes.simd_eq(0xC2) | bytes.simd_eq(0xE2) | pipe
+        })
 }
 
 /// Ends a line or an attribute for some reader: controls of both sets, and Unicode's own line ends.
@@ -471,51 +489,50 @@ fn blank(letter: char) -> bool {
 
 /// Whether something would be left of it.
 fn says(text: &Text<'_>) -> bool {
-    decoded(text, |text| !text.chars().all(blank))
+    text.first_visible().is_some() || decoded(text, |text| !text.chars().all(blank))
 }
 
 /// The same in the header, which has no pipes.
 fn says_in_header(text: &Text<'_>) -> bool {
-    decoded(text, |text| !text.chars().all(|letter| blank(letter) || letter == '|'))
+    text.first_visible().is_some_and(|letter| letter != b'|')
+        || decoded(text, |text| !text.chars().all(|letter| blank(letter) || letter == '|'))
 }
 
-/// The attributes of a line.
+/// What stands before a value that is not the first.
+macro_rules! key {
+    ($key:literal) => {
+        concat!("\t", $key, "=")
+    };
+}
+use key;
+
+/// The attributes of a line, behind the first one; each with its [`key!`].
 struct Line<'w, 'b> {
-    first: bool,
     out: &'w mut Writer<'b>,
 }
 
 impl Line<'_, '_> {
-    fn key(&mut self, key: &'static str) {
-        if !self.first {
-            self.out.put("\t");
-        }
-        self.first = false;
-        self.out.put(key);
-        self.out.put("=");
-    }
-
     fn text(&mut self, key: &'static str, text: Option<&Text<'_>>) {
         if let Some(text) = text.filter(|text| says(text)) {
-            self.key(key);
+            self.out.put(key);
             clean(self.out, text, VALUE, false);
         }
     }
 
     fn plain(&mut self, key: &'static str, text: &str) {
-        self.key(key);
+        self.out.put(key);
         cleaned(self.out, text, VALUE, false);
     }
 
     fn word(&mut self, key: &'static str, word: impl Into<Option<&'static str>>) {
         if let Some(word) = word.into() {
-            self.key(key);
+            self.out.put(key);
             self.out.put(word);
         }
     }
 
     fn number(&mut self, key: &'static str, number: i64) {
-        self.key(key);
+        self.out.put(key);
         self.out.number(number);
     }
 
@@ -527,7 +544,7 @@ impl Line<'_, '_> {
     fn user(&mut self, key: &'static str, account: &Account<'_>) {
         let Account { id, name, email, full_name: _, domain } = account;
         if let Some(name) = email.as_ref().or(name.as_ref()).or(id.as_ref()).filter(|name| says(name)) {
-            self.key(key);
+            self.out.put(key);
             let from = self.out.len();
             clean(self.out, name, NAME, false);
             let whole = email.is_some() || self.out.buf.get(from..).is_some_and(|name| name.contains(&b'@'));
@@ -558,7 +575,7 @@ impl Line<'_, '_> {
         for text in texts.filter(|text| says(text)) {
             match from {
                 None => {
-                    self.key(key);
+                    self.out.put(key);
                     from = Some(self.out.len());
                 }
                 Some(from) if self.out.len() - from >= VALUE => {
@@ -579,7 +596,7 @@ impl Line<'_, '_> {
                 return;
             }
             if nth == 0 {
-                self.key("changes");
+                self.out.put(key!("changes"));
             } else {
                 self.out.put(";");
             }
@@ -739,6 +756,29 @@ mod tests {
             prop_assert!(keys.iter().all(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric())), "{:?}", keys);
             keys.sort_unstable();
             prop_assert!(keys.windows(2).all(|pair| pair.first() != pair.last()), "{:?}", keys);
+        }
+    }
+
+    proptest! {
+        /// Short ways lead where the long ones do.
+        #[test]
+        fn what_needs_no_cleaning_is_told_at_a_glance(
+            text in "[ -~\u{1}\u{7f}\u{85}\u{a0}é中\u{2028}]{0,3}([a-z|]{0,20}|.{0,3})[ -~\u{9}\u{85}\u{2029}é]{0,2}",
+            header: bool,
+        ) {
+            let pipe = |letter: char| header && letter == '|';
+            let odd = |letter: char| breaks(letter) || pipe(letter);
+            let ends = text.trim_matches(|letter: char| blank(letter) || pipe(letter));
+            if is_clean(&text, header) {
+                prop_assert!(ends == text && !text.is_empty() && !text.contains(odd), "{text:?}");
+            } else if text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.is_empty() {
+                prop_assert!(text.contains(odd), "{text:?}");
+            }
+            let thoroughly = !text.chars().all(|letter| blank(letter) || pipe(letter));
+            for form in [Text::owned(text.as_str()), Text::piece(&text)] {
+                let told = if header { says_in_header(&form) } else { says(&form) };
+                prop_assert_eq!(told, thoroughly, "{:?}", text);
+            }
         }
     }
 
