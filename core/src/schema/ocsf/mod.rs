@@ -53,7 +53,7 @@ impl Schema for Ocsf {
     ) -> Result<Rendered, NormalizeError> {
         let raw = event.record.map(|record| record.record()).unwrap_or_default();
         out.begin(raw);
-        out.remember(COPIED.take().of(raw.len()));
+        out.remember(COPIED.with(Cell::take).of(raw.len()));
         let open = out.open("");
         let form = Form::of(event, self.0);
         let mut document = Document {
@@ -77,7 +77,7 @@ impl Schema for Ocsf {
         }
         let copied = out.copied().unwrap_or_default();
         unmapped::unmapped(out, event, &copied, told);
-        COPIED.set(copied);
+        COPIED.with(|kept| kept.set(copied));
         metadata(out, event, context, self.0, profiles);
         if context.original && !raw.is_empty() {
             out.put(",\"raw_data\":");
@@ -141,7 +141,10 @@ impl<'r> Document<'_, '_, '_, 'r> {
             table: _,
         } = self.event;
         self.out.put(",\"time\":");
-        self.out.number(time.unwrap_or(self.context.fetched.time()).timestamp_millis());
+        match time {
+            Some(time) => self.out.number(time.timestamp_millis()),
+            None => self.context.fetched.write_millis(self.out.buf),
+        }
         if let Some(minutes) = written.as_ref().map_or(Some(0), |written| written.read(offset)) {
             self.out.put(",\"timezone_offset\":");
             self.out.number(minutes);
@@ -184,8 +187,8 @@ impl<'r> Document<'_, '_, '_, 'r> {
         self.result();
         self.actor();
         if !matches!(self.form, Form::Base | Form::Finding) {
-            self.endpoint(",\"src_endpoint\":", "src_endpoint");
-            self.http_request(",\"http_request\":", "http_request");
+            self.endpoint(",\"src_endpoint\":", &observables::ORIGIN);
+            self.http_request(",\"http_request\":", &observables::ORIGIN);
         }
         self.device();
         self.control();
@@ -208,32 +211,27 @@ impl<'r> Document<'_, '_, '_, 'r> {
     }
 
     fn severity(&mut self) {
-        let id = self.event.gravity();
-        self.out.put(",\"severity_id\":");
-        self.out.number(i64::from(id));
-        self.out.put(",\"severity\":\"");
-        self.out.put(words::severity_caption(id));
-        self.out.put("\"");
+        self.enumerated(words::severity(self.event.gravity()), None, "");
     }
 
     fn outcome(&mut self, outcome: &Outcome<'r>) {
         let Outcome { result, word, reason, detail, code } = outcome;
-        let ((mut id, mut caption), mut fallback) = words::status(*result);
+        let (mut id, mut fallback) = words::status(*result);
         let mut known = true;
         if self.form == Form::Finding {
             // How an attempt ended says nothing of how far somebody has looked into it.
             let looked = word.as_ref().and_then(|word| word.read(words::finding_status));
             known = looked.is_some();
-            (id, caption) = looked.unwrap_or(match self.event.kind.activity {
-                Activity::Close => (4, Some("Resolved")),
-                _ => (1, Some("New")),
+            id = looked.unwrap_or(match self.event.kind.activity {
+                Activity::Close => words::RESOLVED,
+                _ => words::NEW,
             });
-        } else if id == 0 && word.as_ref().is_some_and(|word| !is_unknown(word)) {
-            (id, caption) = words::OTHER;
+        } else if id.number == 0 && word.as_ref().is_some_and(|word| !is_unknown(word)) {
+            id = words::OTHER_STATUS;
             fallback = "Undefined";
         }
-        self.enumerated(",\"status_id\":", ",\"status\":", (id, caption), word.as_ref(), fallback);
-        if known && caption.is_some() {
+        self.enumerated(id, word.as_ref(), fallback);
+        if known && !id.caption.is_empty() {
             self.out.mark(word.as_ref());
         }
         self.out.text(",\"status_code\":", code);
@@ -254,34 +252,23 @@ impl<'r> Document<'_, '_, '_, 'r> {
             self.out.text(",\"message\":", message);
         } else if let Some(action) = &kind.action {
             let actor = self.event.actor.account.shown();
-            let by = Text::from_static(" by ");
-            let whole = [Some(action), actor.map(|_| &by), actor];
             self.out.put(",\"message\":");
-            self.joined(whole.into_iter().flatten(), "");
+            self.joined([action].into_iter().chain(actor), " by ");
         }
     }
 
     /// An id and beside it its caption, or the vendor's word.
-    fn enumerated(
-        &mut self,
-        id_label: &str,
-        label: &str,
-        (id, caption): words::Id,
-        word: Option<&Text<'r>>,
-        fallback: &'static str,
-    ) {
-        self.out.put(id_label);
-        self.out.number(i64::from(id));
-        self.out.put(label);
-        match (caption, word) {
-            (Some(caption), word) => {
-                if let Some(slice) = word.and_then(Text::source) {
-                    self.out.note_only(slice);
+    fn enumerated(&mut self, id: words::Id, word: Option<&Text<'r>>, fallback: &'static str) {
+        self.out.put(id.members);
+        match word {
+            Some(word) if id.caption.is_empty() => self.out.string(word),
+            None if id.caption.is_empty() => self.out.caption(fallback),
+            Some(word) => {
+                if let Some(slice) = word.source() {
+                    self.out.note_at(self.out.len().wrapping_sub(id.caption.len()), slice);
                 }
-                self.out.caption(caption);
             }
-            (None, Some(word)) => self.out.string(word),
-            (None, None) => self.out.caption(fallback),
+            None => {}
         }
     }
 
@@ -290,18 +277,14 @@ impl<'r> Document<'_, '_, '_, 'r> {
     where
         'r: 't,
     {
-        let begin = self.out.len();
-        self.out.put("\"\"");
+        self.out.put("\"");
         for (at, text) in texts.enumerate() {
-            self.out.cut_back(self.out.len() - 1);
             if at > 0 {
                 self.out.put(between);
             }
-            let quote = self.out.len();
-            text.write(self.out.buf);
-            self.out.buf.remove(quote);
+            text.write_within(self.out.buf);
         }
-        debug_assert!(self.out.len() > begin);
+        self.out.put("\"");
     }
 
     fn authentication(&mut self) {
@@ -333,8 +316,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
         if let Some(word) = protocol
             && !is_unknown(word)
         {
-            let id = word.read(words::protocol);
-            self.enumerated(",\"auth_protocol_id\":", ",\"auth_protocol\":", id, Some(word), "");
+            self.enumerated(word.read(words::protocol), Some(word), "");
         }
         // A directory in the cloud knows no other.
         self.out.put(",\"is_remote\":true");
@@ -344,8 +326,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
                 self.out.put(",\"account_switch_type_id\":2,\"account_switch_type\":\"Impersonate\"");
             }
             _ => {
-                let id = if background.is_some() { words::OTHER } else { (3, Some("Network")) };
-                self.enumerated(",\"logon_type_id\":", ",\"logon_type\":", id, background.as_ref(), "");
+                self.enumerated(words::logon(background.is_some()), background.as_ref(), "");
             }
         }
     }
@@ -380,8 +361,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
         let profile = self.out.len() > before;
         let before = self.out.len();
         if let Some(level) = level {
-            let id = words::risk(*level);
-            self.enumerated(",\"risk_level_id\":", ",\"risk_level\":", id, word.as_ref(), "");
+            self.enumerated(words::risk(*level), word.as_ref(), "");
             self.out.mark(word.as_ref());
         }
         if !reasons.is_empty() || !behaviors.is_empty() {
@@ -394,19 +374,18 @@ impl<'r> Document<'_, '_, '_, 'r> {
 
 /// Minutes from UTC, as the time was written; of a number, none.
 fn offset(written: &str) -> Option<i64> {
-    if written.ends_with(['Z', 'z']) || written.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(0);
+    match written.as_bytes() {
+        [.., b'Z' | b'z'] => Some(0),
+        [.., sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let two = |tens: u8, ones: u8| {
+                let digit = |letter: u8| letter.is_ascii_digit().then(|| i64::from(letter - b'0'));
+                Some(digit(tens)? * 10 + digit(ones)?)
+            };
+            let minutes = two(*h1, *h2)? * 60 + two(*m1, *m2)?;
+            Some(if *sign == b'-' { -minutes } else { minutes })
+        }
+        digits => digits.iter().all(u8::is_ascii_digit).then_some(0),
     }
-    let zone = written.get(written.len().checked_sub(6)?..)?;
-    let (hours, minutes) = zone.split_once(':')?;
-    let sign = match hours.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
-    };
-    let hours: i64 = hours.get(1..)?.parse().ok()?;
-    let minutes: i64 = minutes.parse().ok()?;
-    Some(sign * (hours * 60 + minutes))
 }
 
 /// Where the document comes from.
@@ -465,36 +444,25 @@ fn metadata(
     let Transaction { id: transaction, word: _, path: _ } = &event.transaction;
     out.text(",\"correlation_uid\":", transaction);
     out.put(",\"logged_time\":");
-    out.number(fetched.time().timestamp_millis());
+    fetched.write_millis(out.buf);
     out.put(",\"processed_time\":");
-    out.number(ingested.time().timestamp_millis());
+    ingested.write_millis(out.buf);
     let Span { began: _, ended: _, changed } = event.span;
     if let Some(changed) = changed {
         out.put(",\"modified_time\":");
         out.number(changed.timestamp_millis());
     }
     let Profiles { ai_operation, host, security_control } = profiles;
-    let used = [(ai_operation, "ai_operation"), (host, "host"), (security_control, "security_control")];
-    super::ecs::words(
-        out,
-        ",\"profiles\":",
-        used.into_iter().filter(|(used, _)| *used).map(|(_, name)| name),
-    );
+    if ai_operation || host || security_control {
+        let used = [(ai_operation, "ai_operation"), (host, "host"), (security_control, "security_control")];
+        let used = used.into_iter().filter(|(used, _)| *used).map(|(_, name)| name);
+        super::ecs::words(out, ",\"profiles\":", used);
+    }
     let Marks { late_seconds, revises, replay, reread } = marks;
-    let labels = [
-        (event.time.is_none(), "time_missing"),
-        (late_seconds.is_some(), "tidegate_late"),
-        (revises.is_some(), "tidegate_revision"),
-        (replay.is_some(), "tidegate_replay"),
-        (*reread, "reread"),
-        (out.cut > 0, "tidegate_cut"),
-        (*original && event.record.is_some(), "preserve_original_event"),
-    ];
-    super::ecs::words(
-        out,
-        ",\"labels\":",
-        labels.into_iter().filter(|(said, _)| *said).map(|(_, word)| word),
-    );
+    let marked = late_seconds.is_some() || revises.is_some() || replay.is_some() || *reread;
+    if marked || event.time.is_none() || out.cut > 0 || *original {
+        labels(out, event, context);
+    }
     let tags = out.open(",\"tags\":");
     if let Some(seconds) = late_seconds {
         out.put(",{\"name\":\"tidegate_late_seconds\",\"value\":\"");
@@ -515,6 +483,26 @@ fn metadata(
     }
     out.close_array(tags);
     out.put("}");
+}
+
+/// What is odd about it.
+#[cold]
+fn labels(out: &mut Writer<'_>, event: &Event<'_>, context: &Context<'_>) {
+    let Marks { late_seconds, revises, replay, reread } = &context.marks;
+    let labels = [
+        (event.time.is_none(), "time_missing"),
+        (late_seconds.is_some(), "tidegate_late"),
+        (revises.is_some(), "tidegate_revision"),
+        (replay.is_some(), "tidegate_replay"),
+        (*reread, "reread"),
+        (out.cut > 0, "tidegate_cut"),
+        (context.original && event.record.is_some(), "preserve_original_event"),
+    ];
+    super::ecs::words(
+        out,
+        ",\"labels\":",
+        labels.into_iter().filter(|(said, _)| *said).map(|(_, word)| word),
+    );
 }
 
 /// The vendor's word for knowing nothing, as OCSF has it too.

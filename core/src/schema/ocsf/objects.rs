@@ -1,25 +1,23 @@
 //! Objects that several classes share, and what a class has of its own.
 
 use super::form::{first, privileges};
-use super::observables::{
-    DEVICE_UID, EMAIL, FILE_NAME, GROUP_NAME, GROUP_UID, HOSTNAME, IP, RESOURCE, USER_AGENT, USER_NAME,
-    USER_UID, is_short, is_short_ip,
-};
+use super::observables::{self, Origin, is_short, is_short_ip};
 use super::table::{Form, Version};
-use super::words::{self, OTHER};
+use super::words;
 use super::{Document, countries};
 use crate::event::{
     Account, Actor, ActorKind, Agent, App, Deed, Device, Factor, Geo, Mfa, Network, Session, Span, Target,
     TargetKind,
 };
-use crate::json::Text;
+use crate::json::{Text, any};
+use wide::u8x16;
 
 impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     /// A user object. Whoever calls it knows that there is one.
     fn account(
         &mut self,
         label: &str,
-        path: &'static str,
+        observed: &'static observables::User,
         account: &'e Account<'r>,
         kind: ActorKind,
         word: Option<&'e Text<'r>>,
@@ -29,17 +27,17 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if let Some(id) = id {
             self.out.put(",\"uid\":");
             self.out.string(id);
-            self.observables.add(path, "uid", USER_UID, id);
+            self.observables.add(observed.uid, id);
         }
         if let Some(name) = account.shown() {
             self.out.put(",\"name\":");
             self.out.string(name);
-            self.observables.add(path, "name", USER_NAME, name);
+            self.observables.add(observed.name, name);
         }
         if let Some(email) = email.as_ref().filter(|email| email.read(words::is_email)) {
             self.out.put(",\"email_addr\":");
             self.out.string(email);
-            self.observables.add(path, "email_addr", EMAIL, email);
+            self.observables.add(observed.email, email);
         }
         self.out.text(",\"full_name\":", full_name);
         self.out.text(",\"domain\":", domain);
@@ -56,9 +54,9 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             Some(word) => word.read(|word| words::user(kind, word)),
             None => words::user(kind, ""),
         };
-        if id.0 != 0 {
+        if id.number != 0 {
             let fallback = if kind == ActorKind::Agent { "AI Agent" } else { "IP Address" };
-            self.enumerated(",\"type_id\":", ",\"type\":", id, word, fallback);
+            self.enumerated(id, word, fallback);
             self.out.mark(word);
         }
         self.out.close(open);
@@ -73,17 +71,16 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     pub(super) fn user(&mut self) {
         if let Some((account, kind)) = self.subject.user {
             let word = if self.is_own() { self.event.actor.word.as_ref() } else { None };
-            self.account(",\"user\":", "user", account, kind, word);
+            self.account(",\"user\":", &observables::USER, account, kind, word);
         }
     }
 
     /// Who did it.
     pub(super) fn actor(&mut self) {
-        let path = match self.form {
-            Form::Finding => return,
-            _ => "actor.user",
-        };
-        if self.actor_object(",\"actor\":", path) && self.form == Form::Base {
+        if self.form == Form::Finding {
+            return;
+        }
+        if self.actor_object(",\"actor\":", &observables::ACTOR) && self.form == Form::Base {
             self.profiles.host = true;
         }
         let agent = self.event.actor.kind == ActorKind::Agent && self.event.actor.account.is_user();
@@ -94,15 +91,15 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         }
     }
 
-    fn actor_object(&mut self, label: &str, path: &'static str) -> bool {
+    fn actor_object(&mut self, label: &str, observed: &'static observables::User) -> bool {
         let Actor { kind, word, account, on_behalf_of, groups: _ } = &self.event.actor;
         let App { id: app_id, name: app_name } = &self.event.app;
         let open = self.out.open(label);
         // An agent acts for a person, where the record names one.
         if *kind == ActorKind::Agent && on_behalf_of.is_user() {
-            self.account(",\"user\":", path, on_behalf_of, ActorKind::User, None);
+            self.account(",\"user\":", observed, on_behalf_of, ActorKind::User, None);
         } else if account.is_user() {
-            self.account(",\"user\":", path, account, *kind, word.as_ref());
+            self.account(",\"user\":", observed, account, *kind, word.as_ref());
         }
         let elsewhere = match self.form {
             Form::Authentication => self.is_own(),
@@ -212,8 +209,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     fn factor(&mut self, factor: Factor, word: Option<&Text<'r>>) {
         let provider =
             first(self.event, TargetKind::Factor).and_then(|target| target.account.full_name.as_ref());
-        let id = words::factor(factor);
-        self.enumerated(",\"factor_type_id\":", ",\"factor_type\":", id, word, factor.name());
+        self.enumerated(words::factor(factor), word, factor.name());
         match factor {
             Factor::Totp => self.out.put(",\"is_totp\":true"),
             Factor::Hotp => self.out.put(",\"is_hotp\":true"),
@@ -226,7 +222,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     }
 
     /// Where it came from.
-    pub(super) fn endpoint(&mut self, label: &str, path: &'static str) {
+    pub(super) fn endpoint(&mut self, label: &str, observed: &'static Origin) {
         let Network { ip, address, via, port, geo, as_number, as_organization, isp, domain, proxy: _ } =
             &self.event.source;
         // It is an address: the event has no other here.
@@ -245,7 +241,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if let Some(ip) = short {
             self.out.put(",\"ip\":");
             self.out.string(ip);
-            self.observables.add(path, "ip", IP, ip);
+            self.observables.add(observed.ip, ip);
         }
         if let Some(name) = name {
             self.out.put(",\"name\":");
@@ -275,8 +271,8 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if !self.has_device() {
             // The device itself is not known, but something of it.
             let sort = self.sort();
-            if sort.0 != 0 {
-                self.enumerated(",\"type_id\":", ",\"type\":", sort, None, "");
+            if sort.number != 0 {
+                self.enumerated(sort, None, "");
             }
             self.os();
         }
@@ -311,13 +307,13 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
     }
 
     /// With which program.
-    pub(super) fn http_request(&mut self, label: &str, path: &'static str) {
+    pub(super) fn http_request(&mut self, label: &str, observed: &'static Origin) {
         let Agent { original, browser: _, version: _, os: _ } = &self.event.agent;
         let open = self.out.open(label);
         if let Some(agent) = original {
             self.out.put(",\"user_agent\":");
             self.out.string(agent);
-            self.observables.add(path, "user_agent", USER_AGENT, agent);
+            self.observables.add(observed.agent, agent);
         }
         if let Some(path) = &self.event.transaction.path {
             self.out.put(",\"url\":{\"path\":");
@@ -344,8 +340,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         let open = self.out.open(",\"os\":");
         self.out.put(",\"name\":");
         self.out.string(name);
-        let id = name.read(words::os);
-        self.enumerated(",\"type_id\":", ",\"type\":", id, Some(name), "");
+        self.enumerated(name.read(words::os), Some(name), "");
         self.out.text(",\"version\":", os_version);
         self.out.close(open);
     }
@@ -361,7 +356,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if let Some(id) = id {
             self.out.put(",\"uid\":");
             self.out.string(id);
-            self.observables.add("device", "uid", DEVICE_UID, id);
+            self.observables.add(observables::DEVICE_UID, id);
         }
         if let Some(name) = name {
             self.out.put(",\"name\":");
@@ -369,11 +364,11 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             if name.as_plain().is_some_and(is_hostname) {
                 self.out.put(",\"hostname\":");
                 self.out.string(name);
-                self.observables.add("device", "hostname", HOSTNAME, name);
+                self.observables.add(observables::DEVICE_HOSTNAME, name);
             }
         }
         let sort = self.sort();
-        self.enumerated(",\"type_id\":", ",\"type\":", sort, None, "");
+        self.enumerated(sort, None, "");
         self.os();
         if let Some(managed) = managed {
             self.out.put(",\"is_managed\":");
@@ -436,7 +431,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                 self.out.put(",\"uid\":");
                 self.out.string(id);
                 if account.name.is_none() && account.full_name.is_none() {
-                    self.observables.add("resources[]", "uid", RESOURCE, id);
+                    self.observables.add(observables::RESOURCES_UID, id);
                 }
             }
             if let Some(name) =
@@ -460,17 +455,17 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.out.close_array(open);
     }
 
-    fn group(&mut self, label: &str, path: &'static str, group: &'e Account<'r>) {
+    fn group(&mut self, label: &str, observed: &'static observables::Group, group: &'e Account<'r>) {
         let open = self.out.open(label);
         if let Some(id) = &group.id {
             self.out.put(",\"uid\":");
             self.out.string(id);
-            self.observables.add(path, "uid", GROUP_UID, id);
+            self.observables.add(observed.uid, id);
         }
         if let Some(name) = group.full_name.as_ref().or(group.name.as_ref()).or(group.email.as_ref()) {
             self.out.put(",\"name\":");
             self.out.string(name);
-            self.observables.add(path, "name", GROUP_NAME, name);
+            self.observables.add(observed.name, name);
         }
         self.out.close(open);
     }
@@ -486,7 +481,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
             }
             self.out.close_array(open);
         } else {
-            self.group(",\"group\":", "group", &group.account);
+            self.group(",\"group\":", &observables::GROUP, &group.account);
         }
     }
 
@@ -498,7 +493,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         }
         let open = self.out.open(",\"users\":");
         for target in self.targets(&[TargetKind::User, TargetKind::AppUser]) {
-            self.account(",", "users[]", &target.account, ActorKind::User, None);
+            self.account(",", &observables::USERS, &target.account, ActorKind::User, None);
         }
         self.out.close_array(open);
     }
@@ -509,16 +504,16 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.entity_name(None);
         if let Some(Target { kind, word: _, account }) = self.subject.entity {
             if let Some(id) = &account.id {
-                self.observables.add("entity", "uid", RESOURCE, id);
+                self.observables.add(observables::ENTITY_UID, id);
             }
             match kind {
                 TargetKind::Policy => {
                     self.out.put(",\"policy\":");
                     self.named(account);
                 }
-                TargetKind::Group => self.group(",\"group\":", "entity.group", account),
+                TargetKind::Group => self.group(",\"group\":", &observables::ENTITY_GROUP, account),
                 TargetKind::User | TargetKind::AppUser => {
-                    self.account(",\"user\":", "entity.user", account, ActorKind::User, None);
+                    self.account(",\"user\":", &observables::ENTITY_USER, account, ActorKind::User, None);
                 }
                 _ => {}
             }
@@ -542,8 +537,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                 }
                 (None, None) => {}
             }
-            let id = words::entity(*kind);
-            self.enumerated(",\"type_id\":", ",\"type\":", id, word.as_ref(), words::target(*kind));
+            self.enumerated(words::entity(*kind), word.as_ref(), words::target(*kind));
             return;
         }
         let App { id, name } = &self.event.app;
@@ -566,7 +560,7 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
                 "Service"
             }
         };
-        self.enumerated(",\"type_id\":", ",\"type\":", OTHER, None, fallback);
+        self.enumerated(words::OTHER_TYPE, None, fallback);
     }
 
     pub(super) fn api(&mut self) {
@@ -585,16 +579,11 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         if let Some(name) = account.full_name.as_ref().or(account.name.as_ref()).or(account.id.as_ref()) {
             self.out.put(",\"name\":");
             self.out.string(name);
-            self.observables.add("file", "name", FILE_NAME, name);
+            self.observables.add(observables::FILE_NAME, name);
         }
-        let id = word.as_ref().map_or((0, Some("Unknown")), |word| {
-            word.read(|word| match word {
-                "folder" => (2, Some("Folder")),
-                "shared_drive" | "team_drive" => OTHER,
-                _ => (1, Some("Regular File")),
-            })
-        });
-        self.enumerated(",\"type_id\":", ",\"type\":", id, word.as_ref(), "");
+        let id =
+            word.as_ref().map_or_else(|| words::file(None), |word| word.read(|word| words::file(Some(word))));
+        self.enumerated(id, word.as_ref(), "");
         self.out.close(open);
     }
 
@@ -634,11 +623,11 @@ impl<'e, 'r> Document<'_, '_, 'e, 'r> {
         self.out.put(",\"is_alert\":true");
         let list = self.out.open(",\"evidences\":");
         let open = self.out.open(",");
-        self.actor_object(",\"actor\":", "evidences[0].actor.user");
-        self.endpoint(",\"src_endpoint\":", "evidences[0].src_endpoint");
+        self.actor_object(",\"actor\":", &observables::EVIDENCE_ACTOR);
+        self.endpoint(",\"src_endpoint\":", &observables::EVIDENCE_ORIGIN);
         // A request alone is no evidence.
         if !self.out.is_empty_since(open) {
-            self.http_request(",\"http_request\":", "evidences[0].http_request");
+            self.http_request(",\"http_request\":", &observables::EVIDENCE_ORIGIN);
         }
         self.out.close(open);
         self.out.close_array(list);
@@ -653,5 +642,17 @@ fn is_phone_number(name: &str) -> bool {
 }
 
 fn is_hostname(name: &str) -> bool {
-    name.len() <= 253 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    let odd = |bytes: u8x16| {
+        let small = bytes | u8x16::splat(0x20);
+        let between = |bytes: u8x16, first: u8, last: u8| {
+            (bytes - u8x16::splat(first)).simd_le(last.wrapping_sub(first))
+        };
+        let fit = between(small, b'a', b'z')
+            | between(bytes, b'0', b'9')
+            | bytes.simd_eq(b'-')
+            | bytes.simd_eq(b'_')
+            | bytes.simd_eq(b'.');
+        !fit
+    };
+    name.len() <= 253 && !any(name.as_bytes(), odd)
 }

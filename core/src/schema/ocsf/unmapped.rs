@@ -84,8 +84,12 @@ impl Rest<'_, '_, '_> {
             {
                 continue;
             }
-            // A name is given, or cut, only to what is written.
-            if is_word && !self.is_word_left(member) {
+            if is_word {
+                // A name is given, or cut, only to what is written.
+                if self.is_word_left(member) {
+                    self.out.key(key, value, &mut taken, false);
+                    self.whole(member, depth);
+                }
                 continue;
             }
             let at = self.out.len();

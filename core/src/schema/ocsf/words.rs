@@ -2,31 +2,57 @@
 
 use crate::event::{ActorKind, Ending, Factor, RiskLevel, Said, TargetKind};
 
-/// An id and its caption; without a caption the vendor's own word belongs there.
-pub(super) type Id = (u16, Option<&'static str>);
-
-const fn id(id: u16, caption: &'static str) -> Id {
-    (id, Some(caption))
+/// A value of an enumeration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Id {
+    pub(super) number: u16,
+    /// The id and its caption as two members, ready to be written; without a caption the second one has no value.
+    pub(super) members: &'static str,
+    /// The caption in its quotes, or nothing: then the vendor's own word belongs there.
+    pub(super) caption: &'static str,
 }
 
-/// None of the enumeration's.
-pub(super) const OTHER: Id = (99, None);
+/// `id!("type", 1, "User")`, or without a caption.
+macro_rules! id {
+    ($name:literal, $id:literal, $caption:literal) => {
+        Id {
+            number: $id,
+            members: concat!(",\"", $name, "_id\":", $id, ",\"", $name, "\":\"", $caption, "\""),
+            caption: concat!("\"", $caption, "\""),
+        }
+    };
+    ($name:literal, $id:literal) => {
+        Id { number: $id, members: concat!(",\"", $name, "_id\":", $id, ",\"", $name, "\":"), caption: "" }
+    };
+}
+
+/// `type_id`, where it is none of the enumeration's.
+pub(super) const OTHER_TYPE: Id = id!("type", 99);
+
+/// `status_id`, where the vendor's word is none of the enumeration's.
+pub(super) const OTHER_STATUS: Id = id!("status", 99);
+
+/// `status_id` of a finding that nobody has looked into.
+pub(super) const NEW: Id = id!("status", 1, "New");
+
+/// `status_id` of a finding that is closed.
+pub(super) const RESOLVED: Id = id!("status", 4, "Resolved");
 
 /// `factor_type_id`
 pub(super) const fn factor(factor: Factor) -> Id {
     match factor {
-        Factor::Sms => id(1, "SMS"),
-        Factor::Question => id(2, "Security Question"),
-        Factor::Call => id(3, "Phone Call"),
-        Factor::Push => id(5, "Push Notification"),
-        Factor::HardwareToken => id(6, "Hardware Token"),
-        Factor::Totp | Factor::Hotp | Factor::Otp => id(7, "OTP"),
-        Factor::Email => id(8, "Email"),
-        Factor::U2f => id(9, "U2F"),
-        Factor::WebAuthn => id(10, "WebAuthn"),
-        Factor::Password => id(11, "Password"),
+        Factor::Sms => id!("factor_type", 1, "SMS"),
+        Factor::Question => id!("factor_type", 2, "Security Question"),
+        Factor::Call => id!("factor_type", 3, "Phone Call"),
+        Factor::Push => id!("factor_type", 5, "Push Notification"),
+        Factor::HardwareToken => id!("factor_type", 6, "Hardware Token"),
+        Factor::Totp | Factor::Hotp | Factor::Otp => id!("factor_type", 7, "OTP"),
+        Factor::Email => id!("factor_type", 8, "Email"),
+        Factor::U2f => id!("factor_type", 9, "U2F"),
+        Factor::WebAuthn => id!("factor_type", 10, "WebAuthn"),
+        Factor::Password => id!("factor_type", 11, "Password"),
         Factor::Device | Factor::Delegated | Factor::Certificate | Factor::RecoveryCode | Factor::Other => {
-            OTHER
+            id!("factor_type", 99)
         }
     }
 }
@@ -38,9 +64,9 @@ pub(super) fn protocol(word: &str) -> Id {
     let said = Said::new(std::str::from_utf8(plain).unwrap_or_default());
     let has = |part| said.has(part);
     if has("saml") {
-        id(5, "SAML")
+        id!("auth_protocol", 5, "SAML")
     } else if has("openid") || has("oidc") {
-        id(4, "OpenID")
+        id!("auth_protocol", 4, "OpenID")
     } else if has("oauth")
         || has("devicecode")
         || has("ropc")
@@ -49,19 +75,19 @@ pub(super) fn protocol(word: &str) -> Id {
         || has("authorizationcode")
         || has("prt")
     {
-        id(6, "OAUTH 2.0")
+        id!("auth_protocol", 6, "OAUTH 2.0")
     } else if has("kerberos") || has("seamlesssso") {
-        id(2, "Kerberos")
+        id!("auth_protocol", 2, "Kerberos")
     } else if has("radius") {
-        id(10, "RADIUS")
+        id!("auth_protocol", 10, "RADIUS")
     } else if has("ldap") {
-        id(12, "LDAP")
+        id!("auth_protocol", 12, "LDAP")
     } else if has("ntlm") {
-        id(1, "NTLM")
+        id!("auth_protocol", 1, "NTLM")
     } else if has("basicauth") {
-        id(11, "Basic Authentication")
+        id!("auth_protocol", 11, "Basic Authentication")
     } else {
-        OTHER
+        id!("auth_protocol", 99)
     }
 }
 
@@ -79,21 +105,21 @@ fn squeezed<const N: usize>(word: &str) -> [u8; N] {
 pub(super) fn os(word: &str) -> Id {
     let begins = |name: &str| word.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
     if begins("windows phone") || begins("windows mobile") {
-        id(101, "Windows Mobile")
+        id!("type", 101, "Windows Mobile")
     } else if begins("windows") {
-        id(100, "Windows")
+        id!("type", 100, "Windows")
     } else if begins("android") {
-        id(201, "Android")
+        id!("type", 201, "Android")
     } else if begins("mac") || begins("os x") {
-        id(300, "macOS")
+        id!("type", 300, "macOS")
     } else if begins("ipados") {
-        id(302, "iPadOS")
+        id!("type", 302, "iPadOS")
     } else if begins("ios") || begins("iphone") {
-        id(301, "iOS")
+        id!("type", 301, "iOS")
     } else if begins("linux") || begins("ubuntu") {
-        id(200, "Linux")
+        id!("type", 200, "Linux")
     } else {
-        OTHER
+        id!("type", 99)
     }
 }
 
@@ -101,48 +127,48 @@ pub(super) fn os(word: &str) -> Id {
 pub(super) fn device(sort: &str, os: &str) -> Id {
     let is = |name: &str| sort.eq_ignore_ascii_case(name);
     if is("computer") || is("desktop") {
-        id(2, "Desktop")
+        id!("type", 2, "Desktop")
     } else if is("laptop") {
-        id(3, "Laptop")
+        id!("type", 3, "Laptop")
     } else if is("tablet") || is("ipad") {
-        id(4, "Tablet")
+        id!("type", 4, "Tablet")
     } else if is("mobile") || is("phone") || is("iphone") || is("android") || is("ios") {
-        id(5, "Mobile")
+        id!("type", 5, "Mobile")
     } else if is("virtual") {
-        id(6, "Virtual")
-    } else if matches!(self::os(os).0, 101 | 201 | 301) {
-        id(5, "Mobile")
+        id!("type", 6, "Virtual")
+    } else if matches!(self::os(os).number, 101 | 201 | 301) {
+        id!("type", 5, "Mobile")
     } else {
-        id(0, "Unknown")
+        id!("type", 0, "Unknown")
     }
 }
 
 /// `type_id` of a user.
 pub(super) fn user(kind: ActorKind, word: &str) -> Id {
     match kind {
-        ActorKind::User if word.eq_ignore_ascii_case("admin") => id(2, "Admin"),
-        ActorKind::User => id(1, "User"),
-        ActorKind::System => id(3, "System"),
-        ActorKind::Service => id(4, "Service"),
-        ActorKind::Agent | ActorKind::Address => OTHER,
-        ActorKind::Unknown if word.is_empty() => id(0, "Unknown"),
-        ActorKind::Unknown => OTHER,
+        ActorKind::User if word.eq_ignore_ascii_case("admin") => id!("type", 2, "Admin"),
+        ActorKind::User => id!("type", 1, "User"),
+        ActorKind::System => id!("type", 3, "System"),
+        ActorKind::Service => id!("type", 4, "Service"),
+        ActorKind::Agent | ActorKind::Address => id!("type", 99),
+        ActorKind::Unknown if word.is_empty() => id!("type", 0, "Unknown"),
+        ActorKind::Unknown => id!("type", 99),
     }
 }
 
 /// `type_id` of a managed entity.
 pub(super) const fn entity(kind: TargetKind) -> Id {
     match kind {
-        TargetKind::Device => id(1, "Device"),
-        TargetKind::User | TargetKind::AppUser => id(2, "User"),
-        TargetKind::Group => id(3, "Group"),
-        TargetKind::Policy => id(5, "Policy"),
+        TargetKind::Device => id!("type", 1, "Device"),
+        TargetKind::User | TargetKind::AppUser => id!("type", 2, "User"),
+        TargetKind::Group => id!("type", 3, "Group"),
+        TargetKind::Policy => id!("type", 5, "Policy"),
         TargetKind::App
         | TargetKind::Role
         | TargetKind::Factor
         | TargetKind::Token
         | TargetKind::File
-        | TargetKind::Other => OTHER,
+        | TargetKind::Other => id!("type", 99),
     }
 }
 
@@ -166,35 +192,52 @@ pub(super) const fn target(kind: TargetKind) -> &'static str {
 /// `risk_level_id`
 pub(super) const fn risk(level: RiskLevel) -> Id {
     match level {
-        RiskLevel::None => id(0, "Info"),
-        RiskLevel::Low => id(1, "Low"),
-        RiskLevel::Medium => id(2, "Medium"),
-        RiskLevel::High => id(3, "High"),
-        RiskLevel::Critical => id(4, "Critical"),
+        RiskLevel::None => id!("risk_level", 0, "Info"),
+        RiskLevel::Low => id!("risk_level", 1, "Low"),
+        RiskLevel::Medium => id!("risk_level", 2, "Medium"),
+        RiskLevel::High => id!("risk_level", 3, "High"),
+        RiskLevel::Critical => id!("risk_level", 4, "Critical"),
     }
 }
 
-/// Captions of `severity_id`.
-pub(super) const fn severity_caption(id: u8) -> &'static str {
-    match id {
-        1 => "Informational",
-        2 => "Low",
-        3 => "Medium",
-        4 => "High",
-        5 => "Critical",
-        _ => "Unknown",
+/// `severity_id`, by [`Event::gravity`](crate::event::Event::gravity).
+pub(super) const fn severity(gravity: u8) -> Id {
+    match gravity {
+        1 => id!("severity", 1, "Informational"),
+        2 => id!("severity", 2, "Low"),
+        3 => id!("severity", 3, "Medium"),
+        4 => id!("severity", 4, "High"),
+        5 => id!("severity", 5, "Critical"),
+        _ => id!("severity", 0, "Unknown"),
+    }
+}
+
+/// `logon_type_id`: of somebody, or of a program in somebody's name, for which there is none.
+pub(super) const fn logon(background: bool) -> Id {
+    if background { id!("logon_type", 99) } else { id!("logon_type", 3, "Network") }
+}
+
+/// `type_id` of a file, by the vendor's word for its sort.
+pub(super) fn file(word: Option<&str>) -> Id {
+    match word {
+        None => id!("type", 0, "Unknown"),
+        Some("folder") => id!("type", 2, "Folder"),
+        Some("shared_drive" | "team_drive") => id!("type", 99),
+        Some(_) => id!("type", 1, "Regular File"),
     }
 }
 
 /// `status_id` of everything but findings, and the word for what is neither success nor failure.
 pub(super) const fn status(ending: Ending) -> (Id, &'static str) {
     match ending {
-        Ending::Success | Ending::Allowed => (id(1, "Success"), ""),
-        Ending::Failure | Ending::Denied | Ending::Limited | Ending::Abandoned => (id(2, "Failure"), ""),
-        Ending::Challenge => (OTHER, "Challenge"),
-        Ending::Interrupted => (OTHER, "Interrupted"),
-        Ending::Pending => (OTHER, "Pending"),
-        Ending::Unknown => (id(0, "Unknown"), ""),
+        Ending::Success | Ending::Allowed => (id!("status", 1, "Success"), ""),
+        Ending::Failure | Ending::Denied | Ending::Limited | Ending::Abandoned => {
+            (id!("status", 2, "Failure"), "")
+        }
+        Ending::Challenge => (id!("status", 99), "Challenge"),
+        Ending::Interrupted => (id!("status", 99), "Interrupted"),
+        Ending::Pending => (id!("status", 99), "Pending"),
+        Ending::Unknown => (id!("status", 0, "Unknown"), ""),
     }
 }
 
@@ -217,9 +260,9 @@ pub(super) const fn decision(ending: Ending) -> Option<&'static str> {
 /// `status_id` of a finding, by the vendors' words for how far somebody has looked into it.
 pub(super) fn finding_status(word: &str) -> Option<Id> {
     Some(match word {
-        "atRisk" | "NOT_STARTED" | "new" => id(1, "New"),
-        "confirmedCompromised" | "IN_PROGRESS" => id(2, "In Progress"),
-        "remediated" | "dismissed" | "confirmedSafe" | "CLOSED" | "processed" => id(4, "Resolved"),
+        "atRisk" | "NOT_STARTED" | "new" => NEW,
+        "confirmedCompromised" | "IN_PROGRESS" => id!("status", 2, "In Progress"),
+        "remediated" | "dismissed" | "confirmedSafe" | "CLOSED" | "processed" => RESOLVED,
         _ => return None,
     })
 }
