@@ -287,6 +287,11 @@ fn a_name_is_cut_or_given_only_to_what_is_written() {
     let found = documents(&fixture, &record.to_string(), "ocsf", false, Marks::default()).remove(0);
     assert_eq!(found["unmapped"]["odd"], json!({ "a_b": 1 }));
     assert_eq!(found["metadata"]["labels"], Json::Null, "nothing was cut");
+    let within = json!({ "k".repeat(300): " ", "a": 1 });
+    record["odd"] = json!({ "k".repeat(300): { "b": [" "] }, "some": [within, within] });
+    let found = documents(&fixture, &record.to_string(), "ocsf", false, Marks::default()).remove(0);
+    assert_eq!(found["unmapped"]["odd"], json!({ "some": [{ "a": 1 }, { "a": 1 }] }));
+    assert_eq!(found["metadata"]["labels"], Json::Null, "nothing was cut");
     record["odd"]["k".repeat(300)] = json!("x");
     let found = documents(&fixture, &record.to_string(), "ocsf", false, Marks::default()).remove(0);
     assert_eq!(found["metadata"]["labels"], json!(["tidegate_cut"]));

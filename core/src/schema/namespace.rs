@@ -526,10 +526,10 @@ impl Writer<'_> {
                 let open = self.open_field(field);
                 let mut taken = None;
                 for (key, member) in value.members() {
-                    let at = self.len();
+                    let here = self.here();
                     self.key(key, value, &mut taken, true);
                     if !self.keyword(member) {
-                        self.cut_back(at);
+                        self.back_to(here);
                     }
                 }
                 self.close(open);
@@ -954,10 +954,10 @@ impl Writer<'_> {
             {
                 continue;
             }
-            let at = self.len();
+            let here = self.here();
             self.key(key, value, &mut taken, false);
             if !self.flat(member, depth) {
-                self.cut_back(at);
+                self.back_to(here);
             }
         }
     }

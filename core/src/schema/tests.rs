@@ -392,6 +392,18 @@ fn names_that_become_one_are_told_apart() {
     );
 }
 
+#[test]
+fn a_name_of_what_is_not_written_does_not_count_as_cut() {
+    let name = "k".repeat(300);
+    for member in ["map", "flat"] {
+        let cut = |value: &str| {
+            let record = json!({ member: { &name: value, "a": "b" } }).to_string();
+            write(&PLAIN, &record, Ending::Unknown, None).1.cut
+        };
+        assert_eq!((cut(" "), cut("x")), (0, 1), "{member}");
+    }
+}
+
 /// With a step for each pair of members this would take hours.
 #[test]
 fn a_hundred_thousand_members_are_no_more_work_than_their_length() {

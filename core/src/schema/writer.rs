@@ -169,6 +169,13 @@ pub(super) struct Open {
     content: usize,
 }
 
+/// The end of a document, and what had been cut by then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Here {
+    at: usize,
+    cut: u32,
+}
+
 impl<'b> Writer<'b> {
     /// Appends to `buf`.
     #[must_use]
@@ -575,6 +582,17 @@ impl<'b> Writer<'b> {
         }
         self.buf.push(last);
         true
+    }
+
+    /// Where the document ends now, for what may be taken back.
+    pub(super) fn here(&self) -> Here {
+        Here { at: self.len(), cut: self.cut }
+    }
+
+    /// Takes back everything from there on, and that anything in it was cut.
+    pub(super) fn back_to(&mut self, here: Here) {
+        self.cut_back(here.at);
+        self.cut = here.cut;
     }
 
     /// Takes back everything from here on.

@@ -92,10 +92,10 @@ impl Rest<'_, '_, '_> {
                 }
                 continue;
             }
-            let at = self.out.len();
+            let here = self.out.here();
             self.out.key(key, value, &mut taken, false);
             if !self.value(inner, member, depth) {
-                self.out.cut_back(at);
+                self.out.back_to(here);
             }
         }
     }
@@ -206,10 +206,10 @@ impl Rest<'_, '_, '_> {
                     {
                         continue;
                     }
-                    let at = self.out.len();
+                    let here = self.out.here();
                     self.out.key(key, value, &mut taken, false);
                     if !self.whole(member, depth + 1) {
-                        self.out.cut_back(at);
+                        self.out.back_to(here);
                     }
                 }
                 self.out.close(open)
