@@ -470,7 +470,7 @@ fn trust_monitor<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
 /// the time.
 fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     let (mut name, mut object, mut description) = (None, None, None);
-    let (mut timestamp, mut isotimestamp) = (None, None);
+    let (mut timestamp, mut isotimestamp, mut escaped) = (None, None, false);
     for (key, value) in record.members() {
         match key.as_plain() {
             Some("action") => event.kind.action = known(value),
@@ -479,8 +479,13 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
             Some("description") => description = Some(value),
             Some("timestamp") => timestamp = Some(value),
             Some("isotimestamp") => isotimestamp = Some(value),
-            _ => {}
+            Some(_) => {}
+            None => escaped = true,
         }
+    }
+    // A time must not be missed, however its name is spelled: it would be another than the record's own.
+    if escaped {
+        (timestamp, isotimestamp) = (record.get("timestamp"), record.get("isotimestamp"));
     }
     event.time = v1_time_of(timestamp, || isotimestamp);
     event.written = isotimestamp.or(timestamp).and_then(word);

@@ -129,6 +129,38 @@ fn v1_records_have_a_time_and_no_id() {
     assert!(STREAMS.iter().all(|stream| Duo.volatile(stream).is_empty()));
 }
 
+#[test]
+fn a_v1_record_keeps_its_time_however_the_name_of_that_is_spelled() {
+    for (record, time, written) in [
+        (r#"{"action":"x","\u0074imestamp":1772442307}"#, "2026-03-02T09:05:07Z", "1772442307"),
+        (
+            r#"{"action":"x","isotime\u0073tamp":"2026-03-02T01:05:07-08:00"}"#,
+            "2026-03-02T09:05:07Z",
+            "2026-03-02T01:05:07-08:00",
+        ),
+        // Equal names: the last counts.
+        (r#"{"action":"x","timestamp":1,"\u0074imestamp":1772442307}"#, "2026-03-02T09:05:07Z", "1772442307"),
+        (
+            r#"{"timestamp":1772442307,"i\u0073otimestamp":"2026-03-02T09:05:07+00:00"}"#,
+            "2026-03-02T09:05:07Z",
+            "2026-03-02T09:05:07+00:00",
+        ),
+    ] {
+        let mut tape = Tape::new();
+        let root = tape.cut(record.as_bytes()).unwrap();
+        for name in ["administrator", "offline_enrollment"] {
+            let mut said = None;
+            Duo.normalize(stream(name), root, &mut |event, _| {
+                said =
+                    Some((event.time, event.written.as_ref().map(|written| written.decode().into_owned())));
+            })
+            .unwrap();
+            assert_eq!(said, Some((at(time), Some(written.to_owned()))), "{record}");
+            assert_eq!(Duo.identity(stream(name), root).time, at(time), "{record}");
+        }
+    }
+}
+
 // Authentication.
 
 #[test]
@@ -506,13 +538,14 @@ fn survives(record: &[u8]) {
     let mut tape = Tape::new();
     let Ok(root) = tape.cut(record) else { return };
     for stream in STREAMS {
-        let _identity = Duo.identity(stream, root);
+        let identity = Duo.identity(stream, root);
         let mut events = Vec::new();
         match Duo.normalize(stream, root, &mut |event, _| events.push(std::mem::take(event))) {
             Ok(()) => assert_eq!(events.len(), 1),
             Err(error) => assert!(!error.0.is_empty() && !record.trim_ascii_start().starts_with(b"{")),
         }
         for event in &events {
+            assert_eq!(event.time, identity.time, "{}: {}", stream.name, String::from_utf8_lossy(record));
             for schema in schema::ALL.into_iter().filter(|schema| !schema.is_text()) {
                 let mut out = Vec::new();
                 if schema.render(event, &context(stream), &mut out).is_ok() {
