@@ -331,7 +331,7 @@ proptest! {
         write_string(&text, &mut written);
         prop_assert_eq!(serde_json::from_slice::<String>(&written).unwrap(), &*text);
         // Behind other bytes, of which none counts.
-        let before = br#"{"quotes":"\"\"","controls":"#;
+        let before = b"{\"quotes\":\"\\\"\",\"controls\":\"\x01\":";
         let mut behind = before.to_vec();
         write_string(&text, &mut behind);
         prop_assert_eq!(behind.strip_prefix(before), Some(written.as_slice()));

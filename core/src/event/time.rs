@@ -313,24 +313,27 @@ pub(crate) fn write_time(time: DateTime<Utc>, out: &mut Vec<u8>) {
 pub struct Moment {
     time: DateTime<Utc>,
     /// As [`write_time`] writes it.
-    written: Written32,
+    written: Ready,
     /// As milliseconds since 1970.
-    millis: Written32,
+    millis: Ready,
 }
 
-/// Up to 32 bytes, copied as so many.
+/// A short text, ready to be copied as a number of bytes that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Written32 {
+struct Ready {
     /// And blanks.
-    bytes: [u8; 32],
+    bytes: [u8; Self::LONGEST],
     length: usize,
 }
 
-impl Written32 {
+impl Ready {
+    /// Bytes of a time with nanoseconds and its quotes, which is the longest.
+    const LONGEST: usize = 32;
+
     fn of(text: &[u8]) -> Self {
-        let mut bytes = [b' '; 32];
+        let mut bytes = [b' '; Self::LONGEST];
         bytes.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
-        Self { bytes, length: text.len().min(32) }
+        Self { bytes, length: text.len().min(Self::LONGEST) }
     }
 
     #[inline]
@@ -363,11 +366,10 @@ impl Moment {
 
 impl From<DateTime<Utc>> for Moment {
     fn from(time: DateTime<Utc>) -> Self {
-        // 32 bytes with nanoseconds and its quotes.
-        let mut text = Vec::with_capacity(32);
+        let mut text = Vec::with_capacity(Ready::LONGEST);
         write_time(time, &mut text);
         let millis = time.timestamp_millis().to_string();
-        Self { time, written: Written32::of(&text), millis: Written32::of(millis.as_bytes()) }
+        Self { time, written: Ready::of(&text), millis: Ready::of(millis.as_bytes()) }
     }
 }
 

@@ -54,13 +54,13 @@ pub(crate) fn decoded<T>(text: &Text<'_>, show: impl FnOnce(&str) -> T) -> T {
 
 fn with_spare<T>(text: &Text<'_>, read: impl FnOnce(&mut Spare) -> T) -> T {
     let source = text.escaped().unwrap_or_default();
-    // `with` is cheaper than `set`, which may have to begin the value.
-    let mut all = SPARE.with(Cell::take);
+    let mut all = SPARE.take();
     let same = all.iter().rposition(|spare| spare.source == source);
     let mut spare = match same.or((all.len() >= TEXTS).then_some(0)) {
         Some(at) => all.remove(at),
         None => Box::default(),
     };
+    // Cheaper than the key's own `set`, which may have to begin the value.
     SPARE.with(|spares| spares.set(all));
     if same.is_none() {
         spare.source.clear();

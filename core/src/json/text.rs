@@ -270,7 +270,7 @@ impl<'r> Text<'r> {
 }
 
 /// A text of the record with JSON in it, where texts that were read out of that are found again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Holder<'r> {
     /// As it stands in the record.
     raw: &'r str,
@@ -292,7 +292,7 @@ impl<'r> Holder<'r> {
         let expected = from.saturating_add(self.behind);
         let near = all.get(expected..).and_then(|rest| {
             let begins = u8x16::new(*rest.first_chunk()?).simd_eq(*part.first()?).to_bitmask();
-            let at = begins.trailing_zeros() as usize;
+            let at = (begins != 0).then(|| begins.trailing_zeros() as usize)?;
             rest.get(at..)?.starts_with(part).then(|| expected.saturating_add(at))
         });
         // In the text it stands no sooner than in the JSON.
@@ -324,14 +324,15 @@ pub fn write_string(word: &str, out: &mut Vec<u8>) {
 /// Appends any string as it stands between the quotes of a JSON string.
 pub(crate) fn write_within(word: &str, out: &mut Vec<u8>) {
     let bytes = word.as_bytes();
+    if bytes.len() >= WIDE {
+        return if any(bytes, odd) { escape(bytes, out) } else { out.extend_from_slice(bytes) };
+    }
+    // A short one is looked at where it is written: what stands before it there does not count.
     let begin = out.len();
     out.extend_from_slice(bytes);
     let is_odd = match out.last_chunk() {
-        // Of a short one, what stands before it does not count.
-        Some(last) if bytes.len() < WIDE => {
-            odd(u8x16::new(*last)).to_bitmask() >> WIDE.wrapping_sub(bytes.len()) != 0
-        }
-        _ => any(bytes, odd),
+        Some(last) => odd(u8x16::new(*last)).to_bitmask() >> WIDE.wrapping_sub(bytes.len()) != 0,
+        None => any(bytes, odd),
     };
     if is_odd {
         out.truncate(begin);

@@ -127,7 +127,7 @@ impl<'t, 'r> Value<'t, 'r> {
         self.record.as_bytes().get((self.entry().start as usize).wrapping_add(1)).copied()
     }
 
-    /// Whether it is a string so short that it may be one of the words for nothing.
+    /// Whether it is so short a string, and begins so, that it may be one of the words for nothing.
     #[inline(always)]
     pub(crate) fn may_say_nothing(&self) -> bool {
         // The longest of them has seven letters, each of at most six bytes, and its quotes.

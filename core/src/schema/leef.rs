@@ -775,7 +775,13 @@ mod tests {
                 prop_assert!(text.contains(odd), "{text:?}");
             }
             let thoroughly = !text.chars().all(|letter| blank(letter) || pipe(letter));
-            for form in [Text::owned(text.as_str()), Text::piece(&text)] {
+            // As records have it, and as few do.
+            let plainly = serde_json::to_string(&text).unwrap();
+            let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            let record = format!("[{plainly},\"{escaped}\"]");
+            let mut tape = crate::json::Tape::new();
+            let written = tape.cut(record.as_bytes()).unwrap().elements().filter_map(|value| value.as_text());
+            for form in written.chain([Text::owned(text.as_str()), Text::piece(&text)]) {
                 let told = if header { says_in_header(&form) } else { says(&form) };
                 prop_assert_eq!(told, thoroughly, "{:?}", text);
             }

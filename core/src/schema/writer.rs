@@ -103,7 +103,7 @@ impl Aside {
             self.values.clear();
             self.names.clear();
             self.bytes.clear();
-            ASIDE.set(self);
+            ASIDE.with(|spare| spare.set(self));
         }
     }
 }

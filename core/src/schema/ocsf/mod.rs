@@ -53,7 +53,7 @@ impl Schema for Ocsf {
     ) -> Result<Rendered, NormalizeError> {
         let raw = event.record.map(|record| record.record()).unwrap_or_default();
         out.begin(raw);
-        out.remember(COPIED.with(Cell::take).of(raw.len()));
+        out.remember(COPIED.take().of(raw.len()));
         let open = out.open("");
         let form = Form::of(event, self.0);
         let mut document = Document {
@@ -231,7 +231,7 @@ impl<'r> Document<'_, '_, '_, 'r> {
             fallback = "Undefined";
         }
         self.enumerated(id, word.as_ref(), fallback);
-        if known && !id.caption.is_empty() {
+        if known && id.caption.is_some() {
             self.out.mark(word.as_ref());
         }
         self.out.text(",\"status_code\":", code);
@@ -260,15 +260,14 @@ impl<'r> Document<'_, '_, '_, 'r> {
     /// An id and beside it its caption, or the vendor's word.
     fn enumerated(&mut self, id: words::Id, word: Option<&Text<'r>>, fallback: &'static str) {
         self.out.put(id.members);
-        match word {
-            Some(word) if id.caption.is_empty() => self.out.string(word),
-            None if id.caption.is_empty() => self.out.caption(fallback),
-            Some(word) => {
-                if let Some(slice) = word.source() {
-                    self.out.note_at(self.out.len().wrapping_sub(id.caption.len()), slice);
+        match (id.caption, word) {
+            (None, Some(word)) => self.out.string(word),
+            (None, None) => self.out.caption(fallback),
+            (Some(caption), word) => {
+                if let Some(slice) = word.and_then(Text::source) {
+                    self.out.note_at(self.out.len().wrapping_sub(caption.len()), slice);
                 }
             }
-            None => {}
         }
     }
 
@@ -521,6 +520,9 @@ mod tests {
         assert_eq!(offset("2026-01-15T10:00:00+05:30"), Some(330));
         assert_eq!(offset("2026-01-15T10:00:00-08:00"), Some(-480));
         assert_eq!(offset("2026-01-15 10:00"), None);
+        for zone in ["+1:230", "++1:30", "+0:+00", "-10:-9", "+0530", "+05:3", "+05.30"] {
+            assert_eq!(offset(&format!("2026-01-15T10:00:00{zone}")), None, "{zone}");
+        }
         assert_eq!(offset("ü+1:00"), None);
     }
 }

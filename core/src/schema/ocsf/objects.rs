@@ -641,6 +641,7 @@ fn is_phone_number(name: &str) -> bool {
     (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Of letters, digits and `-_.` alone.
 fn is_hostname(name: &str) -> bool {
     let odd = |bytes: u8x16| {
         let small = bytes | u8x16::splat(0x20);
@@ -655,4 +656,17 @@ fn is_hostname(name: &str) -> bool {
         !fit
     };
     name.len() <= 253 && !any(name.as_bytes(), odd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_hostname;
+
+    proptest::proptest! {
+        #[test]
+        fn a_hostname_is_of_few_letters(name in "[a-zA-Z0-9._-]{0,40}[ -~é\u{1}]?[a-z0-9-]{0,20}") {
+            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            proptest::prop_assert_eq!(is_hostname(&name), plain, "{}", name);
+        }
+    }
 }

@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 /// What is written of an observable before its value: the path where that stands in the document, and its sort.
 pub(super) type Label = &'static str;
 
-/// `label!("user.uid", 31 "User: Unique ID")`
+/// `label!("user.uid", 31, "User: Unique ID")`
 macro_rules! label {
-    ($path:expr, $id:literal $sort:literal) => {
+    ($path:expr, $id:literal, $sort:literal) => {
         concat!(",{\"name\":\"", $path, "\",\"type_id\":", $id, ",\"type\":\"", $sort, "\",\"value\":")
     };
 }
@@ -40,9 +40,9 @@ pub(super) struct Origin {
 macro_rules! user {
     ($path:literal) => {
         User {
-            uid: label!(concat!($path, ".uid"), 31 "User: Unique ID"),
-            name: label!(concat!($path, ".name"), 4 "User Name"),
-            email: label!(concat!($path, ".email_addr"), 5 "Email Address"),
+            uid: label!(concat!($path, ".uid"), 31, "User: Unique ID"),
+            name: label!(concat!($path, ".name"), 4, "User Name"),
+            email: label!(concat!($path, ".email_addr"), 5, "Email Address"),
         }
     };
 }
@@ -50,8 +50,8 @@ macro_rules! user {
 macro_rules! group {
     ($path:literal) => {
         Group {
-            uid: label!(concat!($path, ".uid"), 33 "Group: Unique ID"),
-            name: label!(concat!($path, ".name"), 32 "Group: Name"),
+            uid: label!(concat!($path, ".uid"), 33, "Group: Unique ID"),
+            name: label!(concat!($path, ".name"), 32, "Group: Name"),
         }
     };
 }
@@ -59,8 +59,8 @@ macro_rules! group {
 macro_rules! origin {
     ($above:literal) => {
         Origin {
-            ip: label!(concat!($above, "src_endpoint.ip"), 2 "IP Address"),
-            agent: label!(concat!($above, "http_request.user_agent"), 16 "HTTP User-Agent"),
+            ip: label!(concat!($above, "src_endpoint.ip"), 2, "IP Address"),
+            agent: label!(concat!($above, "http_request.user_agent"), 16, "HTTP User-Agent"),
         }
     };
 }
@@ -74,11 +74,11 @@ pub(super) const GROUP: Group = group!("group");
 pub(super) const ENTITY_GROUP: Group = group!("entity.group");
 pub(super) const ORIGIN: Origin = origin!("");
 pub(super) const EVIDENCE_ORIGIN: Origin = origin!("evidences[0].");
-pub(super) const DEVICE_UID: Label = label!("device.uid", 47 "Device: Unique ID");
-pub(super) const DEVICE_HOSTNAME: Label = label!("device.hostname", 1 "Hostname");
-pub(super) const RESOURCES_UID: Label = label!("resources[].uid", 10 "Resource UID");
-pub(super) const ENTITY_UID: Label = label!("entity.uid", 10 "Resource UID");
-pub(super) const FILE_NAME: Label = label!("file.name", 7 "File Name");
+pub(super) const DEVICE_UID: Label = label!("device.uid", 47, "Device: Unique ID");
+pub(super) const DEVICE_HOSTNAME: Label = label!("device.hostname", 1, "Hostname");
+pub(super) const RESOURCES_UID: Label = label!("resources[].uid", 10, "Resource UID");
+pub(super) const ENTITY_UID: Label = label!("entity.uid", 10, "Resource UID");
+pub(super) const FILE_NAME: Label = label!("file.name", 7, "File Name");
 
 /// No document has more of them than this.
 const MOST: usize = 24;

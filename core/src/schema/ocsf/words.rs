@@ -6,10 +6,10 @@ use crate::event::{ActorKind, Ending, Factor, RiskLevel, Said, TargetKind};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Id {
     pub(super) number: u16,
-    /// The id and its caption as two members, ready to be written; without a caption the second one has no value.
+    /// The id and its caption as two members, ready to be written; without a caption the second one's value is missing.
     pub(super) members: &'static str,
-    /// The caption in its quotes, or nothing: then the vendor's own word belongs there.
-    pub(super) caption: &'static str,
+    /// The caption in its quotes; where there is none, the vendor's own word belongs there.
+    pub(super) caption: Option<&'static str>,
 }
 
 /// `id!("type", 1, "User")`, or without a caption.
@@ -18,11 +18,11 @@ macro_rules! id {
         Id {
             number: $id,
             members: concat!(",\"", $name, "_id\":", $id, ",\"", $name, "\":\"", $caption, "\""),
-            caption: concat!("\"", $caption, "\""),
+            caption: Some(concat!("\"", $caption, "\"")),
         }
     };
     ($name:literal, $id:literal) => {
-        Id { number: $id, members: concat!(",\"", $name, "_id\":", $id, ",\"", $name, "\":"), caption: "" }
+        Id { number: $id, members: concat!(",\"", $name, "_id\":", $id, ",\"", $name, "\":"), caption: None }
     };
 }
 
