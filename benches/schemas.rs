@@ -125,18 +125,22 @@ struct Series {
     serde: Vec<Duration>,
     /// Of each schema.
     times: Vec<Vec<Duration>>,
+    /// Of each schema, the most in a round.
     allocations: Vec<usize>,
+    read: yardstick::Read,
 }
 
 impl Series {
     fn of(case: Case, name: String) -> Self {
         let schemas = schema::ALL.len();
         let (times, allocations) = (vec![Vec::new(); schemas], vec![0; schemas]);
-        Self { case, name, events: 0, serde: Vec::new(), times, allocations }
+        let slices: Vec<&[u8]> = case.records.iter().map(Vec::as_slice).collect();
+        let read = yardstick::of(case.connector.name(), case.stream.name, &slices);
+        Self { case, name, events: 0, serde: Vec::new(), times, allocations, read }
     }
 
     fn turn(&mut self, tape: &mut Tape, out: &mut Vec<u8>) {
-        let Self { case, name: _, events, serde, times, allocations } = self;
+        let Self { case, name: _, events, serde, times, allocations, read } = self;
         let now = start();
         let context = Context {
             tenant: "acme",
@@ -150,8 +154,6 @@ impl Series {
             as_sent: false,
             marks: Marks::default(),
         };
-        let slices: Vec<&[u8]> = case.records.iter().map(Vec::as_slice).collect();
-        let read = yardstick::of(case.connector.name(), case.stream.name, &slices);
         for round in 0..WARM + ROUNDS {
             let began = Instant::now();
             case.records.iter().for_each(|record| read(record));
@@ -167,7 +169,7 @@ impl Series {
                 let change = region.change();
                 if round >= WARM {
                     times[nth].push(lap);
-                    allocations[nth] = change.allocations + change.reallocations;
+                    allocations[nth] = allocations[nth].max(change.allocations + change.reallocations);
                 }
             }
         }
@@ -175,7 +177,7 @@ impl Series {
 
     /// Prints it, and adds what is over a limit.
     fn report(self, over: &mut Vec<String>) {
-        let Self { case, name, events, serde, times, allocations } = self;
+        let Self { case, name, events, serde, times, allocations, read: _ } = self;
         let bytes: usize = case.records.iter().map(Vec::len).sum();
         let count = events as f64;
         let yardstick = median(serde) / count;
