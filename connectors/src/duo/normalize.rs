@@ -472,15 +472,20 @@ fn administrator<'r>(record: Value<'_, 'r>, event: &mut Event<'r>) {
     let (mut name, mut object, mut description) = (None, None, None);
     let (mut timestamp, mut isotimestamp, mut escaped) = (None, None, false);
     for (key, value) in record.members() {
-        match key.as_plain() {
-            Some("action") => event.kind.action = known(value),
-            Some("username") => name = known(value),
-            Some("object") => object = known(value),
-            Some("description") => description = Some(value),
-            Some("timestamp") => timestamp = Some(value),
-            Some("isotimestamp") => isotimestamp = Some(value),
-            Some(_) => {}
-            None => escaped = true,
+        if key.is("action") {
+            event.kind.action = known(value);
+        } else if key.is("description") {
+            description = Some(value);
+        } else if key.is("isotimestamp") {
+            isotimestamp = Some(value);
+        } else if key.is("object") {
+            object = known(value);
+        } else if key.is("timestamp") {
+            timestamp = Some(value);
+        } else if key.is("username") {
+            name = known(value);
+        } else {
+            escaped |= key.is_escaped();
         }
     }
     // A time must not be missed, however its name is spelled: it would be another than the record's own.

@@ -744,6 +744,10 @@ pub fn is_email(text: &Text<'_>) -> bool {
 /// Where the sign is of what is an address.
 fn email_sign(login: &str) -> Option<usize> {
     let bytes = login.as_bytes();
+    // Most logins and names have none.
+    if !any(bytes, |bytes| bytes.simd_eq(b'@')) {
+        return None;
+    }
     let sign = memchr::memchr(b'@', bytes)?;
     let (before, after) = bytes.split_at_checked(sign)?;
     let domain = after.get(1..).filter(|domain| !domain.is_empty() && !before.is_empty())?;

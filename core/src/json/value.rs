@@ -475,6 +475,13 @@ impl<'r> Key<'r> {
         if self.tag == Tag::Clean { self.record.get(inner) } else { None }
     }
 
+    /// Whether it has escapes: then [`Key::is`] is true of no name.
+    #[inline]
+    #[must_use]
+    pub fn is_escaped(&self) -> bool {
+        self.tag != Tag::Clean
+    }
+
     /// The bytes of [`Key::as_plain`].
     #[inline]
     fn plain_bytes(&self) -> Option<&'r [u8]> {
