@@ -12,7 +12,6 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-use chrono::{DateTime, Utc};
 use records::records;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
@@ -20,8 +19,9 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tidegate_core::json::Tape;
-use tidegate_core::schema::{self, Context, Marks, Schema};
+use tidegate_core::schema::{self, Context, Schema};
 use tidegate_core::source::{Connector, Stream};
+use tidegate_core::testkit;
 
 #[path = "../tests/common/records.rs"]
 mod records;
@@ -56,10 +56,6 @@ struct Case {
     connector: &'static dyn Connector,
     stream: &'static Stream,
     records: Vec<Vec<u8>>,
-}
-
-fn start() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_780_000_000, 0).unwrap()
 }
 
 /// Documents of all records; how many they are, since a record of Google's may hold several events.
@@ -156,19 +152,8 @@ impl Series {
 
     fn turn(&mut self, tape: &mut Tape, out: &mut Vec<u8>) {
         let Self { case, name: _, read, turns } = self;
-        let now = start();
-        let context = Context {
-            tenant: "acme",
-            organisation: Some("11111111-1111-4111-8111-111111111111"),
-            namespace: "acme",
-            names: case.stream.names,
-            fetched: now.into(),
-            ingested: now.into(),
-            id: Some("id"),
-            original: false,
-            as_sent: false,
-            marks: Marks::default(),
-        };
+        let organisation = Some("11111111-1111-4111-8111-111111111111");
+        let context = Context { organisation, ..testkit::sink::context(case.stream.names) };
         let schemas = schema::ALL;
         let (times, allocations) = (vec![Vec::new(); schemas.len()], vec![0; schemas.len()]);
         let mut turn = Turn { events: 0, serde: Vec::new(), times, allocations };

@@ -484,7 +484,7 @@ fn metadata(
     out.put("}");
 }
 
-/// What is odd about it.
+/// What we have to say of it, which of most documents is nothing.
 #[cold]
 fn labels(out: &mut Writer<'_>, event: &Event<'_>, context: &Context<'_>) {
     let Marks { late_seconds, revises, replay, reread } = &context.marks;
